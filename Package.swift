@@ -1,0 +1,45 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The instruction set the kernels are compiled for. x86-64-v3 (AVX2 and FMA: any x86 server since 2013-2015)
+// makes one SIMD operation one instruction; without it the compiler emits a library call per element.
+// FAN_DIST_MARCH picks another level, for instance `native`, `x86-64-v4` or `x86-64`.
+#if arch(x86_64)
+  let march = ["-Xcc", "-march=" + (Context.environment["FAN_DIST_MARCH"] ?? "x86-64-v3")]
+#else
+  let march = Context.environment["FAN_DIST_MARCH"].map { ["-Xcc", "-mcpu=" + $0] } ?? []
+#endif
+
+// The networks and agents are written once for Float and Double; cross-module optimisation specialises them
+// where they are used.
+let numeric: [SwiftSetting] = [.unsafeFlags(march + ["-cross-module-optimization"])]
+
+let package = Package(
+  name: "fan-dist",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CMPI", path: "CMPI", pkgConfig: "mpi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+    .target(name: "MPI", dependencies: ["CMPI"]),
+    .target(name: "Kernels", dependencies: ["COpenBLAS"], swiftSettings: numeric),
+    .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
+    .target(name: "Networks", dependencies: ["Kernels"], swiftSettings: numeric),
+    .target(name: "Agents", dependencies: ["Kernels", "Networks"], swiftSettings: numeric),
+    .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
+    .target(
+      name: "Environments", dependencies: ["ArrayFiles", "Datasets", "Kernels"], swiftSettings: numeric),
+
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels"], swiftSettings: numeric),
+    .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
+    .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles"], swiftSettings: numeric),
+    .testTarget(
+      name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles"], swiftSettings: numeric),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,102 @@
+/// The vector that the Float kernels work in: one AVX-512 register, or two of AVX2.
+public typealias Lanes = SIMD16<Float>
+@usableFromInline typealias LaneBits = SIMD16<UInt32>
+
+extension Lanes {
+  /// `self · y + z`, each lane rounded once.
+  @inlinable @inline(__always)
+  func timesPlus(_ y: Lanes, _ z: Lanes) -> Lanes { z.addingProduct(self, y) }
+
+  @inlinable @inline(__always)
+  func timesPlus(_ y: Lanes, _ z: Float) -> Lanes { Lanes(repeating: z).addingProduct(self, y) }
+
+  @inlinable @inline(__always)
+  var bits: LaneBits { unsafeBitCast(self, to: LaneBits.self) }
+}
+
+extension LaneBits {
+  @inlinable @inline(__always)
+  var floats: Lanes { unsafeBitCast(self, to: Lanes.self) }
+}
+
+/// eˣ with a relative error below 2·10⁻⁷ for −87 ≤ x ≤ 88, saturating outside.
+///
+/// x = n·ln 2 + r with |r| ≤ ln 2 / 2, eˣ = 2ⁿ·eʳ; eʳ by the polynomial of Cephes' `expf`.
+@inlinable @inline(__always)
+public func exponential(_ argument: Lanes) -> Lanes {
+  let x = argument.clamped(
+    lowerBound: Lanes(repeating: -87), upperBound: Lanes(repeating: 88))
+  // Adding 1.5·2²³ rounds to an integer and leaves it in the low mantissa bits.
+  let shifted = x.timesPlus(Lanes(repeating: 1.442_695_04), 12_582_912)
+  let n = shifted - 12_582_912
+  let r = n.timesPlus(
+    Lanes(repeating: 2.121_944_4e-4), n.timesPlus(Lanes(repeating: -0.693_359_375), x))
+  var p = r.timesPlus(Lanes(repeating: 1.987_569_1e-4), 1.398_199_95e-3)
+  p = p.timesPlus(r, 8.333_451_9e-3)
+  p = p.timesPlus(r, 4.166_579_6e-2)
+  p = p.timesPlus(r, 1.666_666_55e-1)
+  p = p.timesPlus(r, 5.000_000_1e-1)
+  p = p.timesPlus(r * r, r) + 1
+  return ((shifted.bits &<< 23) &+ p.bits).floats
+}
+
+/// The natural logarithm of positive normal numbers, relative error below 2·10⁻⁷ (polynomial of Cephes' `logf`).
+@inlinable @inline(__always)
+public func logarithm(_ x: Lanes) -> Lanes {
+  // x = m·2ᵉ with m in [√½, √2): subtracting the bits of √½ makes the exponent field round that way.
+  let offset = x.bits &- LaneBits(repeating: 0x3f35_04f3)
+  let exponent = SIMD16<Int32>(truncatingIfNeeded: offset) &>> 23
+  let e = Lanes(exponent)
+  let m = ((offset & LaneBits(repeating: 0x007f_ffff)) &+ LaneBits(repeating: 0x3f35_04f3)).floats - 1
+  var p = m.timesPlus(Lanes(repeating: 7.037_683_6e-2), -1.151_461_03e-1)
+  p = p.timesPlus(m, 1.167_699_87e-1)
+  p = p.timesPlus(m, -1.242_014_08e-1)
+  p = p.timesPlus(m, 1.424_932_28e-1)
+  p = p.timesPlus(m, -1.666_805_77e-1)
+  p = p.timesPlus(m, 2.000_071_48e-1)
+  p = p.timesPlus(m, -2.499_999_40e-1)
+  p = p.timesPlus(m, 3.333_333_12e-1)
+  let square = m * m
+  let tail = (p * m * square).addingProduct(e, Lanes(repeating: -2.121_944_4e-4)) - 0.5 * square
+  return (m + tail).addingProduct(e, Lanes(repeating: 0.693_359_375))
+}
+
+/// cos 2πu and sin 2πu for u in [0, 1), absolute error below 2·10⁻⁷.
+@inlinable @inline(__always)
+public func cosineSine(turns u: Lanes) -> (cosine: Lanes, sine: Lanes) {
+  // u = q/4 + r with |r| ≤ 1/8: no rounding in the reduction, and q says which quadrant.
+  let shifted = u.timesPlus(Lanes(repeating: 4), 12_582_912)
+  let quadrant = shifted.bits
+  let r = (shifted - 12_582_912).timesPlus(Lanes(repeating: -0.25), u)
+  let x = r * 6.283_185_3
+  let x2 = x * x
+  var s = x2.timesPlus(Lanes(repeating: -1.951_529_6e-4), 8.332_160_9e-3)
+  s = s.timesPlus(x2, -1.666_665_46e-1)
+  s = (s * x2).timesPlus(x, x)
+  var c = x2.timesPlus(Lanes(repeating: 2.443_315_7e-5), -1.388_731_6e-3)
+  c = c.timesPlus(x2, 4.166_664_57e-2)
+  c = (c * x2).timesPlus(x2, (x2 * -0.5) + 1)
+  let swap = (quadrant & 1) .== 1
+  let cosine = c.replacing(with: s, where: swap).bits ^ (((quadrant &+ 1) & 2) &<< 30)
+  let sine = s.replacing(with: c, where: swap).bits ^ ((quadrant & 2) &<< 30)
+  return (cosine.floats, sine.floats)
+}
+
+/// Pairs of standard normals from pairs of words (Box and Muller, 1958).
+@inlinable @inline(__always)
+public func boxMuller(_ first: SIMD16<UInt32>, _ second: SIMD16<UInt32>) -> (Lanes, Lanes) {
+  // (word >> 8) + 1 over 2²⁴ lies in (0, 1], so the logarithm is finite.
+  let radiusSquared = -2 * logarithm(Lanes(first &>> 8 &+ 1) * 0x1p-24)
+  let radius = radiusSquared.clamped(
+    lowerBound: .zero, upperBound: Lanes(repeating: .greatestFiniteMagnitude)
+  ).squareRoot()
+  let (cosine, sine) = cosineSine(turns: Lanes(second &>> 8) * 0x1p-24)
+  return (radius * cosine, radius * sine)
+}
+
+/// A pair of standard normals from a pair of words: the same numbers as a lane of the vector version.
+@inlinable
+public func boxMuller(_ first: UInt32, _ second: UInt32) -> (Float, Float) {
+  let pair = boxMuller(SIMD16<UInt32>(repeating: first), SIMD16<UInt32>(repeating: second))
+  return (pair.0[0], pair.1[0])
+}
