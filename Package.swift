@@ -26,11 +26,15 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
-    .target(name: "MPI", dependencies: ["CMPI"]),
+    .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: numeric),
     .target(name: "Kernels", dependencies: ["COpenBLAS"], swiftSettings: numeric),
     .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
     .target(name: "Networks", dependencies: ["Kernels"], swiftSettings: numeric),
-    .target(name: "Agents", dependencies: ["Kernels", "Networks"], swiftSettings: numeric),
+    .target(
+      name: "Agents",
+      dependencies: [
+        "Kernels", "Networks", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: numeric),
     .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
       name: "Environments", dependencies: ["ArrayFiles", "Datasets", "Kernels"], swiftSettings: numeric),

@@ -1,0 +1,93 @@
+import ArgumentParser
+
+/// How the values of an ensemble become one.
+public enum Aggregation: String, ExpressibleByArgument, CaseIterable, Sendable {
+  /// Their mean.
+  case mean
+  /// The smallest.
+  case min
+}
+
+/// Widths of a network's hidden layers, written `512,512,512,512`.
+public struct HiddenDims: ExpressibleByArgument, Equatable, Sendable, CustomStringConvertible {
+  /// Width of each hidden layer, first to last.
+  public var widths: [Int]
+
+  /// Layers of these widths.
+  public init(_ widths: [Int]) { self.widths = widths }
+
+  /// Parses positive whole numbers separated by commas; nil when the text is anything else.
+  public init?(argument: String) {
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map {
+      Int($0.filter { $0 != " " })
+    }
+    guard !parts.isEmpty, parts.allSatisfy({ $0 != nil && $0! > 0 && $0! <= 65_536 }) else { return nil }
+    widths = parts.compactMap(\.self)
+  }
+
+  /// The widths separated by commas.
+  public var description: String { widths.map(String.init).joined(separator: ",") }
+  /// The same, for help texts.
+  public var defaultValueDescription: String { description }
+}
+
+/// The settings of the algorithm, with the published defaults.
+public struct Hyperparameters: ParsableArguments, Sendable {
+  @Option(help: "Adam's learning rate.")
+  public var lr = 3e-4
+
+  @Option(help: "Samples per update, over all ranks.")
+  public var batchSize = 256
+
+  @Option(help: "Hidden layers of the policy and the behaviour flow.")
+  public var actorHiddenDims = HiddenDims([512, 512, 512, 512])
+
+  @Option(help: "Hidden layers of the critics.")
+  public var valueHiddenDims = HiddenDims([512, 512, 512, 512])
+
+  @Flag(inversion: .prefixedNo, help: "Layer norm in the critics.")
+  public var layerNorm = true
+
+  @Flag(inversion: .prefixedNo, help: "Layer norm in the policy and the behaviour flow.")
+  public var actorLayerNorm = false
+
+  @Option(help: "Discount factor.")
+  public var discount = 0.995
+
+  @Option(help: "Share of the critic that the target critic takes over in each update.")
+  public var tau = 0.005
+
+  @Option(help: "Expectile of Q over the noise that Z estimates.")
+  public var expectile = 0.9
+
+  @Option(help: "How the ensemble's Z of the next state becomes one value: mean or min.")
+  public var zAgg = Aggregation.mean
+
+  @Option(help: "Weight of the flow anchoring in the actor loss.")
+  public var alpha1 = 10.0
+
+  @Option(help: "Weight of the flow anchoring in the critic's target.")
+  public var alpha2 = 10.0
+
+  @Flag(inversion: .prefixedNo, help: "Scale the actor's value losses by one over their mean magnitude.")
+  public var normalizeValueLoss = false
+
+  /// The published defaults; readable only after parsing, as with every `ParsableArguments`.
+  public init() {}
+
+  /// Rejects values that no run can mean.
+  public func validate() throws {
+    try require(lr > 0 && lr.isFinite, "--lr must be positive")
+    try require((1...1_048_576).contains(batchSize), "--batch-size must be between 1 and 1048576")
+    try require((0...1).contains(discount), "--discount must be between 0 and 1")
+    try require((0...1).contains(tau), "--tau must be between 0 and 1")
+    try require((0...1).contains(expectile), "--expectile must be between 0 and 1")
+    try require(alpha1 >= 0 && alpha1.isFinite, "--alpha1 must not be negative")
+    try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must not be negative")
+  }
+}
+
+/// Throws a `ValidationError` with `message` unless `condition` holds.
+public func require(_ condition: Bool, _ message: String) throws {
+  if !condition { throw ValidationError(message) }
+}

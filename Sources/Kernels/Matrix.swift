@@ -1,0 +1,122 @@
+/// Memory for `count` elements, aligned to 64 bytes (a cache line, one AVX-512 register), zero at first.
+///
+/// The views handed out (`Matrix`, pointers) do not keep it alive: whoever owns the buffer outlives them.
+public final class Buffer<T: Real> {
+  /// The first element.
+  public let base: UnsafeMutablePointer<T>
+  /// Number of elements.
+  public let count: Int
+
+  /// Reserves and zeroes `count` elements.
+  public init(count: Int) {
+    let bytes = Swift.max(count, 1) * MemoryLayout<T>.stride
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    base = raw.bindMemory(to: T.self, capacity: Swift.max(count, 1))
+    self.count = count
+  }
+
+  deinit { base.deallocate() }
+}
+
+/// A view of a row-major matrix in memory owned elsewhere: element (r, c) is at `base[r · stride + c]`.
+public struct Matrix<T: Real> {
+  /// Element (0, 0).
+  public let base: UnsafeMutablePointer<T>
+  /// Number of rows.
+  public let rows: Int
+  /// Number of columns.
+  public let columns: Int
+  /// Distance between the starts of two rows, in elements.
+  public let stride: Int
+
+  /// A view of `rows × columns` elements at `base`; rows are contiguous unless `stride` says otherwise.
+  @inlinable
+  public init(_ base: UnsafeMutablePointer<T>, rows: Int, columns: Int, stride: Int? = nil) {
+    self.base = base
+    self.rows = rows
+    self.columns = columns
+    self.stride = stride ?? columns
+  }
+
+  /// A view of a whole buffer as `rows × columns`.
+  public init(_ buffer: Buffer<T>, rows: Int, columns: Int) {
+    precondition(buffer.count >= rows * columns, "buffer smaller than the matrix")
+    self.init(buffer.base, rows: rows, columns: columns)
+  }
+
+  /// Some of the rows.
+  @inlinable
+  public func rows(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows outside the matrix")
+    return Matrix(base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
+  }
+
+  /// Some of the columns.
+  @inlinable
+  public func columns(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns outside the matrix")
+    return Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
+  }
+
+  /// The start of a row.
+  @inlinable
+  public func row(_ r: Int) -> UnsafeMutablePointer<T> { base + r * stride }
+
+  /// Element (r, c).
+  @inlinable
+  public subscript(r: Int, c: Int) -> T {
+    get { base[r * stride + c] }
+    nonmutating set { base[r * stride + c] = newValue }
+  }
+
+  /// Copies a matrix of the same shape into this one.
+  @inlinable
+  public func copy(_ source: Matrix) {
+    precondition(rows == source.rows && columns == source.columns, "shapes differ")
+    for r in 0..<rows { row(r).update(from: source.row(r), count: columns) }
+  }
+
+  /// Each row becomes the rows of `a` and `b` one after the other.
+  @inlinable
+  public func concatenate(_ a: Matrix, _ b: Matrix) {
+    columns(0..<a.columns).copy(a)
+    columns(a.columns..<columns).copy(b)
+  }
+
+  /// Each row becomes the rows of `a`, `b` and `c` one after the other.
+  @inlinable
+  public func concatenate(_ a: Matrix, _ b: Matrix, _ c: Matrix) {
+    columns(0..<a.columns + b.columns).concatenate(a, b)
+    columns(a.columns + b.columns..<columns).copy(c)
+  }
+
+  /// Each element becomes that of `source`, limited to −1 … 1.
+  @inlinable
+  public func clip(_ source: Matrix) {
+    precondition(rows == source.rows && columns == source.columns, "shapes differ")
+    for r in 0..<rows {
+      for c in 0..<columns { self[r, c] = Swift.max(-1, Swift.min(1, source[r, c])) }
+    }
+  }
+}
+
+/// Owns the matrices that are allocated through it, all zero at first.
+public final class Workspace<T: Real> {
+  private var buffers: [Buffer<T>] = []
+
+  /// No memory yet.
+  public init() {}
+
+  /// Memory for a matrix that lives as long as the workspace.
+  public func matrix(rows: Int, columns: Int) -> Matrix<T> {
+    Matrix(vector(rows * columns), rows: rows, columns: columns)
+  }
+
+  /// Memory for `count` elements that live as long as the workspace.
+  public func vector(_ count: Int) -> UnsafeMutablePointer<T> {
+    let buffer = Buffer<T>(count: count)
+    buffers.append(buffer)
+    return buffer.base
+  }
+}

@@ -1,0 +1,130 @@
+/// The arithmetic of networks and optimiser, in one of two precisions.
+///
+/// `Double` conforms with plain loops that spell the formulas out: it is the definition, and what gradients
+/// are checked in. `Float` conforms with vectorised kernels: it is what trains. Tests hold the second to the
+/// first.
+///
+/// Letters: n rows (samples), w columns (features). GELU is the tanh approximation,
+/// g(u) = u/2 · (1 + tanh(√(2/π)·(u + 0.044715·u³))).
+public protocol Real: BinaryFloatingPoint, Sendable {
+  /// c ← op(a) · op(b), or c ← c + op(a) · op(b) when accumulating; op transposes where asked.
+  static func multiply(
+    _ a: Matrix<Self>, transposed: Bool, _ b: Matrix<Self>, transposed: Bool, into c: Matrix<Self>,
+    accumulate: Bool)
+
+  /// h ← g(u + bias), for n × w matrices. With `keep`, u becomes g′(u + bias), which the backward pass needs.
+  static func gelu(_ u: Matrix<Self>, bias: UnsafePointer<Self>, into h: Matrix<Self>, keep: Bool)
+
+  /// h ← LayerNorm(g(u + bias)) = x̂ · scale + shift, x̂ = (g − mean)·(variance + 10⁻⁶)^−½ over the features.
+  ///
+  /// With `keep`, u becomes g′(u + bias), and `normalised` (n × w) and `inverseDeviation` (n) what the names say;
+  /// otherwise both are scratch.
+  static func geluNorm(
+    _ u: Matrix<Self>, bias: UnsafePointer<Self>, norm: Norm<Self>, normalised: Matrix<Self>,
+    inverseDeviation: UnsafeMutablePointer<Self>, into h: Matrix<Self>, keep: Bool)
+
+  /// From the gradient with respect to h to that with respect to u, in place in `gradient`; `derivative` is
+  /// the u that `gelu` kept. Adds the column sums to `biasGradient` unless that is nil.
+  static func geluBackward(
+    _ gradient: Matrix<Self>, derivative: Matrix<Self>, biasGradient: UnsafeMutablePointer<Self>?)
+
+  /// The same through `geluNorm`; `parameterGradients`, unless nil, receives the sums for bias, scale, shift.
+  static func geluNormBackward(
+    _ gradient: Matrix<Self>, derivative: Matrix<Self>, normalised: Matrix<Self>,
+    inverseDeviation: UnsafePointer<Self>, scale: UnsafePointer<Self>,
+    parameterGradients: HiddenGradients<Self>?)
+
+  /// Adds `bias` (w) to every row.
+  static func addBias(_ bias: UnsafePointer<Self>, to y: Matrix<Self>)
+
+  /// sums (w) ← sums + Σ over rows.
+  static func addColumnSums(of y: Matrix<Self>, to sums: UnsafeMutablePointer<Self>)
+
+  /// a ← a + b over `count` elements.
+  static func add(_ b: UnsafePointer<Self>, to a: UnsafeMutablePointer<Self>, count: Int)
+
+  /// Σ x², accumulated in double precision; not finite exactly when some x is not (or overflows).
+  static func sumOfSquares(_ x: UnsafePointer<Self>, count: Int) -> Double
+
+  /// target ← tau · online + (1 − tau) · target.
+  static func moveTarget(
+    _ target: UnsafeMutablePointer<Self>, toward online: UnsafePointer<Self>, tau: Self, count: Int)
+
+  /// One Adam step over `count` parameters (Kingma & Ba, 2015, algorithm 1; ε outside the root).
+  static func adam(
+    _ parameters: UnsafeMutablePointer<Self>, gradient: UnsafePointer<Self>,
+    firstMoment: UnsafeMutablePointer<Self>, secondMoment: UnsafeMutablePointer<Self>,
+    _ step: AdamStep<Self>, count: Int)
+}
+
+/// The learned scale and shift of a layer norm, w each.
+public struct Norm<T: Real> {
+  /// Multiplies the normalised features.
+  public let scale: UnsafePointer<T>
+  /// Is added after that.
+  public let shift: UnsafePointer<T>
+  /// Scale and shift at these addresses.
+  public init(scale: UnsafePointer<T>, shift: UnsafePointer<T>) {
+    self.scale = scale
+    self.shift = shift
+  }
+}
+
+/// Where the gradients of a normalised hidden layer's vectors are accumulated, w each.
+public struct HiddenGradients<T: Real> {
+  /// The dense layer's bias.
+  public let bias: UnsafeMutablePointer<T>
+  /// The norm's scale.
+  public let scale: UnsafeMutablePointer<T>
+  /// The norm's shift.
+  public let shift: UnsafeMutablePointer<T>
+  /// Gradients at these addresses.
+  public init(
+    bias: UnsafeMutablePointer<T>, scale: UnsafeMutablePointer<T>, shift: UnsafeMutablePointer<T>
+  ) {
+    self.bias = bias
+    self.scale = scale
+    self.shift = shift
+  }
+}
+
+/// The constants of one Adam step.
+public struct AdamStep<T: Real> {
+  /// Decay of the first moment, 0.9.
+  public let beta1: T = 0.9
+  /// Decay of the second moment, 0.999.
+  public let beta2: T = 0.999
+  /// Added to the root, 1e-8.
+  public let epsilon: T = 1e-8
+  /// Learning rate over the first moment's bias correction, lr / (1 − β₁ᵗ).
+  public let rate: T
+  /// The second moment's bias correction, 1 / (1 − β₂ᵗ).
+  public let secondCorrection: T
+
+  /// Constants for the `number`-th step, counted from 1.
+  public init(number: Int, learningRate: Double) {
+    var power1 = 1.0
+    var power2 = 1.0
+    var square1 = 0.9
+    var square2 = 0.999
+    var exponent = number
+    while exponent > 0 {
+      if exponent & 1 == 1 {
+        power1 *= square1
+        power2 *= square2
+      }
+      square1 *= square1
+      square2 *= square2
+      exponent >>= 1
+    }
+    rate = T(learningRate / (1 - power1))
+    secondCorrection = T(1 / (1 - power2))
+  }
+}
+
+/// √(2/π) of GELU's tanh approximation.
+@usableFromInline let geluSlope = 0.797_884_560_802_865_4
+/// The cubic coefficient of GELU's tanh approximation.
+@usableFromInline let geluCubic = 0.044_715
+/// What layer norm adds to the variance.
+@usableFromInline let normEpsilon = 1e-6

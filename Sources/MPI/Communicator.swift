@@ -1,0 +1,130 @@
+import CMPI
+
+/// A group of ranks that communicate with each other (MPI 3.1, chapter 6). Every method with "collective" in
+/// its description is called by all ranks of the communicator, in the same order.
+public struct Communicator: @unchecked Sendable {
+  // A communicator is an opaque handle that MPI guards itself; all calls come from the main thread.
+  let handle: MPI_Comm
+  /// This process's number, 0 … size − 1.
+  public let rank: Int
+  /// Number of ranks.
+  public let size: Int
+
+  /// All ranks of the job.
+  public static func world() throws(MPIError) -> Communicator { try Communicator(cmpi_comm_world()) }
+
+  private init(_ handle: MPI_Comm) throws(MPIError) {
+    self.handle = handle
+    var rank: Int32 = 0
+    var size: Int32 = 0
+    try check("MPI_Comm_rank", MPI_Comm_rank(handle, &rank))
+    try check("MPI_Comm_size", MPI_Comm_size(handle, &size))
+    self.rank = Int(rank)
+    self.size = Int(size)
+  }
+
+  /// Splits into communicators of the ranks that give the same `colour`, ordered by rank. Collective.
+  public func split(colour: Int) throws(MPIError) -> Communicator {
+    var part: MPI_Comm?
+    try check("MPI_Comm_split", MPI_Comm_split(handle, Int32(colour), Int32(rank), &part))
+    return try Communicator(part!)
+  }
+
+  /// Splits into communicators of the ranks that can share memory: those of a node. Collective.
+  public func splitByNode() throws(MPIError) -> Communicator {
+    var part: MPI_Comm?
+    try check(
+      "MPI_Comm_split_type",
+      MPI_Comm_split_type(handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &part))
+    return try Communicator(part!)
+  }
+
+  /// Waits until all ranks have come here. Collective.
+  public func barrier() throws(MPIError) {
+    try check("MPI_Barrier", MPI_Barrier(handle))
+  }
+
+  /// Replaces each of `count` elements by its reduction over all ranks. Collective.
+  public func allReduce<T: MPIElement>(
+    _ elements: UnsafeMutablePointer<T>, count: Int, _ operation: Reduction = .sum
+  ) throws(MPIError) {
+    // MPI counts are 32-bit.
+    let largest = 1 << 30
+    for start in stride(from: 0, to: count, by: largest) {
+      try check(
+        "MPI_Allreduce",
+        MPI_Allreduce(
+          cmpi_in_place(), elements + start, Int32(min(largest, count - start)), T.datatype, operation.handle,
+          handle))
+    }
+  }
+
+  /// The reduction of one value over all ranks. Collective.
+  public func allReduce<T: MPIElement>(_ value: T, _ operation: Reduction = .sum) throws(MPIError) -> T {
+    var result = value
+    try allReduce(&result, count: 1, operation)
+    return result
+  }
+
+  /// Replaces `count` bytes by those of rank `root`. Collective.
+  public func broadcast(
+    _ bytes: UnsafeMutableRawPointer, count: Int, from root: Int = 0
+  ) throws(MPIError) {
+    let largest = 1 << 30
+    for start in stride(from: 0, to: count, by: largest) {
+      try check(
+        "MPI_Bcast",
+        MPI_Bcast(bytes + start, Int32(min(largest, count - start)), cmpi_byte(), Int32(root), handle))
+    }
+  }
+
+  /// Rank `root`'s bytes, on all ranks. Collective.
+  public func broadcast(_ bytes: [UInt8], from root: Int = 0) throws(MPIError) -> [UInt8] {
+    var count = Int64(bytes.count)
+    try broadcast(&count, count: 8, from: root)
+    var result = rank == root ? bytes : [UInt8](repeating: 0, count: Int(count))
+    try broadcast(&result, count: Int(count), from: root)
+    return result
+  }
+}
+
+/// An element type of reductions.
+public protocol MPIElement: BitwiseCopyable {
+  /// MPI's name for it.
+  static var datatype: MPI_Datatype { get }
+}
+
+extension Float: MPIElement {
+  /// `MPI_FLOAT`
+  public static var datatype: MPI_Datatype { cmpi_float() }
+}
+extension Double: MPIElement {
+  /// `MPI_DOUBLE`
+  public static var datatype: MPI_Datatype { cmpi_double() }
+}
+extension Int64: MPIElement {
+  /// `MPI_INT64_T`
+  public static var datatype: MPI_Datatype { cmpi_int64() }
+}
+extension UInt64: MPIElement {
+  /// `MPI_UINT64_T`
+  public static var datatype: MPI_Datatype { cmpi_uint64() }
+}
+
+/// How values of several ranks become one (MPI 3.1, section 5.9.2).
+public enum Reduction: Sendable {
+  /// `MPI_SUM`
+  case sum
+  /// `MPI_MIN`
+  case min
+  /// `MPI_MAX`
+  case max
+
+  var handle: MPI_Op {
+    switch self {
+    case .sum: cmpi_sum()
+    case .min: cmpi_min()
+    case .max: cmpi_max()
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import CMPI
+
+/// The MPI library: initialisation and its end (MPI 3.1, chapter 8).
+public enum MPI {
+  /// Starts MPI, once a process, with calls from the main thread only (`MPI_THREAD_FUNNELED`).
+  ///
+  /// Works with and without a launcher; without one the world is one rank. Errors of later calls are returned,
+  /// not fatal.
+  public static func initialise() throws(MPIError) {
+    var provided: Int32 = 0
+    try check("MPI_Init_thread", MPI_Init_thread(nil, nil, Int32(MPI_THREAD_FUNNELED), &provided))
+    try check("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()))
+  }
+
+  /// Ends MPI; collective over all ranks. After an `MPIError`, `abort` instead.
+  public static func finalise() throws(MPIError) {
+    try check("MPI_Finalize", MPI_Finalize())
+  }
+
+  /// Ends all ranks of the job with an exit code.
+  public static func abort(_ code: Int32) -> Never {
+    MPI_Abort(cmpi_comm_world(), code)
+    fatalError("MPI_Abort returned")
+  }
+
+  /// The library's name and version, the first line of `MPI_Get_library_version`.
+  public static var libraryVersion: String {
+    var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
+    var length: Int32 = 0
+    guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "MPI" }
+    let all = String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return all.split(whereSeparator: { $0 == "\n" || $0 == "," }).first.map(String.init) ?? all
+  }
+
+  /// The host this rank runs on.
+  public static var processorName: String {
+    var text = [CChar](repeating: 0, count: Int(MPI_MAX_PROCESSOR_NAME) + 1)
+    var length: Int32 = 0
+    guard MPI_Get_processor_name(&text, &length) == MPI_SUCCESS else { return "unknown" }
+    return String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}

@@ -1,0 +1,23 @@
+import CMPI
+
+/// An MPI call that failed.
+public struct MPIError: Error, CustomStringConvertible, Sendable {
+  /// The function, such as `MPI_Allreduce`.
+  public let function: String
+  /// The error code it returned.
+  public let code: Int32
+
+  /// The function with the library's own text for the code.
+  public var description: String {
+    var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
+    var length: Int32 = 0
+    let known = MPI_Error_string(code, &text, &length) == MPI_SUCCESS
+    let bytes = text.prefix(Int(length)).map { UInt8(bitPattern: $0) }
+    return "\(function): " + (known ? String(decoding: bytes, as: UTF8.self) : "error \(code)")
+  }
+}
+
+/// Runs an MPI call and throws unless it succeeds.
+func check(_ function: StaticString, _ code: Int32) throws(MPIError) {
+  if code != MPI_SUCCESS { throw MPIError(function: "\(function)", code: code) }
+}

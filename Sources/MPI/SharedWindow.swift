@@ -1,0 +1,53 @@
+import CMPI
+
+/// One block of memory that all ranks of a node see (MPI 3.1, section 11.2.3).
+///
+/// A write is visible to the other ranks after both have called `synchronise`.
+public final class SharedWindow {
+  /// The first byte, aligned to 64 bytes; the same memory on all ranks, at an address of each one's own.
+  public let base: UnsafeMutableRawPointer
+  /// Length in bytes.
+  public let byteCount: Int
+
+  private var window: MPI_Win?
+  private let communicator: Communicator
+
+  /// Reserves `byteCount` zeroed bytes, the same number on all ranks. Collective over a communicator whose
+  /// ranks share a node.
+  public init(_ communicator: Communicator, byteCount: Int) throws(MPIError) {
+    self.communicator = communicator
+    self.byteCount = byteCount
+    var window: MPI_Win?
+    var own: UnsafeMutableRawPointer?
+    // Rank 0 holds the whole block; 64 more bytes let it start at a multiple of 64.
+    let size = communicator.rank == 0 ? byteCount + 64 : 0
+    try check(
+      "MPI_Win_allocate_shared",
+      MPI_Win_allocate_shared(size, 1, cmpi_info_null(), communicator.handle, &own, &window))
+    self.window = window
+    var length: MPI_Aint = 0
+    var unit: Int32 = 0
+    var first: UnsafeMutableRawPointer?
+    try check("MPI_Win_shared_query", MPI_Win_shared_query(window, 0, &length, &unit, &first))
+    // The offset to the boundary is rank 0's: mappings start at page boundaries, malloc (one rank) does not.
+    var offset = Int64(64 - Int(bitPattern: first!) % 64)
+    try communicator.broadcast(&offset, count: 8)
+    base = first! + Int(offset)
+    try check("MPI_Win_lock_all", MPI_Win_lock_all(Int32(MPI_MODE_NOCHECK), window))
+    if communicator.rank == 0 { base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+    try synchronise()
+  }
+
+  /// Waits for all ranks of the node and makes their writes visible. Collective.
+  public func synchronise() throws(MPIError) {
+    try check("MPI_Win_sync", MPI_Win_sync(window))
+    try communicator.barrier()
+    try check("MPI_Win_sync", MPI_Win_sync(window))
+  }
+
+  /// Gives the memory back; `base` is invalid afterwards. Collective.
+  public func free() throws(MPIError) {
+    try check("MPI_Win_unlock_all", MPI_Win_unlock_all(window))
+    try check("MPI_Win_free", MPI_Win_free(&window))
+  }
+}

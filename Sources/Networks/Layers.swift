@@ -1,0 +1,146 @@
+import Kernels
+
+/// y = x · weight + bias: where its tensors lie, relative to the network's first parameter.
+struct DenseLayer {
+  let inputs: Int
+  let outputs: Int
+  private let weightOffset: Int
+  private let biasOffset: Int
+
+  /// Appends the tensors of dense layer `index` of a network to `layout`.
+  init(
+    _ index: Int, inputs: Int, outputs: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int
+  ) {
+    let members = shape.ensemble.map { [$0] } ?? []
+    let name = "\(shape.name)/dense\(index)"
+    self.inputs = inputs
+    self.outputs = outputs
+    weightOffset = layout.append("\(name)/weight", members + [inputs, outputs], .glorotUniform) - start
+    biasOffset = layout.append("\(name)/bias", members + [outputs], .zeros) - start
+  }
+
+  /// Member `e`'s weight, inputs × outputs, in parameters or gradients.
+  func weight<T: Real>(_ base: UnsafeMutablePointer<T>, _ e: Int) -> Matrix<T> {
+    Matrix(base + weightOffset + e * inputs * outputs, rows: inputs, columns: outputs)
+  }
+
+  /// The same for parameters that are only read.
+  func weight<T: Real>(_ base: UnsafePointer<T>, _ e: Int) -> Matrix<T> {
+    weight(UnsafeMutablePointer(mutating: base), e)
+  }
+
+  /// Member `e`'s bias, one per output, in parameters or gradients.
+  func bias<T: Real>(_ base: UnsafeMutablePointer<T>, _ e: Int) -> UnsafeMutablePointer<T> {
+    base + biasOffset + e * outputs
+  }
+
+  /// The same for parameters that are only read.
+  func bias<T: Real>(_ base: UnsafePointer<T>, _ e: Int) -> UnsafePointer<T> {
+    base + biasOffset + e * outputs
+  }
+}
+
+/// Dense → GELU → layer norm if the shape says so, with the activations that the backward pass needs.
+struct HiddenLayer<T: Real> {
+  let dense: DenseLayer
+  let width: Int
+  /// Per member: x · weight; after `activate` with `keep`, the slope of GELU there.
+  let preactivation: [Matrix<T>]
+  /// Per member: the layer's result.
+  let activation: [Matrix<T>]
+  private let norm: NormTensors<T>?
+
+  init(
+    _ index: Int, inputs: Int, width: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int,
+    rows: Int, workspace: Workspace<T>
+  ) {
+    self.width = width
+    dense = DenseLayer(index, inputs: inputs, outputs: width, of: shape, layout: &layout, start: start)
+    preactivation = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: width) }
+    activation = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: width) }
+    norm =
+      shape.layerNorm
+      ? NormTensors(
+        index, width: width, of: shape, layout: &layout, start: start, rows: rows, workspace: workspace)
+      : nil
+  }
+
+  /// From `preactivation` to `activation` for some rows; with `keep`, ready for `backward`.
+  func activate(_ parameters: UnsafePointer<T>, _ e: Int, rows: Range<Int>, keep: Bool) {
+    let u = preactivation[e].rows(rows)
+    let h = activation[e].rows(rows)
+    let bias = dense.bias(parameters, e)
+    if let norm {
+      T.geluNorm(
+        u, bias: bias, norm: norm.parameters(parameters, e), normalised: norm.normalised[e].rows(rows),
+        inverseDeviation: norm.inverseDeviation[e] + rows.lowerBound, into: h, keep: keep)
+    } else {
+      T.gelu(u, bias: bias, into: h, keep: keep)
+    }
+  }
+
+  /// Zeroes member `e`'s gradients of bias and norm, which `backward` adds to.
+  func clearVectors(_ gradients: UnsafeMutablePointer<T>, _ e: Int) {
+    dense.bias(gradients, e).update(repeating: 0, count: width)
+    norm?.clear(gradients, e)
+  }
+
+  /// From the gradient of the activation to that of x · weight, in place in some rows of `gradient`; adds the
+  /// gradients of bias and norm unless `sums` is nil.
+  func backward(
+    _ parameters: UnsafePointer<T>, _ e: Int, _ gradient: Matrix<T>, rows: Range<Int>,
+    into sums: UnsafeMutablePointer<T>?
+  ) {
+    let slope = preactivation[e].rows(rows)
+    if let norm {
+      T.geluNormBackward(
+        gradient.rows(rows), derivative: slope, normalised: norm.normalised[e].rows(rows),
+        inverseDeviation: norm.inverseDeviation[e] + rows.lowerBound,
+        scale: norm.parameters(parameters, e).scale,
+        parameterGradients: sums.map { norm.gradients($0, e, bias: dense.bias($0, e)) })
+    } else {
+      T.geluBackward(
+        gradient.rows(rows), derivative: slope, biasGradient: sums.map { dense.bias($0, e) })
+    }
+  }
+}
+
+/// The layer norm of a hidden layer: where scale and shift lie, and what its backward pass needs.
+struct NormTensors<T: Real> {
+  private let width: Int
+  private let scaleOffset: Int
+  private let shiftOffset: Int
+  /// Per member: the normalised features of each row.
+  let normalised: [Matrix<T>]
+  /// Per member: one over the deviation of each row.
+  let inverseDeviation: [UnsafeMutablePointer<T>]
+
+  init(
+    _ index: Int, width: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int, rows: Int,
+    workspace: Workspace<T>
+  ) {
+    let members = shape.ensemble.map { [$0] } ?? []
+    let name = "\(shape.name)/norm\(index)"
+    self.width = width
+    scaleOffset = layout.append("\(name)/scale", members + [width], .ones) - start
+    shiftOffset = layout.append("\(name)/bias", members + [width], .zeros) - start
+    normalised = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: width) }
+    inverseDeviation = (0..<shape.members).map { _ in workspace.vector(rows) }
+  }
+
+  func parameters(_ base: UnsafePointer<T>, _ e: Int) -> Norm<T> {
+    Norm(scale: base + scaleOffset + e * width, shift: base + shiftOffset + e * width)
+  }
+
+  func clear(_ gradients: UnsafeMutablePointer<T>, _ e: Int) {
+    (gradients + scaleOffset + e * width).update(repeating: 0, count: width)
+    (gradients + shiftOffset + e * width).update(repeating: 0, count: width)
+  }
+
+  func gradients(
+    _ base: UnsafeMutablePointer<T>, _ e: Int, bias: UnsafeMutablePointer<T>
+  ) -> HiddenGradients<T> {
+    HiddenGradients(
+      bias: bias, scale: base + scaleOffset + e * width, shift: base + shiftOffset + e * width)
+  }
+}

@@ -1,0 +1,171 @@
+import Kernels
+
+/// A multi-layer perceptron, or an ensemble of them on the same input, with its activations.
+///
+/// Each hidden layer is dense → GELU → layer norm if the shape says so; the last layer is dense only. The
+/// parameters live elsewhere, in a flat vector: calls take the address of the network's first parameter, so the
+/// same network can be evaluated with other parameters of its layout.
+///
+/// One forward pass evaluates a stack of rows that play different roles, in this order: rows without gradient;
+/// samples whose loss reaches the weights; samples that only pass a gradient on to the input. All products with
+/// the same weights are thereby one product.
+public final class MLP<T: Real> {
+  /// The sizes.
+  public let shape: NetworkShape
+  /// Row r is the input of sample r; filled by the caller.
+  public let input: Matrix<T>
+  /// The input columns that `backward` gives the gradient for.
+  public let inputGradientColumns: Range<Int>
+  /// Gradient of the loss with respect to those columns, for the rows that `backward` was asked for.
+  public let inputGradient: Matrix<T>
+  /// Offset of the network's first parameter in the flat vector of its layout.
+  public let start: Int
+  /// Number of elements from the first parameter to the end of the last.
+  public let parameterCount: Int
+
+  private let hidden: [HiddenLayer<T>]
+  private let last: DenseLayer
+  private let outputs: [Matrix<T>]
+  private let outputGradients: [Matrix<T>]
+  private let scratch: Scratch<T>
+  private let workspace = Workspace<T>()
+
+  /// A network whose tensors are appended to `layout`, with activations for up to `rows` rows.
+  ///
+  /// - Parameters:
+  ///   - inputGradientColumns: the input columns whose gradient somebody needs.
+  ///   - scratch: shared by networks that are never in a backward pass at the same time.
+  public init(
+    _ shape: NetworkShape, layout: inout ParameterLayout, rows: Int,
+    inputGradientColumns: Range<Int> = 0..<0, scratch: Scratch<T>
+  ) {
+    self.shape = shape
+    self.scratch = scratch
+    self.inputGradientColumns = inputGradientColumns
+    start = layout.count
+    var inputs = shape.inputs
+    var hidden: [HiddenLayer<T>] = []
+    for (index, width) in shape.hidden.enumerated() {
+      let layer = HiddenLayer(
+        index, inputs: inputs, width: width, of: shape, layout: &layout, start: start, rows: rows,
+        workspace: workspace)
+      hidden.append(layer)
+      inputs = width
+    }
+    self.hidden = hidden
+    last = DenseLayer(
+      shape.hidden.count, inputs: inputs, outputs: shape.outputs, of: shape, layout: &layout, start: start)
+    parameterCount = layout.count - start
+    input = workspace.matrix(rows: rows, columns: shape.inputs)
+    inputGradient = workspace.matrix(rows: rows, columns: inputGradientColumns.count)
+    let workspace = workspace
+    outputs = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
+    outputGradients = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
+  }
+
+  /// What member `e` computed for each row of the last forward pass.
+  public func output(_ e: Int = 0) -> Matrix<T> { outputs[e] }
+
+  /// Where the caller writes the gradient of the loss with respect to `output(e)` before `backward`.
+  public func outputGradient(_ e: Int = 0) -> Matrix<T> { outputGradients[e] }
+
+  /// Evaluates some rows of the input.
+  ///
+  /// - Parameters:
+  ///   - parameters: the network's first parameter.
+  ///   - rows: the rows to evaluate.
+  ///   - gradientRows: those of them, the last ones, that a backward pass will follow for.
+  public func forward(_ parameters: UnsafePointer<T>, rows: Range<Int>, gradientRows: Range<Int> = 0..<0) {
+    let kept = gradientRows.isEmpty ? rows.upperBound..<rows.upperBound : gradientRows
+    precondition(kept.upperBound == rows.upperBound, "rows with gradient are the last ones")
+    for e in 0..<shape.members {
+      var x = input
+      for layer in hidden {
+        let u = layer.preactivation[e].rows(rows)
+        T.multiply(
+          x.rows(rows), transposed: false, layer.dense.weight(parameters, e), transposed: false, into: u,
+          accumulate: false)
+        layer.activate(parameters, e, rows: rows.lowerBound..<kept.lowerBound, keep: false)
+        layer.activate(parameters, e, rows: kept, keep: true)
+        x = layer.activation[e]
+      }
+      let y = outputs[e].rows(rows)
+      T.multiply(
+        x.rows(rows), transposed: false, last.weight(parameters, e), transposed: false, into: y,
+        accumulate: false)
+      T.addBias(last.bias(parameters, e), to: y)
+    }
+  }
+
+  /// Propagates `outputGradient` back through the last forward pass.
+  ///
+  /// - Parameters:
+  ///   - parameters: the network's first parameter, as in the forward pass.
+  ///   - gradients: the network's first parameter in the flat gradient; every tensor of the network is
+  ///     overwritten with the sum over `weightRows`.
+  ///   - weightRows: rows whose loss reaches the weights.
+  ///   - inputRows: the rows right after those, whose gradient goes to `inputGradient` instead.
+  public func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, weightRows: Range<Int>,
+    inputRows: Range<Int>? = nil
+  ) {
+    let inputRows = inputRows ?? weightRows.upperBound..<weightRows.upperBound
+    precondition(weightRows.upperBound == inputRows.lowerBound, "rows of a backward pass are contiguous")
+    for e in 0..<shape.members {
+      backward(parameters, into: gradients, member: e, weightRows, inputRows)
+    }
+  }
+
+  private func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, member e: Int,
+    _ weightRows: Range<Int>, _ inputRows: Range<Int>
+  ) {
+    let rows = weightRows.lowerBound..<inputRows.upperBound
+    var dense = last
+    var gradient = outputGradients[e]
+    last.bias(gradients, e).update(repeating: 0, count: shape.outputs)
+    T.addColumnSums(of: gradient.rows(weightRows), to: last.bias(gradients, e))
+    for index in stride(from: hidden.count, through: 0, by: -1) {
+      // `gradient` is that of the dense layer's result; `x` is what the layer was applied to.
+      let x = index > 0 ? hidden[index - 1].activation[e] : input
+      T.multiply(
+        x.rows(weightRows), transposed: true, gradient.rows(weightRows), transposed: false,
+        into: dense.weight(gradients, e), accumulate: false)
+      guard index > 0 else { break }
+      let layer = hidden[index - 1]
+      let next = scratch.matrix(index % 2, columns: layer.width)
+      T.multiply(
+        gradient.rows(rows), transposed: false, dense.weight(parameters, e), transposed: true,
+        into: next.rows(rows), accumulate: false)
+      layer.clearVectors(gradients, e)
+      layer.backward(parameters, e, next, rows: weightRows, into: gradients)
+      layer.backward(parameters, e, next, rows: inputRows, into: nil)
+      gradient = next
+      dense = layer.dense
+    }
+    guard !inputRows.isEmpty else { return }
+    let needed = dense.weight(parameters, e).rows(inputGradientColumns)
+    T.multiply(
+      gradient.rows(inputRows), transposed: false, needed, transposed: true,
+      into: inputGradient.rows(inputRows), accumulate: e > 0)
+  }
+}
+
+/// Two matrices for the gradients between layers of a backward pass.
+public final class Scratch<T: Real> {
+  private let rows: Int
+  private let width: Int
+  private let buffers: [Buffer<T>]
+
+  /// Room for gradients of `rows` rows of up to `width` features.
+  public init(rows: Int, width: Int) {
+    self.rows = rows
+    self.width = width
+    buffers = [Buffer(count: rows * width), Buffer(count: rows * width)]
+  }
+
+  func matrix(_ which: Int, columns: Int) -> Matrix<T> {
+    precondition(columns <= width, "layer wider than the scratch memory")
+    return Matrix(buffers[which].base, rows: rows, columns: columns)
+  }
+}
