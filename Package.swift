@@ -38,6 +38,20 @@ let package = Package(
     .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
       name: "Environments", dependencies: ["ArrayFiles", "Datasets", "Kernels"], swiftSettings: numeric),
+    .target(
+      name: "Training",
+      dependencies: [
+        "Agents", "ArrayFiles", "Datasets", "Environments", "Kernels", "MPI", "Networks",
+        .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: numeric),
+    .target(
+      name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Training"],
+      swiftSettings: numeric),
+    .executableTarget(
+      name: "fan-parity",
+      dependencies: [
+        "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: numeric),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"], swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),

@@ -39,6 +39,12 @@ public struct Communicator: @unchecked Sendable {
     return try Communicator(part!)
   }
 
+  /// Number of nodes that the ranks are on. Collective.
+  public func nodeCount() throws(MPIError) -> Int {
+    let node = try splitByNode()
+    return Int(try allReduce(Int64(node.rank == 0 ? 1 : 0)))
+  }
+
   /// Waits until all ranks have come here. Collective.
   public func barrier() throws(MPIError) {
     try check("MPI_Barrier", MPI_Barrier(handle))

@@ -1,0 +1,164 @@
+import Agents
+import ArrayFiles
+import Kernels
+import MPI
+import Networks
+import Training
+
+/// How far a run of a case is from the published results, the worst over all steps.
+public struct ParityResult: Sendable {
+  /// |ours − published| / (|published| + 0.1) over the figures: 10⁻⁴ here is 10⁻⁴ relative plus 10⁻⁵ absolute.
+  public var figures = 0.0
+  /// ‖ours − published‖ / ‖published‖ over the gradient tensors.
+  public var gradients = 0.0
+  /// The same over the parameter tensors after the update.
+  public var parameters = 0.0
+  /// Where the worst of each stands, such as `step2/grads/critic/dense0/weight`.
+  public var worst = ["figures": "", "gradients": "", "parameters": ""]
+
+  /// The largest of the three.
+  public var largest: Double {
+    // A NaN compares with nothing: it must not pass.
+    [figures, gradients, parameters].allSatisfy(\.isFinite) ? max(figures, gradients, parameters) : .infinity
+  }
+}
+
+/// Runs a case as the trainer would: each rank a contiguous part of the batch's rows, gradients through the
+/// exchange. Collective over all ranks; all get the same result.
+public func run(
+  _ parityCase: ParityCase, world: Communicator, ranksPerNode: Int? = nil
+) throws -> ParityResult {
+  let runner = try ParityRunner(parityCase, world: world, ranksPerNode: ranksPerNode)
+  var result = ParityResult()
+  for step in 0..<parityCase.steps { try runner.update(step, &result) }
+  return result
+}
+
+private final class ParityRunner {
+  private let parityCase: ParityCase
+  private let world: Communicator
+  private let agent: FAN<Float>
+  private let exchange: ParameterExchange
+  private let rows: Range<Int>
+  private let draws: [Draw]
+  private let batch: Batch<Float>
+
+  init(_ parityCase: ParityCase, world: Communicator, ranksPerNode: Int?) throws {
+    self.parityCase = parityCase
+    self.world = world
+    let size = parityCase.batchSize
+    rows = size * world.rank / world.size..<size * (world.rank + 1) / world.size
+    agent = FAN(
+      observationSize: parityCase.observationSize, actionSize: parityCase.actionSize,
+      hyperparameters: parityCase.hyperparameters, rows: rows.count)
+    draws = FAN<Float>.draws(actionSize: parityCase.actionSize)
+    batch = Batch(
+      capacity: rows.count, observationSize: parityCase.observationSize, actionSize: parityCase.actionSize,
+      draws: draws)
+    batch.globalRows = size
+    exchange = try ParameterExchange(
+      world: world, count: agent.layout.count, followed: agent.criticRange,
+      learningRate: parityCase.hyperparameters.lr, tau: parityCase.hyperparameters.tau,
+      ranksPerNode: ranksPerNode)
+    if exchange.leadsGroup {
+      for tensor in tensors {
+        let values = try parityCase.arrays.floats("params/\(tensor.name)")
+        try expect(values.count == tensor.count, "params/\(tensor.name)")
+        tensor.base.update(from: values, count: values.count)
+      }
+    }
+    try exchange.distribute()
+  }
+
+  /// Every tensor of the trained networks and of the target, with its address.
+  private var tensors: [(name: String, base: UnsafeMutablePointer<Float>, count: Int)] {
+    agent.layout.slots.map { ($0.name, exchange.parameters + $0.offset, $0.count) }
+      + agent.layout.slots.filter { agent.criticRange.contains($0.offset) }.map {
+        ("target_\($0.name)", exchange.target + $0.offset - agent.criticRange.lowerBound, $0.count)
+      }
+  }
+
+  func update(_ step: Int, _ result: inout ParityResult) throws {
+    try load(step)
+    var failure: (any Error)?
+    agent.evaluate(
+      exchange.parameters, target: exchange.target, batch: batch, logging: true,
+      gradients: exchange.gradients
+    ) { sums in
+      do { try exchange.sumOverRanks(&sums) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    _ = try exchange.step(stop: false)
+    try compareFigures(step, &result)
+    for slot in agent.layout.slots {
+      let name = "step\(step)/grads/\(slot.name)"
+      try compare(name, exchange.reducedGradient + slot.offset, slot.count, "gradients", \.gradients, &result)
+    }
+    for tensor in tensors {
+      let name = "step\(step)/params/\(tensor.name)"
+      try compare(name, tensor.base, tensor.count, "parameters", \.parameters, &result)
+    }
+  }
+
+  /// This rank's rows of the batch and the noise of a step.
+  private func load(_ step: Int) throws {
+    let prefix = "step\(step)"
+    try load("\(prefix)/batch/observations", into: batch.observations)
+    try load("\(prefix)/batch/actions", into: batch.actions)
+    try load("\(prefix)/batch/next_observations", into: batch.nextObservations)
+    try load("\(prefix)/batch/next_actions", into: batch.nextActions)
+    try load("\(prefix)/batch/rewards", into: Matrix(batch.rewards, rows: rows.count, columns: 1))
+    try load("\(prefix)/batch/masks", into: Matrix(batch.masks, rows: rows.count, columns: 1))
+    for (draw, matrix) in zip(draws, batch.noise) { try load("\(prefix)/noise/\(draw.name)", into: matrix) }
+  }
+
+  private func load(_ name: String, into matrix: Matrix<Float>) throws {
+    let values = try parityCase.arrays.floats(name)
+    try expect(values.count == parityCase.batchSize * matrix.columns, name)
+    for (r, row) in rows.enumerated() {
+      for c in 0..<matrix.columns { matrix[r, c] = values[row * matrix.columns + c] }
+    }
+  }
+
+  private func compareFigures(_ step: Int, _ result: inout ParityResult) throws {
+    let values = try reduce(agent.figureValues, of: FAN<Float>.figures, over: world)
+    for (figure, value) in zip(FAN<Float>.figures, values) {
+      let name = "step\(step)/info/\(figure.name)"
+      let published = try parityCase.arrays.doubles(name)
+      try expect(published.count == 1, name)
+      note(name, abs(value - published[0]) / (abs(published[0]) + 0.1), "figures", \.figures, &result)
+    }
+  }
+
+  private func compare(
+    _ name: String, _ ours: UnsafeMutablePointer<Float>, _ count: Int, _ kind: String,
+    _ worst: WritableKeyPath<ParityResult, Double>, _ result: inout ParityResult
+  ) throws {
+    let published = try parityCase.arrays.doubles(name)
+    try expect(published.count == count, name)
+    var (difference, norm) = (0.0, 0.0)
+    for i in 0..<count {
+      difference += (Double(ours[i]) - published[i]) * (Double(ours[i]) - published[i])
+      norm += published[i] * published[i]
+    }
+    // A tensor that is zero in the published code is zero here or wrong.
+    let relative = norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
+    note(name, relative, kind, worst, &result)
+  }
+
+  private func note(
+    _ name: String, _ error: Double, _ kind: String, _ worst: WritableKeyPath<ParityResult, Double>,
+    _ result: inout ParityResult
+  ) {
+    if error <= result[keyPath: worst] { return }
+    result[keyPath: worst] = error
+    result.worst[kind] = name
+  }
+
+  private func expect(_ condition: Bool, _ member: String) throws {
+    if !condition {
+      throw FileError(
+        .malformed, file: parityCase.arrays.path, member: member, reason: "size does not fit the case")
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import Agents
+import ArrayFiles
+import Foundation
+import Networks
+
+/// The tensors of a run in memory: what a checkpoint holds.
+struct NamedTensors {
+  let tensors: [(name: String, shape: [Int], base: UnsafeMutablePointer<Float>, count: Int)]
+
+  /// Parameters and moments of every trained tensor, and the target network's parameters.
+  init(_ agent: FAN<Float>, _ exchange: ParameterExchange) {
+    var all: [(name: String, shape: [Int], base: UnsafeMutablePointer<Float>, count: Int)] = []
+    for slot in agent.layout.slots {
+      all.append((slot.name, slot.shape, exchange.parameters + slot.offset, slot.count))
+      all.append(("adam/first/\(slot.name)", slot.shape, exchange.moments.first + slot.offset, slot.count))
+      all.append(("adam/second/\(slot.name)", slot.shape, exchange.moments.second + slot.offset, slot.count))
+      if agent.criticRange.contains(slot.offset) {
+        let offset = slot.offset - agent.criticRange.lowerBound
+        all.append(("target_\(slot.name)", slot.shape, exchange.target + offset, slot.count))
+      }
+    }
+    tensors = all
+  }
+}
+
+/// What a checkpoint says beside its tensors.
+public struct CheckpointState: Sendable {
+  /// Updates done.
+  public var step: Int
+  /// Adam steps done.
+  public var optimiserSteps: Int
+  /// The run's settings as a configuration file.
+  public var configuration: String
+  /// Digest of the dataset, hexadecimal.
+  public var datasetDigest: String
+  /// Size of the observations.
+  public var observationSize: Int
+  /// Size of the actions.
+  public var actionSize: Int
+  /// Success and mean return of the best evaluation so far.
+  public var best: (success: Double, meanReturn: Double)?
+
+  private static let format = "fan-dist checkpoint 1"
+
+  var metadata: [String: String] {
+    var metadata = [
+      "format": Self.format, "version": version, "step": "\(step)", "optimiser_steps": "\(optimiserSteps)",
+      "configuration": configuration, "dataset_digest": datasetDigest,
+      "observation_size": "\(observationSize)", "action_size": "\(actionSize)",
+    ]
+    if let best {
+      metadata["best_success"] = "\(best.success)"
+      metadata["best_return"] = "\(best.meanReturn)"
+    }
+    return metadata
+  }
+
+  init(
+    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, observationSize: Int,
+    actionSize: Int, best: (success: Double, meanReturn: Double)?
+  ) {
+    self.step = step
+    self.optimiserSteps = optimiserSteps
+    self.configuration = configuration
+    self.datasetDigest = datasetDigest
+    self.observationSize = observationSize
+    self.actionSize = actionSize
+    self.best = best
+  }
+
+  init(_ file: SafetensorsFile) throws {
+    func text(_ key: String) throws -> String {
+      guard let value = file.metadata[key] else {
+        throw FileError(.malformed, file: file.path, reason: "not a checkpoint of fan-dist: no '\(key)'")
+      }
+      return value
+    }
+    func number(_ key: String) throws -> Int {
+      guard let value = Int(try text(key)), value >= 0, value <= 1 << 40 else {
+        throw FileError(.malformed, file: file.path, reason: "'\(key)' is not a count")
+      }
+      return value
+    }
+    guard try text("format") == Self.format else {
+      throw FileError(.malformed, file: file.path, reason: "not a checkpoint of this version of fan-dist")
+    }
+    step = try number("step")
+    optimiserSteps = try number("optimiser_steps")
+    configuration = try text("configuration")
+    datasetDigest = try text("dataset_digest")
+    observationSize = try number("observation_size")
+    actionSize = try number("action_size")
+    if let success = file.metadata["best_success"].flatMap(Double.init),
+      let meanReturn = file.metadata["best_return"].flatMap(Double.init)
+    {
+      best = (success, meanReturn)
+    }
+  }
+}
+
+/// A checkpoint that has been opened and whose checksums hold.
+public struct Checkpoint {
+  /// What it says beside its tensors.
+  public let state: CheckpointState
+  private let file: SafetensorsFile
+
+  /// Opens and verifies a checkpoint.
+  public init(path: String) throws {
+    file = try SafetensorsFile(path: path)
+    state = try CheckpointState(file)
+    try file.verify()
+  }
+
+  /// The settings it was trained with.
+  public func configuration() throws -> Configuration {
+    do {
+      return try Configuration.parse(try arguments(ofConfiguration: state.configuration, file: file.path))
+    } catch let failure as Failure {
+      throw Failure(.data, failure.message)
+    } catch {
+      throw Failure(.data, "\(file.path): its configuration does not parse: \(Configuration.message(for: error))")
+    }
+  }
+
+  /// Reads one tensor; its shape must be the expected one.
+  public func read(_ name: String, shape: [Int], into base: UnsafeMutablePointer<Float>) throws {
+    guard let tensor = file.tensors[name] else {
+      throw FileError(.malformed, file: file.path, member: name, reason: "this tensor is missing")
+    }
+    guard tensor.shape == shape else {
+      throw FileError(
+        .malformed, file: file.path, member: name,
+        reason: "shape \(tensor.shape) does not fit the networks, which have \(shape)")
+    }
+    try file.read(name, into: UnsafeMutableBufferPointer(start: base, count: shape.reduce(1, *)))
+  }
+
+  func read(into memory: NamedTensors) throws {
+    for tensor in memory.tensors { try read(tensor.name, shape: tensor.shape, into: tensor.base) }
+  }
+
+  static func write(_ path: String, _ state: CheckpointState, _ memory: NamedTensors) throws {
+    try SafetensorsWriter.write(
+      path: path, metadata: state.metadata,
+      tensors: memory.tensors.map {
+        ($0.name, $0.shape, UnsafeBufferPointer(start: $0.base, count: $0.count))
+      })
+  }
+}

@@ -1,0 +1,140 @@
+import Agents
+import ArgumentParser
+import ArrayFiles
+import Environments
+import Yams
+
+/// Everything that decides what a run computes. Each setting is a flag, a key of a configuration file (with
+/// underscores for dashes), and a line of the `config.yaml` that a run writes.
+public struct Configuration: ParsableArguments, Sendable {
+  @Option(help: "Task to train for and evaluate in.")
+  public var env = PointMazeTask.defaultName
+
+  @Option(help: "OGBench .npz file, or a directory of them. Embedded tasks generate theirs when it is not given.")
+  public var dataset: String?
+
+  @Option(help: "Refuse to train on data with another digest than this.")
+  public var datasetDigest: String?
+
+  @OptionGroup(title: "Hyperparameters")
+  public var hyperparameters: Hyperparameters
+
+  @Option(help: "Number of updates.")
+  public var steps = 1_000_000
+
+  @Option(help: "Seed of initial parameters, batches, noise and evaluation.")
+  public var seed: UInt32 = 0
+
+  @Option(help: "Updates between lines of train.csv.")
+  public var logInterval = 5000
+
+  @Option(help: "Updates between evaluations; 0 evaluates at the end only.")
+  public var evalInterval = 100_000
+
+  @Option(help: "Episodes of an evaluation.")
+  public var evalEpisodes = 50
+
+  @Option(help: "Updates between checkpoints; 0 saves at the end only.")
+  public var saveInterval = 50_000
+
+  @Option(help: "Parts that the data is cut into for sampling; at least the number of ranks.")
+  public var virtualShards = 64
+
+  @Option(help: "BLAS threads of each rank.")
+  public var threads = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "Ranks that share memory; 1 exchanges by messages alone.", discussion: "All of a node by default.",
+      valueName: "n"))
+  public var ranksPerNode: Int?
+
+  /// Readable after parsing, as with every `ParsableArguments`.
+  public init() {}
+
+  /// Rejects values that no run can mean.
+  public func validate() throws {
+    try require((1...1_000_000_000).contains(steps), "--steps must be between 1 and 1000000000")
+    try require(logInterval > 0, "--log-interval must be positive")
+    try require(evalInterval >= 0, "--eval-interval must not be negative")
+    try require((1...100_000).contains(evalEpisodes), "--eval-episodes must be between 1 and 100000")
+    try require(saveInterval >= 0, "--save-interval must not be negative")
+    try require((1...65_536).contains(virtualShards), "--virtual-shards must be between 1 and 65536")
+    try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
+    try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+  }
+
+  /// Names of all settings, hyperparameters included.
+  public static var allSettingNames: [String] { settingNames + Hyperparameters.settingNames }
+
+  /// All settings with their values.
+  public var allSettings: [Setting] { settings + hyperparameters.settings }
+
+  /// The settings that make two runs the same run: all but where it computes and how often it reports.
+  public var identity: [Setting] {
+    let incidental: Set = [
+      "steps", "dataset", "dataset-digest", "log-interval", "eval-interval", "eval-episodes", "save-interval",
+      "threads", "ranks-per-node",
+    ]
+    return allSettings.filter { !incidental.contains($0.name) }
+  }
+
+  /// A configuration file with all settings.
+  public var yaml: String {
+    allSettings.map { setting in
+      "\(setting.name.replacing("-", with: "_")): \(quoted(setting.value))\n"
+    }.joined()
+  }
+
+  /// Hash of all settings, to compare between ranks.
+  public var digest: UInt64 {
+    var digest = Digest()
+    Array(yaml.utf8).withUnsafeBytes { digest.update($0) }
+    return digest.value
+  }
+
+  private func quoted(_ value: String) -> String {
+    let isPlain = !value.isEmpty && value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/".contains($0)) }
+    return isPlain ? value : "'" + value.replacing("'", with: "''") + "'"
+  }
+}
+
+/// Settings from a configuration file as arguments for the command line's parser, so that a file and flags are
+/// checked by the same rules.
+///
+/// - Parameter text: YAML: a mapping from setting names, with underscores or dashes, to values. Lists are read
+///   as values separated by commas.
+/// - Throws: `Failure` naming the file, the line and the key.
+public func arguments(ofConfiguration text: String, file: String) throws -> [String] {
+  let root: Node?
+  do {
+    root = try Yams.compose(yaml: text)
+  } catch {
+    let line = "\(error)".split(separator: "\n").first.map(String.init) ?? "not YAML"
+    throw Failure(.usage, "\(file): not a YAML file: \(line)")
+  }
+  guard let root else { return [] }
+  guard let mapping = root.mapping else {
+    throw Failure(.usage, "\(file): not a mapping of settings to values")
+  }
+  let known = Set(Configuration.allSettingNames)
+  return try mapping.flatMap { key, value -> [String] in
+    let place = "\(file):\(key.mark?.line ?? 0)"
+    let name = (key.string ?? "").replacing("_", with: "-")
+    guard known.contains(name) else {
+      throw Failure(.usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
+    }
+    if let list = value.sequence {
+      return ["--\(name)=\(list.compactMap(\.string).joined(separator: ","))"]
+    }
+    guard let scalar = value.scalar else { throw Failure(.usage, "\(place): '\(name)' needs a single value") }
+    if scalar.style == .plain, value.null != nil { return [] }
+    if scalar.style == .plain, let on = value.bool { return [on ? "--\(name)" : "--no-\(name)"] }
+    return ["--\(name)=\(scalar.string)"]
+  }
+}
+
+/// Text from a file as it may be shown: one line, of limited length.
+func printable(_ text: String) -> String {
+  String(text.prefix(80).map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" })
+}

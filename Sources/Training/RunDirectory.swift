@@ -1,0 +1,71 @@
+import Foundation
+import Glibc
+
+/// The directory of a run: `config.yaml`, `train.csv`, `eval.csv` and `checkpoints/`.
+public struct RunDirectory: Sendable {
+  /// Its path.
+  public let path: String
+
+  /// A run directory at a path; nothing is created yet.
+  public init(path: String) { self.path = path }
+
+  /// `runs/TASK-seedN-DATE-TIME` under the current directory.
+  public static func fresh(task: String, seed: UInt32) -> RunDirectory {
+    let format = DateFormatter()
+    format.locale = Locale(identifier: "en_US_POSIX")
+    format.dateFormat = "yyyyMMdd-HHmmss"
+    return RunDirectory(path: "runs/\(task)-seed\(seed)-\(format.string(from: Date()))")
+  }
+
+  var configuration: String { path + "/config.yaml" }
+  var training: String { path + "/train.csv" }
+  var evaluation: String { path + "/eval.csv" }
+  var checkpoints: String { path + "/checkpoints" }
+  /// The checkpoint of the best evaluation.
+  public var best: String { checkpoints + "/best.safetensors" }
+
+  func checkpoint(step: Int) -> String {
+    checkpoints + "/step-\(String(repeating: "0", count: max(0, 9 - "\(step)".count)))\(step).safetensors"
+  }
+
+  /// Creates the directory, takes its lock and returns the lock, which holds until the process ends.
+  func open(resuming: Bool) throws -> Int32 {
+    do {
+      try FileManager.default.createDirectory(atPath: checkpoints, withIntermediateDirectories: true)
+    } catch {
+      throw Failure(.cannotCreate, "\(path): cannot create this directory: \(error.localizedDescription)")
+    }
+    let lock = Glibc.open(path + "/.lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
+    guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+      throw Failure(.cannotCreate, "\(path): another run is writing here; choose another --run-dir")
+    }
+    guard resuming || !FileManager.default.fileExists(atPath: training) else {
+      throw Failure(
+        .cannotCreate, "\(path): holds a run already; continue it with --resume auto, or choose another --run-dir")
+    }
+    return lock
+  }
+
+  /// The newest checkpoint that is whole; the others that were looked at are reported to `rejected`.
+  func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
+    for path in savedCheckpoints.reversed() {
+      do { return try Checkpoint(path: path) } catch { rejected("\(error)") }
+    }
+    return nil
+  }
+
+  /// Deletes all but the last three periodic checkpoints.
+  func prune() {
+    for path in savedCheckpoints.dropLast(3) { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  /// Periodic checkpoints, oldest first.
+  private var savedCheckpoints: [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
+    let steps = names.compactMap { name -> Int? in
+      guard name.hasPrefix("step-"), name.hasSuffix(".safetensors") else { return nil }
+      return Int(name.dropFirst(5).dropLast(12))
+    }
+    return steps.sorted().map { checkpoint(step: $0) }
+  }
+}

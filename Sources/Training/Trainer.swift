@@ -1,0 +1,396 @@
+import Agents
+import ArrayFiles
+import Datasets
+import Environments
+import Foundation
+import Kernels
+import Logging
+import MPI
+import Networks
+
+/// The version of the program.
+public let version = "0.1.0"
+
+/// Where a run stands, for whoever watches.
+public struct Progress: Sendable {
+  /// Updates done.
+  public let step: Int
+  /// Updates of the whole run.
+  public let steps: Int
+  /// Updates a second since the last report.
+  public let updatesPerSecond: Double
+  /// Share of the time since the last report spent exchanging or waiting for other ranks.
+  public let communicationShare: Double
+  /// The figures of the last update, by name.
+  public let figures: [(name: String, value: Double)]
+  /// Success of the last evaluation.
+  public let success: Double?
+}
+
+/// One training run, from its configuration to its last checkpoint. Every method is called by all ranks.
+///
+/// An update, with who takes part in each collective:
+///
+///     sampler   this rank's rows of the batch, and their noise          nobody else
+///     agent     losses and gradients, into the rank's slab              all, only when value losses are normalised
+///     exchange  sum over ranks, Adam and target on this rank's part     all: barrier, part sums, summary, barrier
+///     log       figures of this update                                  all, every log interval
+///     evaluate  episodes and checkpoint                                 rank 0; the others wait in the next update
+public final class Trainer {
+  /// How the run ended.
+  public struct Summary: Sendable {
+    /// Updates done.
+    public let steps: Int
+    /// The policy's last evaluation; on rank 0.
+    public let policy: EvaluationResult?
+    /// The behaviour flow's evaluation at the end; on rank 0.
+    public let behaviour: EvaluationResult?
+    /// Whether a signal ended it before all updates were done.
+    public let wasStopped: Bool
+  }
+
+  private let configuration: Configuration
+  private let world: Communicator
+  private let directory: RunDirectory
+  private let logger: Logger
+  private let watch: (Progress) -> Void
+  private let shouldStop: () -> Bool
+
+  private let data: SharedDataset
+  private let sampler: BatchSampler
+  private let batch: Batch<Float>
+  private let validation: (sampler: BatchSampler, data: SharedDataset, batch: Batch<Float>)?
+  private let agent: FAN<Float>
+  private let exchange: ParameterExchange
+  private let evaluator: Evaluator?
+  private var trainingCSV: CSVFile?
+  private var evaluationCSV: CSVFile?
+  private let lock: Int32?
+  private let nodes: Int
+
+  private var step = 0
+  private var best: (success: Double, meanReturn: Double)?
+  private var lastResult: EvaluationResult?
+  private var skipped = 0
+  private var meter = Meter()
+
+  /// Agrees on everything with the other ranks, loads data, and starts or continues the run.
+  ///
+  /// - Parameters:
+  ///   - resume: continue from the newest whole checkpoint in `directory`, if there is one.
+  ///   - watch: is told on rank 0, every log interval, where the run stands.
+  ///   - shouldStop: asked on every rank before each update; when any says yes, the run saves and ends.
+  /// - Throws: the same `Failure` on all ranks.
+  public init(
+    _ configuration: Configuration, world: Communicator, directory: RunDirectory, resume: Bool, logger: Logger,
+    watch: @escaping (Progress) -> Void, shouldStop: @escaping () -> Bool
+  ) throws {
+    self.configuration = configuration
+    self.world = world
+    self.directory = directory
+    self.logger = logger
+    self.watch = watch
+    self.shouldStop = shouldStop
+    try world.requireAgreement(
+      on: "the configuration", configuration.digest,
+      advice: "start all ranks with the same program, arguments and files")
+    BLAS.setThreads(configuration.threads)
+
+    nodes = try world.nodeCount()
+    let task = try world.together { try embeddedTask(configuration.env) }
+    data = try SharedDataset(configuration, task: task, world: world)
+    let plan = data.transitions.plan
+    let hyperparameters = configuration.hyperparameters
+    let draws = FAN<Float>.draws(actionSize: plan.actionSize)
+    func sampler(_ data: SharedDataset, seed: UInt32) throws -> BatchSampler {
+      let shards = try VirtualShards(
+        transitions: data.transitions.count, batch: hyperparameters.batchSize, shards: configuration.virtualShards,
+        ranks: world.size, rank: world.rank)
+      return BatchSampler(
+        dataset: data.transitions, shards: shards, draws: draws, seed: seed,
+        batchSize: hyperparameters.batchSize)
+    }
+    self.sampler = try world.together { try sampler(data, seed: configuration.seed) }
+    let rows = self.sampler.capacity
+    func makeBatch(_ rows: Int) -> Batch<Float> {
+      Batch(
+        capacity: rows, observationSize: plan.observationSize, actionSize: plan.actionSize, draws: draws)
+    }
+    batch = makeBatch(rows)
+    agent = FAN(
+      observationSize: plan.observationSize, actionSize: plan.actionSize, hyperparameters: hyperparameters,
+      rows: rows)
+    exchange = try ParameterExchange(
+      world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
+      tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
+    evaluator =
+      world.rank == 0
+      ? Evaluator(
+        task: task, hyperparameters: hyperparameters, episodes: configuration.evalEpisodes,
+        seed: configuration.seed) : nil
+    if let companion = try SharedDataset.validation(configuration, task: task, world: world) {
+      // Another seed, so that validation batches draw other numbers than training.
+      let companionSampler = try world.together { try sampler(companion, seed: configuration.seed ^ 0x9E37_79B9) }
+      validation = (companionSampler, companion, makeBatch(rows))
+    } else {
+      validation = nil
+    }
+    lock = try world.together { world.rank == 0 ? try directory.open(resuming: resume) : nil }
+    try start(resume: resume)
+    try world.together { if world.rank == 0 { try openFiles() } }
+  }
+
+  /// Trains until the configured number of updates is done or a signal stops it.
+  public func run() throws -> Summary {
+    announce()
+    meter.restart(step: step, communication: exchange.communicationSeconds)
+    while step < configuration.steps {
+      let outcome = try update()
+      if configuration.steps > step, outcome.stops {
+        try rankZero { try save() }
+        return Summary(steps: step, policy: lastResult, behaviour: nil, wasStopped: true)
+      }
+      if isDue(configuration.evalInterval) && step < configuration.steps { try rankZero { try evaluate() } }
+      if isDue(configuration.saveInterval) && step < configuration.steps { try rankZero { try save() } }
+      if step % 100 == 0 { try compareReplicas() }
+    }
+    var behaviour: EvaluationResult?
+    try rankZero {
+      try evaluate()
+      behaviour = evaluator?.run(exchange.parameters, actor: .behaviour)
+      if let behaviour { try write(behaviour, actor: .behaviour) }
+      try save()
+    }
+    return Summary(steps: step, policy: lastResult, behaviour: behaviour, wasStopped: false)
+  }
+
+  // MARK: One update
+
+  private func update() throws -> ParameterExchange.Outcome {
+    let logs = (step + 1) % configuration.logInterval == 0 || step + 1 == configuration.steps
+    sampler.fill(batch, step: step)
+    try evaluateLosses(batch, logging: logs, gradients: exchange.gradients)
+    let figures = logs ? try reduce(agent.figureValues, of: FAN<Float>.figures, over: world) : []
+    let outcome = try exchange.step(stop: shouldStop())
+    step += 1
+    try judge(outcome)
+    if logs { try log(figures, gradientNorm: outcome.gradientNorm) }
+    return outcome
+  }
+
+  private func evaluateLosses(
+    _ batch: Batch<Float>, logging: Bool, gradients: UnsafeMutablePointer<Float>?
+  ) throws {
+    var failure: MPIError?
+    agent.evaluate(
+      exchange.parameters, target: exchange.target, batch: batch, logging: logging, gradients: gradients
+    ) { sums in
+      do throws(MPIError) { try exchange.sumOverRanks(&sums) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// A gradient that is not finite was skipped by all ranks; several in a row end the run.
+  private func judge(_ outcome: ParameterExchange.Outcome) throws {
+    guard !outcome.isFinite else {
+      skipped = 0
+      return
+    }
+    skipped += 1
+    let tensor = agent.layout.slots.first { slot in
+      !Float.sumOfSquares(exchange.reducedGradient + slot.offset, count: slot.count).isFinite
+    }
+    let place = "update \(step): the gradient of \(tensor?.name ?? "some tensor") is not finite"
+    guard skipped < 5 else {
+      throw Failure(
+        .software,
+        "\(place), the fifth in a row; checkpoints before it are kept. Lower --lr, or look with --check")
+    }
+    if world.rank == 0 { logger.warning("\(place); the update is skipped") }
+  }
+
+  /// All groups of ranks must hold the same bits.
+  private func compareReplicas() throws {
+    var digest = Digest()
+    digest.update(UnsafeRawBufferPointer(start: exchange.parameters, count: exchange.count * 4))
+    digest.update(UnsafeRawBufferPointer(start: exchange.target, count: agent.criticRange.count * 4))
+    try world.requireAgreement(
+      on: "the parameters after update \(step)", digest.value,
+      advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")
+  }
+
+  private func isDue(_ interval: Int) -> Bool { interval > 0 && step % interval == 0 }
+
+  // MARK: Logs
+
+  private func log(_ figures: [Double], gradientNorm: Double) throws {
+    var named = zip(FAN<Float>.figures, figures).map { (name: $0.name, value: $1) }
+    named.append((name: "grad/norm", value: gradientNorm))
+    if let validation {
+      validation.sampler.fill(validation.batch, step: step)
+      try evaluateLosses(validation.batch, logging: true, gradients: nil)
+      let values = try reduce(agent.figureValues, of: FAN<Float>.figures, over: world)
+      named += zip(FAN<Float>.figures, values).map { (name: "validation/\($0.name)", value: $1) }
+    }
+    guard world.rank == 0 else { return }
+    let (rate, share) = meter.read(step: step, communication: exchange.communicationSeconds)
+    try trainingCSV?.append(
+      ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
+    watch(
+      Progress(
+        step: step, steps: configuration.steps, updatesPerSecond: rate, communicationShare: share,
+        figures: named, success: lastResult?.success))
+  }
+
+  private func evaluate() throws {
+    guard let evaluator else { return }
+    let result = evaluator.run(exchange.parameters)
+    lastResult = result
+    try write(result, actor: .policy)
+    logger.info(
+      "update \(step): success \(decimals(result.success, 2)), return \(decimals(result.meanReturn, 1)) ± \(decimals(result.returnError, 1)), length \(decimals(result.meanLength, 1)) over \(result.episodes) episodes"
+    )
+    if best.map({ (result.success, result.meanReturn) > $0 }) ?? true {
+      best = (result.success, result.meanReturn)
+      try Checkpoint.write(directory.best, state, NamedTensors(agent, exchange))
+    }
+  }
+
+  private func write(_ result: EvaluationResult, actor: Evaluator.Actor) throws {
+    try evaluationCSV?.append([
+      "\(step)", actor.rawValue, "\(result.episodes)", "\(result.success)", "\(result.meanReturn)",
+      "\(result.returnError)", "\(result.meanLength)",
+    ])
+  }
+
+  private func save() throws {
+    let path = directory.checkpoint(step: step)
+    try Checkpoint.write(path, state, NamedTensors(agent, exchange))
+    directory.prune()
+    logger.info("update \(step): saved \(path)")
+  }
+
+  private var state: CheckpointState {
+    CheckpointState(
+      step: step, optimiserSteps: exchange.optimiserSteps, configuration: configuration.yaml,
+      datasetDigest: data.statistics.digest, observationSize: data.transitions.plan.observationSize,
+      actionSize: data.transitions.plan.actionSize, best: best)
+  }
+
+  /// Work of rank 0 between updates, while the others wait. Collective: what fails there ends all ranks.
+  private func rankZero(_ body: () throws -> Void) throws {
+    try world.together { if world.rank == 0 { try body() } }
+    meter.restart(step: step, communication: exchange.communicationSeconds)
+  }
+
+  // MARK: Start
+
+  /// Parameters, moments and counters, from a checkpoint or from the seed.
+  private func start(resume: Bool) throws {
+    let resumed = try world.together {
+      guard world.rank == 0, resume else { return false }
+      let rejected = { (line: String) in self.logger.warning("passed over a checkpoint: \(line)") }
+      guard let checkpoint = directory.newestCheckpoint(rejected: rejected) else { return false }
+      try restore(checkpoint)
+      return true
+    }
+    if exchange.leadsGroup && !resumed {
+      agent.layout.initialise(exchange.parameters, seed: configuration.seed)
+      exchange.target.update(
+        from: exchange.parameters + agent.criticRange.lowerBound, count: agent.criticRange.count)
+    }
+    var position = Int64(step)
+    try world.broadcast(&position, count: 8)
+    step = Int(position)
+    try exchange.distribute()
+    try compareReplicas()
+  }
+
+  private func restore(_ checkpoint: Checkpoint) throws {
+    let state = checkpoint.state
+    let saved = try checkpoint.configuration().identity
+    if let (now, then) = zip(configuration.identity, saved).first(where: { $0 != $1 }) {
+      throw Failure(
+        .configuration,
+        "\(directory.path): was trained with --\(then.name) \(then.value), not \(now.value); give the same settings to resume, or another --run-dir"
+      )
+    }
+    guard state.datasetDigest == data.statistics.digest else {
+      throw Failure(
+        .configuration,
+        "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(data.statistics.digest)")
+    }
+    try checkpoint.read(into: NamedTensors(agent, exchange))
+    exchange.optimiserSteps = state.optimiserSteps
+    step = state.step
+    best = state.best
+    logger.info("continuing \(directory.path) after update \(step)")
+  }
+
+  private func openFiles() throws {
+    let figures = FAN<Float>.figures.map(\.name)
+    let validationFigures = validation == nil ? [] : figures.map { "validation/\($0)" }
+    trainingCSV = try CSVFile(
+      path: directory.training,
+      columns: ["step"] + figures + ["grad/norm"] + validationFigures
+        + ["time/updates_per_second", "time/communication_share"],
+      keepingThrough: step)
+    evaluationCSV = try CSVFile(
+      path: directory.evaluation,
+      columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"],
+      keepingThrough: step)
+    var repeated = configuration
+    repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
+    repeated.datasetDigest = data.statistics.digest
+    let text = "# fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description), \(ranks)\n" + repeated.yaml
+    do {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: directory.configuration), options: .atomic)
+    } catch {
+      throw Failure(.cannotCreate, "\(directory.configuration): cannot write: \(error.localizedDescription)")
+    }
+  }
+
+  private var ranks: String {
+    "\(world.size) rank(s) on \(nodes) node(s), \(configuration.threads) BLAS thread(s) each"
+  }
+
+  private func announce() {
+    guard world.rank == 0 else { return }
+    let statistics = data.statistics
+    logger.info("fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description)")
+    logger.info("\(ranks)")
+    for line in statistics.lines { logger.info("\(line)") }
+    logger.info("data \(megabytes(data.bytesPerRank)) MB, parameters and gradients \(megabytes(exchange.byteCount / exchange.groupSize)) MB per rank")
+    for warning in statistics.warnings { logger.warning("\(warning)") }
+    logger.info(
+      "batch \(configuration.hyperparameters.batchSize), up to \(sampler.capacity) on a rank; \(agent.layout.slots.reduce(0) { $0 + $1.count }) trained parameters; seed \(configuration.seed)"
+    )
+    logger.info("writing to \(directory.path)")
+  }
+}
+
+/// The rate of updates since the last reading.
+private struct Meter {
+  private var start = ContinuousClock.now
+  private var step = 0
+  private var communication = 0.0
+
+  /// Begins a new interval.
+  mutating func restart(step: Int, communication: Double) {
+    self.step = step
+    self.communication = communication
+    start = .now
+  }
+
+  /// Updates a second and the share of time in communication since the interval began; begins a new one.
+  mutating func read(step: Int, communication: Double) -> (rate: Double, share: Double) {
+    let seconds = max((ContinuousClock.now - start).seconds, 1e-9)
+    let result = (Double(step - self.step) / seconds, (communication - self.communication) / seconds)
+    restart(step: step, communication: communication)
+    return result
+  }
+}
+
+private func decimals(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+
+private func megabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e6, 1) }

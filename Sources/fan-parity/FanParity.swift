@@ -1,0 +1,81 @@
+import Agents
+import ArgumentParser
+import Foundation
+import MPI
+import Parity
+
+/// `fan-parity DIR`: compares the update with cases computed by the published implementations.
+@main
+struct FanParity: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fan-parity",
+    abstract: "Compares the update with published results, case by case.",
+    discussion: """
+      DIR holds pairs CASE.json and CASE.npz. One line a case gives the worst relative error of figures, \
+      gradients and parameters over all updates. Runs on one rank, or under mpirun with the batch split over \
+      the ranks. Exit code: 0 when every case of a known agent is within the tolerance, 1 when not, 65 or 66 \
+      when a case cannot be read.
+      """)
+
+  @Argument(help: "Directory with the cases.")
+  var directory: String
+
+  @Option(help: "Largest relative error that passes.")
+  var tolerance = 1e-4
+
+  @Option(help: "Ranks that share memory; 1 exchanges by messages alone. All of a node by default.")
+  var ranksPerNode: Int?
+
+  func run() throws {
+    try MPI.initialise()
+    let world = try Communicator.world()
+    let code = world.rank == 0 ? try report(world) { print($0) } : try report(world) { _ in }
+    try MPI.finalise()
+    throw ExitCode(code)
+  }
+
+  /// Runs all cases; the exit code.
+  private func report(_ world: Communicator, print: (String) -> Void) throws -> Int32 {
+    let url = URL(fileURLWithPath: directory)
+    guard let files = try? FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)
+    else {
+      print("fan-parity: \(directory): cannot read this directory")
+      return 66
+    }
+    let cases = files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }
+    guard !cases.isEmpty else {
+      print("fan-parity: \(directory): holds no case (CASE.json with CASE.npz)")
+      return 66
+    }
+    var (passed, failed, unknown) = (0, 0, 0)
+    for file in cases {
+      do {
+        let parityCase = try ParityCase(json: file)
+        guard parityCase.agent == "fan" else {
+          print("\(pad(parityCase.name)) agent '\(parityCase.agent)' is not built yet")
+          unknown += 1
+          continue
+        }
+        let result = try Parity.run(parityCase, world: world, ranksPerNode: ranksPerNode)
+        let passes = result.largest <= tolerance
+        print(line(parityCase.name, result, passes))
+        if passes { passed += 1 } else { failed += 1 }
+      } catch {
+        print("fan-parity: \(file.lastPathComponent): \(error)")
+        return 65
+      }
+    }
+    print("\(world.size) rank(s): \(passed) passed, \(failed) failed, \(unknown) of agents not built yet")
+    return failed == 0 ? 0 : 1
+  }
+
+  private func line(_ name: String, _ result: ParityResult, _ passes: Bool) -> String {
+    let errors = [("figures", result.figures), ("gradients", result.gradients), ("parameters", result.parameters)]
+    let text = errors.map { "\($0) \(String(format: "%.1e", $1))" }.joined(separator: "  ")
+    guard !passes else { return "\(pad(name)) \(text)  ok" }
+    let places = errors.filter { !($0.1 <= tolerance) }.compactMap { result.worst[$0.0] }
+    return "\(pad(name)) \(text)  FAILED at \(places.joined(separator: ", "))"
+  }
+
+  private func pad(_ name: String) -> String { name.padding(toLength: 24, withPad: " ", startingAt: 0) }
+}
