@@ -65,8 +65,8 @@ extension Maze {
 
   /// Where a disc with its centre at `position` comes to rest after being displaced by `displacement`.
   ///
-  /// Displacements are at most 0.2 along each axis: then the disc is never deeper in a wall than 0.25, and the
-  /// way it came is the shortest way out.
+  /// Displacements are at most 0.2 along each axis: then a disc that was at most 0.25 deep in the walls has its
+  /// centre outside of them, and the shortest way out is the way it came.
   func moved(from position: SIMD2<Double>, by displacement: SIMD2<Double>) -> SIMD2<Double> {
     let target = position + displacement
     let cell = cell(at: target)
@@ -100,8 +100,8 @@ extension Maze {
     return distance < Maze.discRadius ? corner + away * (Maze.discRadius / distance) : offset
   }
 
-  /// How far the disc reaches into walls with its centre at `position`, in a free cell.
-  public func depth(at position: SIMD2<Double>) -> Double {
+  /// How far a disc with its centre at `position`, in a free cell, is from touching no wall.
+  func depth(at position: SIMD2<Double>) -> Double {
     let cell = cell(at: position)
     let offset = position - centre(of: cell)
     return length(offset - pushedOut(offset, cell: cell))
