@@ -57,7 +57,9 @@ let package = Package(
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles"], swiftSettings: numeric),
     .testTarget(
-      name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles"], swiftSettings: numeric),
+      name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles", "Kernels"],
+      exclude: ["Fixtures"],
+      swiftSettings: numeric),
   ],
   swiftLanguageModes: [.v6]
 )

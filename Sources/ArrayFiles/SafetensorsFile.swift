@@ -1,0 +1,123 @@
+import CZlib
+
+/// A safetensors file, read as untrusted input: a JSON header and raw little-endian tensors.
+///
+/// The header is checked completely when the file is opened. All functions throw a ``FileError`` that names the
+/// file, the tensor and the reason. A file may be read from several threads.
+public final class SafetensorsFile: Sendable {
+  /// The path it was opened by.
+  public let path: String
+  /// The `__metadata__` strings, without the checksums that ``SafetensorsWriter`` adds.
+  public let metadata: [String: String]
+  /// The tensors by name.
+  public let tensors: [String: SafetensorsTensor]
+
+  private static let longestHeader = 100_000_000
+  private let file: RandomAccessFile
+  private let dataOffset: Int
+  private let checksums: [String: String]
+  /// Where the whole file's checksum stands, nil if there is none.
+  private let checksumRange: Range<Int>?
+
+  /// Opens the file at `path` and checks its header.
+  public init(path: String) throws(FileError) {
+    let file = try RandomAccessFile(path: path)
+    guard file.size >= 8 else { throw .malformed(path, nil, "is too short to be a safetensors file") }
+    let field = try file.bytes(at: 0, count: 8)
+    let length = field.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    guard length <= Self.longestHeader, length <= file.size - 8 else {
+      throw .malformed(path, nil, "claims a header of \(length) bytes: not a safetensors file or cut short")
+    }
+    let offset = 8 + Int(length)
+    let header = try Self.parse(try file.bytes(at: 8, count: Int(length)), offset, file)
+    self.path = path
+    self.file = file
+    dataOffset = offset
+    tensors = header.tensors
+    metadata = header.metadata.filter { !isChecksumKey($0.key) }.mapValues(\.text)
+    checksums = header.metadata.filter { isChecksumKey($0.key) }.mapValues(\.text)
+    checksumRange = header.metadata[checksumKey].map { 8 + $0.range.lowerBound..<8 + $0.range.upperBound }
+  }
+
+  private static func parse(
+    _ bytes: [UInt8], _ dataOffset: Int, _ file: RandomAccessFile
+  ) throws(FileError) -> SafetensorsHeader {
+    do throws(SafetensorsHeader.Refusal) {
+      return try SafetensorsHeader(bytes, dataOffset: dataOffset, fileSize: file.size)
+    } catch {
+      throw .malformed(file.path, error.tensor, error.reason)
+    }
+  }
+
+  /// The elements of the tensor `name` in C order. Wider types are rounded.
+  public func floats(_ name: String) throws(FileError) -> [Float] {
+    var values = [Float](repeating: 0, count: try tensor(name).count)
+    try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in try read(name, into: buffer) }
+    return values
+  }
+
+  /// Reads the tensor `name` into `destination`, which has exactly as many elements, converting on the way.
+  public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
+    let tensor = try tensor(name)
+    guard tensor.count == destination.count else {
+      throw .malformed(path, name, "has \(tensor.count) elements where \(destination.count) are expected")
+    }
+    if tensor.dtype == .float32 {
+      try file.read(at: tensor.byteRange.lowerBound, into: UnsafeMutableRawBufferPointer(destination))
+    } else {
+      try forEachChunk(of: tensor.byteRange) { bytes, start in
+        convert(bytes, tensor.dtype, to: destination.baseAddress! + start / tensor.dtype.size)
+      }
+    }
+  }
+
+  /// Checks every checksum, throwing for the first damaged tensor in the order of the file, for a damaged header,
+  /// or if ``SafetensorsWriter`` did not write the file.
+  public func verify() throws(FileError) {
+    guard let checksumRange, checksumRange.count == 8 else { throw .malformed(path, nil, "has no checksum") }
+    var header = try file.bytes(at: 0, count: dataOffset)
+    header.replaceSubrange(checksumRange, with: repeatElement(UInt8(ascii: "0"), count: 8))
+    var whole = crc32_z(0, header, header.count)
+    let order = tensors.sorted { $0.value.byteRange.lowerBound < $1.value.byteRange.lowerBound }
+    for (name, tensor) in order {
+      var checksum: UInt = 0
+      try forEachChunk(of: tensor.byteRange) { bytes, _ in
+        checksum = crc32_z(checksum, bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), bytes.count)
+      }
+      guard checksums[checksumKey(of: name)] == hexadecimal(checksum, digits: 8) else {
+        throw .malformed(path, name, "is damaged: its checksum (CRC-32) is wrong")
+      }
+      whole = crc32_combine(whole, checksum, tensor.byteRange.count)
+    }
+    guard checksums[checksumKey] == hexadecimal(whole, digits: 8) else {
+      throw .malformed(path, nil, "is damaged: the file's checksum (CRC-32) is wrong, its tensors' are right")
+    }
+  }
+
+  private func tensor(_ name: String) throws(FileError) -> SafetensorsTensor {
+    guard let tensor = tensors[name] else { throw .malformed(path, name, "is not in the file") }
+    return tensor
+  }
+
+  /// Calls `body` with the bytes of each chunk and the offset of the chunk in `range`.
+  private func forEachChunk(
+    of range: Range<Int>, _ body: (UnsafeRawBufferPointer, Int) -> Void
+  ) throws(FileError) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    defer { buffer.deallocate() }
+    for offset in stride(from: 0, to: range.count, by: buffer.count) {
+      let count = min(buffer.count, range.count - offset)
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+      try file.read(at: range.lowerBound + offset, into: part)
+      body(UnsafeRawBufferPointer(part), offset)
+    }
+  }
+}
+
+/// The metadata key of the whole file's CRC-32: that of the file in which its eight digits are zeros.
+let checksumKey = "crc32"
+
+/// The metadata key of one tensor's CRC-32.
+func checksumKey(of tensor: String) -> String { "crc32/" + tensor }
+
+func isChecksumKey(_ key: String) -> Bool { key == checksumKey || key.hasPrefix("crc32/") }

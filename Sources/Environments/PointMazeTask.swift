@@ -1,0 +1,90 @@
+/// How the behaviour recorded in a dataset chooses where to go.
+public enum Behaviour: String, Sendable, CaseIterable {
+  /// From one random goal to the next.
+  case navigate
+  /// To one goal a few cells away, in short episodes that have to be stitched together to solve a task.
+  case stitch
+  /// Along random directions, each held for ten steps.
+  case explore
+}
+
+/// A name that is not one of the embedded tasks'.
+public struct UnknownTask: Error, CustomStringConvertible {
+  /// The name as given.
+  public let name: String
+
+  /// One line with the name and the names that exist.
+  public var description: String {
+    let mazes = PointMazeTask.benchmark.map { $0[0].maze.name }.joined(separator: ",")
+    let behaviours = Behaviour.allCases.map(\.rawValue).joined(separator: ",")
+    return """
+      unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName) and \
+      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0
+      """
+  }
+}
+
+/// An embedded task by the name that OGBench gives it, for instance `pointmaze-medium-navigate-singletask-v0`
+/// (task 1, the default) or `pointmaze-medium-navigate-singletask-task3-v0`.
+///
+/// `pointmaze-u-stitch-singletask-v0`, which OGBench does not have, is small enough to be solved in minutes.
+public struct PointMazeTask: Sendable {
+  /// Length of an observation.
+  public static let observationSize = 2
+  /// Length of an action.
+  public static let actionSize = 2
+  /// The small task.
+  public static let defaultName = "pointmaze-u-stitch-singletask-v0"
+
+  /// The task's name.
+  public let name: String
+  /// The name of the dataset that all tasks of this maze and behaviour share: `pointmaze-medium-navigate-v0`.
+  public let datasetName: String
+  /// 1 to 5; which start and goal.
+  public let number: Int
+  /// How the dataset was recorded.
+  public let behaviour: Behaviour
+  /// The rules.
+  public let environment: PointMaze
+
+  /// The embedded task called `name`. Throws `UnknownTask`.
+  public init(name: String) throws(UnknownTask) {
+    var parts = name.split(separator: "-", omittingEmptySubsequences: false)
+    if parts.count == 5 { parts.insert("task1", at: 4) }
+    guard parts.count == 6, parts[0] == "pointmaze", parts[3] == "singletask", parts[5] == "v0",
+      let behaviour = Behaviour(rawValue: String(parts[2])),
+      let tasks = Self.tasks(maze: parts[1], behaviour: behaviour),
+      let number = (1...tasks.count).first(where: { parts[4] == "task\($0)" })
+    else { throw UnknownTask(name: name) }
+    self.name = name
+    datasetName = "pointmaze-\(parts[1])-\(behaviour)-v0"
+    self.number = number
+    self.behaviour = behaviour
+    environment = tasks[number - 1]
+  }
+
+  /// The tasks on a maze for which data of `behaviour` exist.
+  private static func tasks(maze: Substring, behaviour: Behaviour) -> [PointMaze]? {
+    if maze == small.maze.name { return behaviour == .stitch ? [small] : nil }
+    return benchmark.first { $0[0].maze.name == maze }
+  }
+
+  /// Six cells from start to goal. One action moves up to 1.0, so solutions take about 25 steps, not hundreds.
+  static let small = PointMaze(
+    .u, from: Maze.Cell(1, 1), to: Maze.Cell(3, 1), movesPerAction: 5, observationScale: 4, stepLimit: 60)
+
+  /// OGBench's tasks 1 to 5 on each of its mazes.
+  static let benchmark: [[PointMaze]] = [
+    tasks(
+      .medium, [((1, 1), (6, 6)), ((6, 1), (1, 6)), ((5, 3), (4, 2)), ((6, 5), (6, 1)), ((2, 6), (1, 1))]),
+    tasks(
+      .large, [((1, 1), (7, 10)), ((5, 4), (7, 1)), ((7, 4), (1, 10)), ((3, 8), (5, 4)), ((1, 1), (5, 4))]),
+    tasks(
+      .giant,
+      [((1, 1), (10, 14)), ((1, 14), (10, 1)), ((8, 14), (1, 1)), ((8, 3), (5, 12)), ((5, 9), (3, 8))]),
+  ]
+
+  private static func tasks(_ maze: Maze, _ ends: [((Int, Int), (Int, Int))]) -> [PointMaze] {
+    ends.map { PointMaze(maze, from: Maze.Cell($0.0, $0.1), to: Maze.Cell($1.0, $1.1)) }
+  }
+}

@@ -1,0 +1,49 @@
+import ArrayFiles
+import Environments
+import Foundation
+
+let testFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+
+/// The reference material beside the package, which not every checkout has.
+let sharedFolder = testFolder.appending(path: "../../../shared").standardized
+
+/// Whether the reference file `path` is there.
+func hasShared(_ path: String) -> Bool {
+  FileManager.default.fileExists(atPath: sharedFolder.appending(path: path).path)
+}
+
+/// The environment of the embedded task `name`.
+func environment(_ name: String) throws -> PointMaze { try PointMazeTask(name: name).environment }
+
+/// All mazes with the name of one task on each.
+let mazeTasks = [
+  "pointmaze-u-stitch-singletask-v0", "pointmaze-medium-navigate-singletask-v0",
+  "pointmaze-large-navigate-singletask-v0", "pointmaze-giant-navigate-singletask-v0",
+]
+
+/// A move of up to 0.2·√2 turns a depth d into 0.1785·(d + 0.2·√2) at most, so that no number of moves leads
+/// deeper than the fixed point 0.06146.
+let deepestContact = 0.0615
+
+/// How deep a disc at `position` is in the nearest wall, by looking at every wall of the maze.
+func depth(at position: SIMD2<Double>, in maze: Maze) -> Double {
+  var depth = 0.0
+  for row in 0..<maze.rows {
+    for column in 0..<maze.columns where maze.isWall(Maze.Cell(row, column)) {
+      let offset = position - maze.centre(of: Maze.Cell(row, column))
+      let nearest = offset.clamped(lowerBound: SIMD2(-2, -2), upperBound: SIMD2(2, 2))
+      depth = max(depth, Maze.discRadius - distance(offset, nearest))
+    }
+  }
+  return depth
+}
+
+func distance(_ a: SIMD2<Double>, _ b: SIMD2<Double>) -> Double {
+  let difference = a - b
+  return (difference * difference).sum().squareRoot()
+}
+
+/// The two columns of row `row` of a (rows, 2) array.
+func pair<Scalar: SIMDScalar>(_ values: [Scalar], _ row: Int) -> SIMD2<Scalar> {
+  SIMD2(values[2 * row], values[2 * row + 1])
+}
