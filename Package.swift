@@ -48,6 +48,13 @@ let package = Package(
       name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Training"],
       swiftSettings: numeric),
     .executableTarget(
+      name: "fan-dist",
+      dependencies: [
+        "Agents", "Datasets", "Environments", "Kernels", "MPI", "Training",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: numeric),
+    .executableTarget(
       name: "fan-parity",
       dependencies: [
         "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),

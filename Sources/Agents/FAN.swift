@@ -117,6 +117,15 @@ public final class FAN<T: Real> {
     }
   }
 
+  /// The network and layer that gave the first value that is not finite in the last logging call; nil when all
+  /// are finite.
+  public func firstNonFinite(rows n: Int) -> String? {
+    for (network, stack) in [(policy, 3), (flow, 3), (criticZ, 3), (critic, 2), (targetCritic, 1)] {
+      if let place = network.firstNonFinite(rows: 0..<stack * n) { return place }
+    }
+    return nil
+  }
+
   // MARK: Forward
 
   private func forward(
@@ -331,7 +340,9 @@ public final class FAN<T: Real> {
   }
 
   /// Mean over E of Q(s, π_c, ε_q) at row i.
-  private func actorQ(_ i: Int, _ n: Int) -> T { (critic.output(0)[n + i, 0] + critic.output(1)[n + i, 0]) / 2 }
+  private func actorQ(_ i: Int, _ n: Int) -> T {
+    (critic.output(0)[n + i, 0] + critic.output(1)[n + i, 0]) / 2
+  }
 
   /// Mean over E of Z(s, π_c) at row i.
   private func actorZ(_ i: Int, _ n: Int) -> T {

@@ -45,10 +45,12 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   @Option(help: "Hidden layers of the critics.")
   public var valueHiddenDims = HiddenDims([512, 512, 512, 512])
 
-  @Flag(inversion: .prefixedNo, help: "Layer norm in the critics.")
+  @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Layer norm in the critics.")
   public var layerNorm = true
 
-  @Flag(inversion: .prefixedNo, help: "Layer norm in the policy and the behaviour flow.")
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast, help: "Layer norm in the policy and the behaviour flow."
+  )
   public var actorLayerNorm = false
 
   @Option(help: "Discount factor.")
@@ -69,7 +71,9 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   @Option(help: "Weight of the flow anchoring in the critic's target.")
   public var alpha2 = 10.0
 
-  @Flag(inversion: .prefixedNo, help: "Scale the actor's value losses by one over their mean magnitude.")
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: "Scale the actor's value losses by one over their mean magnitude.")
   public var normalizeValueLoss = false
 
   /// The published defaults; readable only after parsing, as with every `ParsableArguments`.

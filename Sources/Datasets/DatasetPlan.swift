@@ -30,7 +30,8 @@ public struct DatasetPlan: Equatable, Sendable {
   /// The plan that `words` were taken from.
   public init(words: [Int64]) {
     self.init(
-      rows: Int(words[0]), observationSize: Int(words[1]), actionSize: Int(words[2]), transitions: Int(words[3]))
+      rows: Int(words[0]), observationSize: Int(words[1]), actionSize: Int(words[2]),
+      transitions: Int(words[3]))
   }
 
   var actionsOffset: Int { Self.aligned(rows * observationSize * 4) }
@@ -55,7 +56,8 @@ struct DatasetFields {
     precondition(block.count >= plan.byteCount, "block smaller than the plan")
     let base = block.baseAddress!
     func floats(_ offset: Int, _ count: Int) -> UnsafeMutableBufferPointer<Float> {
-      UnsafeMutableBufferPointer(start: (base + offset).bindMemory(to: Float.self, capacity: count), count: count)
+      UnsafeMutableBufferPointer(
+        start: (base + offset).bindMemory(to: Float.self, capacity: count), count: count)
     }
     observations = floats(0, plan.rows * plan.observationSize)
     actions = floats(plan.actionsOffset, plan.rows * plan.actionSize)

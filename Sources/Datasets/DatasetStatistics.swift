@@ -13,9 +13,9 @@ public struct DatasetStatistics: Sendable, Equatable {
   public let episodes: Int
   /// Shortest and longest episode, in transitions.
   public let lengths: ClosedRange<Int>
-  /// Smallest, mean and largest reward over the transitions.
+  /// Smallest, mean and largest reward over the transitions; NaN where the data hold none.
   public let reward: (minimum: Float, mean: Double, maximum: Float)
-  /// Mean mask over the transitions.
+  /// Mean mask over the transitions; NaN likewise.
   public let meanMask: Double
   /// Smallest and largest action component over the transitions.
   public let actions: ClosedRange<Float>
@@ -54,7 +54,8 @@ public struct DatasetStatistics: Sendable, Equatable {
     meanMask = masks / Double(max(plan.transitions, 1))
     actions = min(least, most)...most
     var digest = Digest()
-    digest.update(UnsafeRawBufferPointer(start: dataset.observations, count: plan.rows * plan.observationSize * 4))
+    digest.update(
+      UnsafeRawBufferPointer(start: dataset.observations, count: plan.rows * plan.observationSize * 4))
     digest.update(UnsafeRawBufferPointer(start: dataset.actions, count: plan.rows * plan.actionSize * 4))
     digest.update(UnsafeRawBufferPointer(start: dataset.rewards, count: plan.rows * 4))
     digest.update(UnsafeRawBufferPointer(start: dataset.masks, count: plan.rows * 4))
@@ -67,8 +68,15 @@ public struct DatasetStatistics: Sendable, Equatable {
     [
       "dataset: \(rows) rows, \(transitions) transitions in \(episodes) episodes of \(lengths.lowerBound) to \(lengths.upperBound)",
       "dataset: observations of \(sizes.observation), actions of \(sizes.action) in [\(format(actions.lowerBound)), \(format(actions.upperBound))]",
-      "dataset: reward \(format(reward.minimum)) to \(format(reward.maximum)), mean \(String(format: "%.4f", reward.mean)); mean mask \(String(format: "%.4f", meanMask)); digest \(digest)",
+      "dataset: \(rewardLine); digest \(digest)",
     ]
+  }
+
+  private var rewardLine: String {
+    if reward.mean.isNaN { return "no rewards in the file; they follow from a task (--env)" }
+    return String(
+      format: "reward %g to %g, mean %.4f; mean mask %.4f", reward.minimum, reward.maximum, reward.mean,
+      meanMask)
   }
 
   /// What usually signals a mistake, one line each.
@@ -77,7 +85,8 @@ public struct DatasetStatistics: Sendable, Equatable {
     if meanMask == 1 { lines.append("dataset: every mask is 1, so no transition ends in success or failure") }
     if meanMask == 0 { lines.append("dataset: every mask is 0, so no transition looks ahead") }
     if reward.minimum == reward.maximum {
-      lines.append("dataset: every reward is \(format(reward.minimum)), so there is nothing to learn from them")
+      lines.append(
+        "dataset: every reward is \(format(reward.minimum)), so there is nothing to learn from them")
     }
     if actions.lowerBound == actions.upperBound { lines.append("dataset: every action is the same") }
     return lines

@@ -123,12 +123,14 @@ private struct ShardShape {
     }
     hasRewards = file.contains("rewards")
     guard hasRewards == file.contains("masks") else {
-      throw refuse(hasRewards ? "masks" : "rewards", "is missing: rewards and masks come together or not at all")
+      throw refuse(
+        hasRewards ? "masks" : "rewards", "is missing: rewards and masks come together or not at all")
     }
   }
 
   func requireSame(as other: ShardShape, in file: NpzFile) throws {
-    guard observationSize == other.observationSize, actionSize == other.actionSize, hasRewards == other.hasRewards
+    guard observationSize == other.observationSize, actionSize == other.actionSize,
+      hasRewards == other.hasRewards
     else {
       throw FileError(
         .malformed, file: file.path,

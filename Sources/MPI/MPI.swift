@@ -12,6 +12,12 @@ public enum MPI {
     try check("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()))
   }
 
+  /// Whether MPI has been started.
+  public static var isInitialised: Bool {
+    var flag: Int32 = 0
+    return MPI_Initialized(&flag) == MPI_SUCCESS && flag != 0
+  }
+
   /// Ends MPI; collective over all ranks. After an `MPIError`, `abort` instead.
   public static func finalise() throws(MPIError) {
     try check("MPI_Finalize", MPI_Finalize())

@@ -116,6 +116,19 @@ public final class MLP<T: Real> {
     }
   }
 
+  /// The first value of the last forward pass that is not finite, in the order of computation, as
+  /// `network/layer`; nil when all are.
+  public func firstNonFinite(rows: Range<Int>) -> String? {
+    func isFinite(_ matrix: Matrix<T>) -> Bool {
+      rows.allSatisfy { r in (0..<matrix.columns).allSatisfy { matrix[r, $0].isFinite } }
+    }
+    if !isFinite(input) { return "\(shape.name)/input" }
+    for (index, layer) in hidden.enumerated() {
+      if !layer.activation.allSatisfy(isFinite) { return "\(shape.name)/dense\(index)" }
+    }
+    return outputs.allSatisfy(isFinite) ? nil : "\(shape.name)/dense\(hidden.count)"
+  }
+
   private func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, member e: Int,
     _ weightRows: Range<Int>, _ inputRows: Range<Int>

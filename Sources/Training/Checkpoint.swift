@@ -118,7 +118,8 @@ public struct Checkpoint {
     } catch let failure as Failure {
       throw Failure(.data, failure.message)
     } catch {
-      throw Failure(.data, "\(file.path): its configuration does not parse: \(Configuration.message(for: error))")
+      throw Failure(
+        .data, "\(file.path): its configuration does not parse: \(Configuration.message(for: error))")
     }
   }
 

@@ -10,7 +10,8 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Task to train for and evaluate in.")
   public var env = PointMazeTask.defaultName
 
-  @Option(help: "OGBench .npz file, or a directory of them. Embedded tasks generate theirs when it is not given.")
+  @Option(
+    help: "OGBench .npz file, or a directory of them. Embedded tasks generate theirs when it is not given.")
   public var dataset: String?
 
   @Option(help: "Refuse to train on data with another digest than this.")
@@ -94,7 +95,9 @@ public struct Configuration: ParsableArguments, Sendable {
   }
 
   private func quoted(_ value: String) -> String {
-    let isPlain = !value.isEmpty && value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/".contains($0)) }
+    let isPlain =
+      !value.isEmpty
+      && value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/".contains($0)) }
     return isPlain ? value : "'" + value.replacing("'", with: "''") + "'"
   }
 }
@@ -122,7 +125,8 @@ public func arguments(ofConfiguration text: String, file: String) throws -> [Str
     let place = "\(file):\(key.mark?.line ?? 0)"
     let name = (key.string ?? "").replacing("_", with: "-")
     guard known.contains(name) else {
-      throw Failure(.usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
+      throw Failure(
+        .usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
     }
     if let list = value.sequence {
       return ["--\(name)=\(list.compactMap(\.string).joined(separator: ","))"]

@@ -76,6 +76,7 @@ extension Communicator {
     let host = try broadcast(Array(MPI.processorName.utf8), from: Int(differing))
     throw Failure(
       .configuration,
-      "rank \(differing) on \(String(decoding: host, as: UTF8.self)) disagrees with rank 0 on \(what): \(advice)")
+      "rank \(differing) on \(String(decoding: host, as: UTF8.self)) disagrees with rank 0 on \(what): \(advice)"
+    )
   }
 }

@@ -41,7 +41,8 @@ public struct RunDirectory: Sendable {
     }
     guard resuming || !FileManager.default.fileExists(atPath: training) else {
       throw Failure(
-        .cannotCreate, "\(path): holds a run already; continue it with --resume auto, or choose another --run-dir")
+        .cannotCreate,
+        "\(path): holds a run already; continue it with --resume auto, or choose another --run-dir")
     }
     return lock
   }

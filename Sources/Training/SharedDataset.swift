@@ -19,7 +19,8 @@ struct SharedDataset {
     }
     if let expected = configuration.datasetDigest, expected != statistics.digest {
       throw Failure(
-        .configuration, "the dataset has digest \(statistics.digest), not \(expected) as --dataset-digest asks")
+        .configuration,
+        "the dataset has digest \(statistics.digest), not \(expected) as --dataset-digest asks")
     }
   }
 
@@ -56,9 +57,8 @@ struct SharedDataset {
     memory = try SharedMemory(node, byteCount: plan.byteCount)
     let base = memory.base
     let loaded = try world.together {
-      try source?.load(into: UnsafeMutableRawBufferPointer(start: base, count: plan.byteCount)) { observation in
-        task.environment.rewardAndMask(observation: SIMD2(observation[0], observation[1]))
-      }
+      try source?.load(
+        into: UnsafeMutableRawBufferPointer(start: base, count: plan.byteCount), rewards: rewardRule(task))
     }
     try memory.synchronise()
     transitions = TransitionDataset(plan: plan, base: UnsafeRawPointer(base))
@@ -68,8 +68,26 @@ struct SharedDataset {
 }
 
 /// The embedded task of this name.
-func embeddedTask(_ name: String) throws -> PointMazeTask {
+///
+/// - Throws: `Failure` that lists the names there are.
+public func embeddedTask(_ name: String) throws -> PointMazeTask {
   do { return try PointMazeTask(name: name) } catch { throw Failure(.usage, "--env: \(error)") }
+}
+
+/// Loads a dataset file or directory on this process alone and looks at all of it.
+///
+/// - Parameter task: gives rewards and masks when the data hold none.
+public func describe(path: String, task: PointMazeTask?) throws -> DatasetStatistics {
+  let source = try OGBenchSource(path: path)
+  if let task { try requireFit(source, task) }
+  let plan = source.plan
+  let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: plan.byteCount, alignment: 64)
+  defer { memory.deallocate() }
+  return try source.load(into: memory, rewards: task.map(rewardRule) ?? { _ in (.nan, .nan) })
+}
+
+private func rewardRule(_ task: PointMazeTask) -> RewardRule {
+  { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) }
 }
 
 /// The behaviour dataset of an embedded task; always the same one.

@@ -12,16 +12,16 @@ import Networks
 public let version = "0.1.0"
 
 /// Where a run stands, for whoever watches.
-public struct Progress: Sendable {
+public struct RunStatus: Sendable {
   /// Updates done.
   public let step: Int
   /// Updates of the whole run.
   public let steps: Int
-  /// Updates a second since the last report.
+  /// Updates a second over the last log interval.
   public let updatesPerSecond: Double
-  /// Share of the time since the last report spent exchanging or waiting for other ranks.
+  /// Share of the time spent exchanging or waiting for other ranks over the last log interval.
   public let communicationShare: Double
-  /// The figures of the last update, by name.
+  /// The figures of the last logged update, by name.
   public let figures: [(name: String, value: Double)]
   /// Success of the last evaluation.
   public let success: Double?
@@ -53,7 +53,7 @@ public final class Trainer {
   private let world: Communicator
   private let directory: RunDirectory
   private let logger: Logger
-  private let watch: (Progress) -> Void
+  private let watch: (RunStatus) -> Void
   private let shouldStop: () -> Bool
 
   private let data: SharedDataset
@@ -78,12 +78,13 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - resume: continue from the newest whole checkpoint in `directory`, if there is one.
-  ///   - watch: is told on rank 0, every log interval, where the run stands.
+  ///   - watch: is told on rank 0, after each logged update, where the run stands.
   ///   - shouldStop: asked on every rank before each update; when any says yes, the run saves and ends.
   /// - Throws: the same `Failure` on all ranks.
   public init(
-    _ configuration: Configuration, world: Communicator, directory: RunDirectory, resume: Bool, logger: Logger,
-    watch: @escaping (Progress) -> Void, shouldStop: @escaping () -> Bool
+    _ configuration: Configuration, world: Communicator, directory: RunDirectory, resume: Bool,
+    logger: Logger,
+    watch: @escaping (RunStatus) -> Void, shouldStop: @escaping () -> Bool
   ) throws {
     self.configuration = configuration
     self.world = world
@@ -98,20 +99,23 @@ public final class Trainer {
 
     nodes = try world.nodeCount()
     let task = try world.together { try embeddedTask(configuration.env) }
-    data = try SharedDataset(configuration, task: task, world: world)
+    let data = try SharedDataset(configuration, task: task, world: world)
+    self.data = data
     let plan = data.transitions.plan
     let hyperparameters = configuration.hyperparameters
     let draws = FAN<Float>.draws(actionSize: plan.actionSize)
     func sampler(_ data: SharedDataset, seed: UInt32) throws -> BatchSampler {
       let shards = try VirtualShards(
-        transitions: data.transitions.count, batch: hyperparameters.batchSize, shards: configuration.virtualShards,
+        transitions: data.transitions.count, batch: hyperparameters.batchSize,
+        shards: configuration.virtualShards,
         ranks: world.size, rank: world.rank)
       return BatchSampler(
         dataset: data.transitions, shards: shards, draws: draws, seed: seed,
         batchSize: hyperparameters.batchSize)
     }
-    self.sampler = try world.together { try sampler(data, seed: configuration.seed) }
-    let rows = self.sampler.capacity
+    let training = try world.together { try sampler(data, seed: configuration.seed) }
+    self.sampler = training
+    let rows = training.capacity
     func makeBatch(_ rows: Int) -> Batch<Float> {
       Batch(
         capacity: rows, observationSize: plan.observationSize, actionSize: plan.actionSize, draws: draws)
@@ -130,7 +134,9 @@ public final class Trainer {
         seed: configuration.seed) : nil
     if let companion = try SharedDataset.validation(configuration, task: task, world: world) {
       // Another seed, so that validation batches draw other numbers than training.
-      let companionSampler = try world.together { try sampler(companion, seed: configuration.seed ^ 0x9E37_79B9) }
+      let companionSampler = try world.together {
+        try sampler(companion, seed: configuration.seed ^ 0x9E37_79B9)
+      }
       validation = (companionSampler, companion, makeBatch(rows))
     } else {
       validation = nil
@@ -237,7 +243,7 @@ public final class Trainer {
     try trainingCSV?.append(
       ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
     watch(
-      Progress(
+      RunStatus(
         step: step, steps: configuration.steps, updatesPerSecond: rate, communicationShare: share,
         figures: named, success: lastResult?.success))
   }
@@ -318,7 +324,8 @@ public final class Trainer {
     guard state.datasetDigest == data.statistics.digest else {
       throw Failure(
         .configuration,
-        "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(data.statistics.digest)")
+        "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(data.statistics.digest)"
+      )
     }
     try checkpoint.read(into: NamedTensors(agent, exchange))
     exchange.optimiserSteps = state.optimiserSteps
@@ -360,7 +367,9 @@ public final class Trainer {
     logger.info("fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description)")
     logger.info("\(ranks)")
     for line in statistics.lines { logger.info("\(line)") }
-    logger.info("data \(megabytes(data.bytesPerRank)) MB, parameters and gradients \(megabytes(exchange.byteCount / exchange.groupSize)) MB per rank")
+    logger.info(
+      "data \(megabytes(data.bytesPerRank)) MB, parameters and gradients \(megabytes(exchange.byteCount / exchange.groupSize)) MB per rank"
+    )
     for warning in statistics.warnings { logger.warning("\(warning)") }
     logger.info(
       "batch \(configuration.hyperparameters.batchSize), up to \(sampler.capacity) on a rank; \(agent.layout.slots.reduce(0) { $0 + $1.count }) trained parameters; seed \(configuration.seed)"

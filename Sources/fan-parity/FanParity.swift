@@ -70,7 +70,9 @@ struct FanParity: ParsableCommand {
   }
 
   private func line(_ name: String, _ result: ParityResult, _ passes: Bool) -> String {
-    let errors = [("figures", result.figures), ("gradients", result.gradients), ("parameters", result.parameters)]
+    let errors = [
+      ("figures", result.figures), ("gradients", result.gradients), ("parameters", result.parameters),
+    ]
     let text = errors.map { "\($0) \(String(format: "%.1e", $1))" }.joined(separator: "  ")
     guard !passes else { return "\(pad(name)) \(text)  ok" }
     let places = errors.filter { !($0.1 <= tolerance) }.compactMap { result.worst[$0.0] }

@@ -1,0 +1,191 @@
+import Agents
+import Datasets
+import Foundation
+import Kernels
+import MPI
+import Networks
+
+/// Compares the explicit backward pass with finite differences on the first batch of a run, and looks for the
+/// first value that is not finite.
+///
+/// In double precision: for every tensor, the derivative along one direction against central differences. In
+/// single precision: the gradient that training uses against the one in double.
+public enum GradientCheck {
+  /// What was found.
+  public struct Report: Sendable {
+    /// A table, one line a tensor.
+    public var lines: [String] = []
+    /// The first thing wrong, in one line; nil when all is well.
+    public var problem: String?
+  }
+
+  /// Largest relative error against central differences that passes.
+  public static let differenceTolerance = 1e-5
+  /// Largest relative error of single against double precision that passes.
+  public static let precisionTolerance = 1e-3
+
+  /// Checks on up to 32 rows of the first batch of a configuration, on one rank.
+  public static func run(_ configuration: Configuration, world: Communicator) throws -> Report {
+    let task = try embeddedTask(configuration.env)
+    let data = try SharedDataset(configuration, task: task, world: world)
+    let plan = data.transitions.plan
+    let hyperparameters = configuration.hyperparameters
+    let draws = FAN<Float>.draws(actionSize: plan.actionSize)
+    let shards = try VirtualShards(
+      transitions: data.transitions.count, batch: hyperparameters.batchSize,
+      shards: configuration.virtualShards,
+      ranks: 1, rank: 0)
+    let batch = Batch<Float>(
+      capacity: shards.maximumRows, observationSize: plan.observationSize, actionSize: plan.actionSize,
+      draws: draws)
+    BatchSampler(
+      dataset: data.transitions, shards: shards, draws: draws, seed: configuration.seed,
+      batchSize: hyperparameters.batchSize
+    ).fill(batch, step: 0)
+    batch.rows = min(batch.rows, 32)
+    batch.globalRows = batch.rows
+    return check(
+      batch, hyperparameters, observationSize: plan.observationSize, actionSize: plan.actionSize,
+      draws: draws,
+      seed: configuration.seed)
+  }
+
+  /// Checks the gradients of a batch at the initial parameters of a seed.
+  public static func check(
+    _ batch: Batch<Float>, _ hyperparameters: Hyperparameters, observationSize: Int, actionSize: Int,
+    draws: [Draw], seed: UInt32
+  ) -> Report {
+    let single = Evaluation<Float>(hyperparameters, observationSize, actionSize, batch, seed)
+    single.computeGradient()
+    if let place = single.agent.firstNonFinite(rows: batch.rows) {
+      return Report(problem: "the first value that is not finite is in \(place), in the forward pass")
+    }
+    let wide = Batch<Double>(widening: batch, draws: draws)
+    let double = Evaluation<Double>(hyperparameters, observationSize, actionSize, wide, seed)
+    double.computeGradient()
+    var report = Report()
+    for slot in double.agent.layout.slots {
+      guard slot.range.allSatisfy({ single.gradient.base[$0].isFinite }) else {
+        report.problem = "the first value that is not finite is in the gradient of \(slot.name)"
+        return report
+      }
+      let difference = double.differenceError(slot, seed: seed)
+      let precision = precisionError(slot, single, double)
+      let passes = difference <= differenceTolerance && precision <= precisionTolerance
+      let name = slot.name.padding(toLength: 34, withPad: " ", startingAt: 0)
+      report.lines.append(
+        "\(name) differences \(text(difference))  single precision \(text(precision))\(passes ? "" : "  WRONG")"
+      )
+      if !passes && report.problem == nil {
+        report.problem = "the gradient of \(slot.name) differs from finite differences or between precisions"
+      }
+    }
+    if report.problem == nil { report.lines.append("all gradients agree on \(batch.rows) samples") }
+    return report
+  }
+
+  private static func precisionError(
+    _ slot: TensorSlot, _ single: Evaluation<Float>, _ double: Evaluation<Double>
+  ) -> Double {
+    var (error, norm) = (0.0, 0.0)
+    for i in slot.range {
+      let difference = Double(single.gradient.base[i]) - double.gradient.base[i]
+      error += difference * difference
+      norm += double.gradient.base[i] * double.gradient.base[i]
+    }
+    return error == 0 ? 0 : (error / max(norm, .leastNormalMagnitude)).squareRoot()
+  }
+
+  private static func text(_ error: Double) -> String { String(format: "%.1e", error) }
+}
+
+/// The losses of one batch as a function of the parameters.
+private final class Evaluation<T: Real> {
+  let agent: FAN<T>
+  let gradient: Buffer<T>
+  private let batch: Batch<T>
+  private let parameters: Buffer<T>
+  private let target: Buffer<T>
+
+  init(
+    _ hyperparameters: Hyperparameters, _ observationSize: Int, _ actionSize: Int, _ batch: Batch<T>,
+    _ seed: UInt32
+  ) {
+    self.batch = batch
+    agent = FAN(
+      observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters,
+      rows: batch.rows)
+    parameters = Buffer(count: agent.layout.count)
+    gradient = Buffer(count: agent.layout.count)
+    target = Buffer(count: agent.criticRange.count)
+    agent.layout.initialise(parameters.base, seed: seed)
+    target.base.update(from: parameters.base + agent.criticRange.lowerBound, count: target.count)
+  }
+
+  func computeGradient() { evaluate(gradient.base) }
+
+  private func evaluate(_ gradient: UnsafeMutablePointer<T>?) {
+    agent.evaluate(
+      parameters.base, target: target.base, batch: batch, logging: true, gradients: gradient
+    ) { _ in }
+  }
+
+  /// Relative error of the derivative of the loss along a direction of one tensor: the gradient's own direction
+  /// and a random one added, so that the derivative is not small and every element takes part.
+  func differenceError(_ slot: TensorSlot, seed: UInt32) -> Double {
+    var random = RandomSequence(seed: seed, stream: .acting, index: UInt64(slot.offset))
+    let noise = (0..<slot.count).map { _ in T(random.normal()) }
+    let gradientNorm = norm(slot.range.map { gradient.base[$0] })
+    let noiseNorm = norm(noise)
+    let direction = zip(slot.range, noise).map { i, e in
+      (gradientNorm > 0 ? gradient.base[i] / gradientNorm : 0) + e / noiseNorm
+    }
+    let exact = zip(slot.range, direction).reduce(0.0) { $0 + Double(gradient.base[$1.0] * $1.1) }
+    let network = String(slot.name.prefix { $0 != "/" })
+    let start = slot.range.map { parameters.base[$0] }
+    // Stopped gradients: the scales of normalised losses stay as they are at the centre.
+    agent.freezesValueScales = true
+    defer { agent.freezesValueScales = false }
+    let step: T = 1e-5
+    func loss(_ sign: T) -> Double {
+      for (i, (value, d)) in zip(slot.range, zip(start, direction)) {
+        parameters.base[i] = value + sign * step * d
+      }
+      evaluate(nil)
+      return agent.lossReaching(network)
+    }
+    let (above, below) = (loss(1), loss(-1))
+    for (i, value) in zip(slot.range, start) { parameters.base[i] = value }
+    let measured = (above - below) / (2 * Double(step))
+    // What rounding of the losses alone can make of the quotient.
+    let rounding = 1e-15 * (abs(above) + abs(below)) / Double(step)
+    return max(0, abs(measured - exact) - rounding) / max(abs(measured), abs(exact), 1e-12)
+  }
+
+  private func norm(_ values: [T]) -> T { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+}
+
+extension Batch where T == Double {
+  /// The same batch in double precision.
+  convenience init(widening batch: Batch<Float>, draws: [Draw]) {
+    self.init(
+      capacity: batch.rows, observationSize: batch.observations.columns, actionSize: batch.actions.columns,
+      draws: draws)
+    rows = batch.rows
+    globalRows = batch.globalRows
+    func widen(_ source: Matrix<Float>, _ destination: Matrix<Double>) {
+      for r in 0..<rows {
+        for c in 0..<source.columns { destination[r, c] = Double(source[r, c]) }
+      }
+    }
+    widen(batch.observations, observations)
+    widen(batch.actions, actions)
+    widen(batch.nextObservations, nextObservations)
+    widen(batch.nextActions, nextActions)
+    for (source, destination) in zip(batch.noise, noise) { widen(source, destination) }
+    for r in 0..<rows {
+      rewards[r] = Double(batch.rewards[r])
+      masks[r] = Double(batch.masks[r])
+    }
+  }
+}

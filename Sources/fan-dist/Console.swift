@@ -1,0 +1,97 @@
+import Foundation
+import Logging
+import Training
+
+/// How progress is shown.
+enum ProgressStyle: String { case auto, live, plain, silent }
+
+/// What people see of a run: lines, and while somebody watches one line that is redrawn.
+final class Console: @unchecked Sendable {
+  // Used from the main thread only; Logging asks for Sendable.
+  private let style: ProgressStyle
+  private var hasLine = false
+  private let start = Date()
+
+  init(style: ProgressStyle) {
+    self.style = style == .auto ? (Self.isWatched ? .live : .plain) : style
+  }
+
+  /// Messages to people: information as it is, the rest with its level in front.
+  var logger: Logger {
+    Logger(label: "fan-dist") { _ in ConsoleLogHandler(console: self) }
+  }
+
+  /// Shows where a run stands.
+  func show(_ progress: RunStatus) {
+    let line = Self.line(progress)
+    switch style {
+    case .live:
+      write("\r\u{1B}[K" + line)
+      hasLine = true
+    default: say(line)
+    }
+  }
+
+  /// Prints a line.
+  func say(_ line: String) {
+    if style == .silent { return }
+    endLine()
+    write(line + "\n")
+  }
+
+  /// Leaves the redrawn line as it is and goes on below it.
+  func endLine() {
+    if hasLine { write("\n") }
+    hasLine = false
+  }
+
+  private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+
+  private static func line(_ progress: RunStatus) -> String {
+    let figures = Dictionary(uniqueKeysWithValues: progress.figures.map { ($0.name, $0.value) })
+    var parts = ["\(progress.step)/\(progress.steps)"]
+    for (label, name) in [("critic", "critic/critic_loss"), ("actor", "actor/actor_loss")] {
+      if let value = figures[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
+    }
+    if let success = progress.success { parts.append("success \(String(format: "%.2f", success))") }
+    parts.append("\(String(format: "%.1f", progress.updatesPerSecond)) updates/s")
+    parts.append("comm \(String(format: "%.0f", 100 * progress.communicationShare)) %")
+    let seconds = Double(progress.steps - progress.step) / max(progress.updatesPerSecond, 1e-9)
+    parts.append("ETA \(duration(seconds))")
+    return parts.joined(separator: "  ")
+  }
+
+  private static func duration(_ seconds: Double) -> String {
+    let total = Int(min(seconds, 1e9).rounded(.up))
+    let (hours, minutes) = (total / 3600, total / 60 % 60)
+    let clock = String(format: "%d:%02d", minutes, total % 60)
+    return hours > 0 ? String(format: "%d:%02d:%02d", hours, minutes, total % 60) : clock
+  }
+
+  /// Whether a person looks at the output.
+  ///
+  /// mpirun gives every rank a terminal as standard output, also when its own goes to a file. What counts is
+  /// mpirun's: the parent of the ranks on its host. Ranks started by a remote daemon find no terminal there.
+  private static var isWatched: Bool {
+    if ProcessInfo.processInfo.environment["TERM"] == "dumb" { return false }
+    guard ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] != nil else { return isatty(1) == 1 }
+    let output = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(getppid())/fd/1")
+    return output.map { $0.hasPrefix("/dev/pts/") || $0.hasPrefix("/dev/tty") } ?? false
+  }
+}
+
+/// Passes log messages to the console.
+private struct ConsoleLogHandler: LogHandler {
+  let console: Console
+  var metadata = Logger.Metadata()
+  var logLevel = Logger.Level.info
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    console.say(event.level == .info ? "\(event.message)" : "\(event.level): \(event.message)")
+  }
+}

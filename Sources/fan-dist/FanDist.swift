@@ -1,0 +1,67 @@
+import ArgumentParser
+import Foundation
+import MPI
+import Training
+
+/// The command and its subcommands.
+struct FanDist: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fan-dist",
+    abstract: "Trains policies from fixed datasets with FAN, on one rank or on many.",
+    discussion: """
+      Without a subcommand: trains the embedded default task. On several ranks: mpirun -n 8 fan-dist.
+
+      Exit codes: 0 done · 64 wrong flag, key or value · 65 malformed data · 66 missing file · 70 numbers went \
+      wrong · 71 system or MPI error · 73 cannot write · 75 stopped by a signal and saved, run again with \
+      --resume auto · 78 ranks, or run and checkpoint, disagree.
+      """,
+    version: version, subcommands: [Train.self, Evaluate.self, DatasetCommand.self],
+    defaultSubcommand: Train.self)
+}
+
+@main
+enum Main {
+  static func main() {
+    let job: Job
+    do {
+      job = try Job()
+    } catch {
+      FileHandle.standardError.write(Data("fan-dist: \(error)\n".utf8))
+      exit(Failure.Code.system.rawValue)
+    }
+    do {
+      var command = try FanDist.parseAsRoot()
+      if let train = command as? Train {
+        try train.run(job)
+      } else {
+        // The other subcommands compute on one rank; further ranks have nothing to do.
+        if job.isFirst { try command.run() }
+      }
+      job.finish(0)
+    } catch let stop as ExitCode {
+      job.finish(stop.rawValue)
+    } catch let error as MPIError {
+      // The other ranks may wait in a collective: only an abort reaches them.
+      job.abort("\(error)")
+    } catch let failure as Failure {
+      job.finish(failure.code.rawValue, message: "fan-dist: \(failure.message)")
+    } catch {
+      finish(job, parserError: error)
+    }
+  }
+
+  /// Help texts end well; everything else that the parser throws is wrong use, in one line.
+  private static func finish(_ job: Job, parserError error: any Error) -> Never {
+    let code = FanDist.exitCode(for: error)
+    if code == .success { job.finish(0, message: FanDist.fullMessage(for: error), toOutput: true) }
+    let known = Failure(error)
+    guard code == .validationFailure || known.code == .system else {
+      job.finish(known.code.rawValue, message: "fan-dist: \(known.message)")
+    }
+    guard code == .validationFailure else {
+      job.finish(known.code.rawValue, message: "fan-dist: \(known.message)")
+    }
+    let line = FanDist.message(for: error).split(separator: "\n").joined(separator: " ")
+    job.finish(Failure.Code.usage.rawValue, message: "fan-dist: \(line); see fan-dist --help")
+  }
+}

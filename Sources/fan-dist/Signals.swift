@@ -1,0 +1,15 @@
+import Glibc
+
+/// Signals that ask a run to save and stop: USR1 (clusters send it before the time limit), TERM and INT.
+enum Signals {
+  /// Set by the handler, read between updates; a word-sized store is all that a signal handler may do.
+  nonisolated(unsafe) private static var wasAsked: sig_atomic_t = 0
+
+  /// Whether one of them has arrived.
+  static var stopRequested: Bool { wasAsked != 0 }
+
+  /// Takes over these signals.
+  static func catchStops() {
+    for number in [SIGUSR1, SIGTERM, SIGINT] { signal(number) { _ in Signals.wasAsked = 1 } }
+  }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import Foundation
+import Logging
+import MPI
+import Training
+
+/// `fan-dist train`: trains, evaluates and saves.
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train a policy (the default).",
+    discussion: """
+      Settings come from, later ones winning: published defaults, the preset of the task, the file of --config, \
+      flags. A configuration file is YAML with the names below, underscores for dashes: batch_size: 256.
+      """)
+
+  @OptionGroup(title: "Run")
+  var settings: Configuration
+
+  @Option(help: "Configuration file with settings.")
+  var config: String?
+
+  @Option(
+    help: ArgumentHelp("Where to write the run.", discussion: "By default a new directory under runs/."))
+  var runDir: String?
+
+  @Option(help: "auto continues the run in --run-dir from its newest whole checkpoint, if there is one.")
+  var resume = ResumeMode.never
+
+  @Option(help: "live redraws one line, plain prints lines, auto looks who watches.")
+  var progress = ProgressStyle.auto
+
+  @Flag(help: "Compare gradients with finite differences on the first batch, then stop. One rank.")
+  var check = false
+
+  enum ResumeMode: String, ExpressibleByArgument, CaseIterable { case never, auto }
+
+  func validate() throws {
+    if resume == .auto && runDir == nil && config == nil {
+      throw ValidationError("--resume auto needs --run-dir, to say which run to continue")
+    }
+  }
+
+  /// Runs on all ranks of a job.
+  func run(_ job: Job) throws {
+    let world = try job.world()
+    let console = Console(style: world.rank == 0 ? progress : .silent)
+    let (train, preset) = try world.together { try layered() }
+    let logger = console.logger
+    if let preset, world.rank == 0 {
+      logger.info("preset of \(preset.name): \(preset.arguments.joined(separator: " "))")
+    }
+    if train.check { return try train.checkGradients(world) }
+    let directory = try train.directory(world)
+    Signals.catchStops()
+    let trainer = try Trainer(
+      train.settings, world: world, directory: directory, resume: train.resume == .auto, logger: logger,
+      watch: console.show, shouldStop: { Signals.stopRequested })
+    let summary = try trainer.run()
+    console.endLine()
+    if summary.wasStopped {
+      throw Failure(
+        .requeue,
+        "stopped by a signal after update \(summary.steps); continue with --run-dir \(directory.path) --resume auto"
+      )
+    }
+    guard world.rank == 0, let policy = summary.policy, let behaviour = summary.behaviour else { return }
+    logger.info(
+      "done: success \(text(policy.success)) of FAN, \(text(behaviour.success)) of behaviour cloning, over \(policy.episodes) episodes each"
+    )
+    logger.info("results in \(directory.path); best policy: \(directory.best)")
+    logger.info("next: fan-dist evaluate \(directory.best)")
+  }
+
+  /// Settings from preset, file and flags, each overriding those before, all read by the same parser.
+  private func layered() throws -> (Train, Preset?) {
+    var flags = Array(CommandLine.arguments.dropFirst())
+    if flags.first == "train" { flags.removeFirst() }
+    var file: [String] = []
+    if let config {
+      guard let data = FileManager.default.contents(atPath: config) else {
+        throw Failure(.noInput, "\(config): cannot read this configuration file")
+      }
+      file = try arguments(ofConfiguration: String(decoding: data, as: UTF8.self), file: config)
+      do { _ = try Train.parse(file) } catch {
+        throw Failure(
+          .usage, "\(config): \(Train.message(for: error).split(separator: "\n").joined(separator: " "))")
+      }
+    }
+    let named = try Train.parse(file + flags)
+    let preset = Preset.named(named.settings.env)
+    return (try Train.parse((preset?.arguments ?? []) + file + flags), preset)
+  }
+
+  /// The run's directory; a new one is named by the first rank.
+  private func directory(_ world: Communicator) throws -> RunDirectory {
+    if let runDir { return RunDirectory(path: runDir) }
+    let fresh = RunDirectory.fresh(task: settings.env, seed: settings.seed)
+    return RunDirectory(path: String(decoding: try world.broadcast(Array(fresh.path.utf8)), as: UTF8.self))
+  }
+
+  private func checkGradients(_ world: Communicator) throws {
+    guard world.size == 1 else { throw Failure(.usage, "--check runs on one rank, without mpirun") }
+    let report = try GradientCheck.run(settings, world: world)
+    for line in report.lines { print(line) }
+    if let problem = report.problem { throw Failure(.software, problem) }
+  }
+
+  private func text(_ value: Double) -> String { String(format: "%.2f", value) }
+}
+
+extension ProgressStyle: ExpressibleByArgument {
+  /// `silent` is for the ranks that do not speak, not for people.
+  init?(argument: String) {
+    guard argument != "silent", let style = ProgressStyle(rawValue: argument) else { return nil }
+    self = style
+  }
+  static var allValueStrings: [String] { ["auto", "live", "plain"] }
+}
