@@ -10,6 +10,14 @@ extension Lanes {
   @inlinable @inline(__always)
   func timesPlus(_ y: Lanes, _ z: Float) -> Lanes { Lanes(repeating: z).addingProduct(self, y) }
 
+  /// Each lane limited to a range; a NaN stays one. (`clamped` is a loop over the lanes.)
+  @inlinable @inline(__always)
+  func limited(from low: Float, to high: Float) -> Lanes {
+    let floor = Lanes(repeating: low)
+    let ceiling = Lanes(repeating: high)
+    return replacing(with: floor, where: self .< floor).replacing(with: ceiling, where: self .> ceiling)
+  }
+
   @inlinable @inline(__always)
   var bits: LaneBits { unsafeBitCast(self, to: LaneBits.self) }
 }
@@ -24,8 +32,7 @@ extension LaneBits {
 /// x = n·ln 2 + r with |r| ≤ ln 2 / 2, eˣ = 2ⁿ·eʳ; eʳ by the polynomial of Cephes' `expf`.
 @inlinable @inline(__always)
 public func exponential(_ argument: Lanes) -> Lanes {
-  let x = argument.clamped(
-    lowerBound: Lanes(repeating: -87), upperBound: Lanes(repeating: 88))
+  let x = argument.limited(from: -87, to: 88)
   // Adding 1.5·2²³ rounds to an integer and leaves it in the low mantissa bits.
   let shifted = x.timesPlus(Lanes(repeating: 1.442_695_04), 12_582_912)
   let n = shifted - 12_582_912
@@ -86,10 +93,8 @@ public func cosineSine(turns u: Lanes) -> (cosine: Lanes, sine: Lanes) {
 @inlinable @inline(__always)
 public func boxMuller(_ first: SIMD16<UInt32>, _ second: SIMD16<UInt32>) -> (Lanes, Lanes) {
   // (word >> 8) + 1 over 2²⁴ lies in (0, 1], so the logarithm is finite.
-  let radiusSquared = -2 * logarithm(Lanes(first &>> 8 &+ 1) * 0x1p-24)
-  let radius = radiusSquared.clamped(
-    lowerBound: .zero, upperBound: Lanes(repeating: .greatestFiniteMagnitude)
-  ).squareRoot()
+  // Rounding may leave a logarithm of nearly 1 just above zero.
+  let radius = (-2 * logarithm(Lanes(first &>> 8 &+ 1) * 0x1p-24)).limited(from: 0, to: 100).squareRoot()
   let (cosine, sine) = cosineSine(turns: Lanes(second &>> 8) * 0x1p-24)
   return (radius * cosine, radius * sine)
 }
