@@ -1,7 +1,7 @@
 /// The transitions of a dataset in memory that somebody else owns, usually shared between the ranks of a node.
 ///
-/// Transition i leads from row `transitions[i]` to the row after it. A view must not outlive its block.
-// Sendable although it holds pointers: the block is filled before a view is made and never changes afterwards.
+/// Transition i leads from row `transitions[i]` to the row after it. A view must not outlive its block. It is
+/// Sendable although it holds pointers: the block is filled before a view is made and never changes afterwards.
 public struct TransitionDataset: @unchecked Sendable {
   /// Sizes and layout.
   public let plan: DatasetPlan
@@ -39,8 +39,7 @@ public struct TransitionDataset: @unchecked Sendable {
   ) {
     precondition(transition >= 0 && transition < count, "no such transition")
     let row = Int(transitions[transition])
-    let O = plan.observationSize
-    let A = plan.actionSize
+    let (O, A) = (plan.observationSize, plan.actionSize)
     observation.update(from: observations + row * O, count: O)
     nextObservation.update(from: observations + (row + 1) * O, count: O)
     action.update(from: actions + row * A, count: A)
