@@ -62,7 +62,8 @@ let package = Package(
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"], swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
-    .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles"], swiftSettings: numeric),
+    .testTarget(
+      name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles", "Kernels"], swiftSettings: numeric),
     .testTarget(
       name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles", "Kernels"],
       exclude: ["Fixtures"],

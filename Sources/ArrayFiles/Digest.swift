@@ -1,7 +1,7 @@
 /// A fast 64-bit hash over raw bytes, to detect drift between replicas and to identify data. It is no protection
 /// against somebody who wants two inputs to collide.
 ///
-/// Each 8-byte word enters one of four lanes by xor, multiplication, rotation and addition. Every one of these
+/// Each 8-byte word enters one of four lanes by xor, multiplication, shift and addition. Every one of these
 /// can be undone, so a change to a single word always changes its lane. ``value`` folds the lanes and the byte
 /// count. The last bytes of each update are padded to a block, so how the bytes are divided into updates is
 /// part of the input: compare only digests that were fed alike.
@@ -53,8 +53,10 @@ public struct Digest: Sendable {
 
 @inline(__always)
 private func mix(_ lane: UInt64, _ word: UInt64, _ multiplier: UInt64) -> UInt64 {
+  // One multiplication would leave a change of a word's top bit a change of one bit, which a change of the lane's
+  // next word could undo.
   let product = (lane ^ word) &* multiplier
-  return (product << 29 | product >> 35) &+ 0x4528_21E6_38D0_1377
+  return (product ^ product >> 32) &* 0xBE54_66CF_34E9_0C6D &+ 0x4528_21E6_38D0_1377
 }
 
 /// Lets every input bit reach every output bit.

@@ -1,69 +1,53 @@
-/// The sizes of a dataset in memory, and where its fields lie in one block:
+/// The sizes of a dataset and its layout in one block of memory, which all ranks of a node share.
 ///
-///     observations rows × O | actions rows × A | rewards rows | masks rows | transitions (row numbers)
+///     observations (rows, O) | actions (rows, A) | rewards (rows) | masks (rows) | transitions (N)
 ///
-/// Each field starts at a multiple of 64 bytes. Float fields are single precision, transitions UInt32.
+/// All are Float but the transitions, which are UInt32 row numbers; each array starts at a multiple of 64 bytes.
 public struct DatasetPlan: Equatable, Sendable {
-  /// Number of rows: a row is a state with the action taken there.
+  /// The number of rows; a row is a state and the action taken in it.
   public let rows: Int
-  /// O, features of an observation.
+  /// O, the numbers of an observation.
   public let observationSize: Int
-  /// A, components of an action.
+  /// A, the numbers of an action.
   public let actionSize: Int
-  /// Number of transitions: rows that have a next row in the same episode.
+  /// N, the number of transitions: rows whose next row belongs to the same episode.
   public let transitions: Int
 
-  /// A plan of these sizes.
+  /// The plan for these sizes, each of them at least 1.
   public init(rows: Int, observationSize: Int, actionSize: Int, transitions: Int) {
+    precondition(rows >= 1 && observationSize >= 1 && actionSize >= 1 && transitions >= 1, "empty dataset")
     self.rows = rows
     self.observationSize = observationSize
     self.actionSize = actionSize
     self.transitions = transitions
   }
 
-  /// The sizes as numbers that can be sent to other ranks.
+  /// The plan as numbers that can be sent to other ranks, ``wordCount`` of them.
   public var words: [Int64] { [rows, observationSize, actionSize, transitions].map { Int64($0) } }
 
-  /// Length of `words`.
+  /// The number of ``words``.
   public static let wordCount = 4
 
-  /// The plan that `words` were taken from.
+  /// The plan whose ``words`` these are.
   public init(words: [Int64]) {
+    precondition(words.count == Self.wordCount, "a plan is \(Self.wordCount) words")
     self.init(
       rows: Int(words[0]), observationSize: Int(words[1]), actionSize: Int(words[2]),
       transitions: Int(words[3]))
   }
 
-  var actionsOffset: Int { Self.aligned(rows * observationSize * 4) }
-  var rewardsOffset: Int { actionsOffset + Self.aligned(rows * actionSize * 4) }
-  var masksOffset: Int { rewardsOffset + Self.aligned(rows * 4) }
-  var transitionsOffset: Int { masksOffset + Self.aligned(rows * 4) }
-  /// Length of the block in bytes.
-  public var byteCount: Int { transitionsOffset + Self.aligned(transitions * 4) }
+  /// Where the observations start, in bytes.
+  public var observationsOffset: Int { 0 }
+  /// Where the actions start, in bytes.
+  public var actionsOffset: Int { aligned(4 * rows * observationSize) }
+  /// Where the rewards start, in bytes.
+  public var rewardsOffset: Int { actionsOffset + aligned(4 * rows * actionSize) }
+  /// Where the masks start, in bytes.
+  public var masksOffset: Int { rewardsOffset + aligned(4 * rows) }
+  /// Where the transitions' row numbers start, in bytes.
+  public var transitionsOffset: Int { masksOffset + aligned(4 * rows) }
+  /// The size of the block in bytes.
+  public var byteCount: Int { transitionsOffset + aligned(4 * transitions) }
 
-  private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
-}
-
-/// The fields of a dataset in a block of memory that is being filled.
-struct DatasetFields {
-  let observations: UnsafeMutableBufferPointer<Float>
-  let actions: UnsafeMutableBufferPointer<Float>
-  let rewards: UnsafeMutableBufferPointer<Float>
-  let masks: UnsafeMutableBufferPointer<Float>
-  let transitions: UnsafeMutableBufferPointer<UInt32>
-
-  init(_ plan: DatasetPlan, _ block: UnsafeMutableRawBufferPointer) {
-    precondition(block.count >= plan.byteCount, "block smaller than the plan")
-    let base = block.baseAddress!
-    func floats(_ offset: Int, _ count: Int) -> UnsafeMutableBufferPointer<Float> {
-      UnsafeMutableBufferPointer(
-        start: (base + offset).bindMemory(to: Float.self, capacity: count), count: count)
-    }
-    observations = floats(0, plan.rows * plan.observationSize)
-    actions = floats(plan.actionsOffset, plan.rows * plan.actionSize)
-    rewards = floats(plan.rewardsOffset, plan.rows)
-    masks = floats(plan.masksOffset, plan.rows)
-    let first = (base + plan.transitionsOffset).bindMemory(to: UInt32.self, capacity: plan.transitions)
-    transitions = UnsafeMutableBufferPointer(start: first, count: plan.transitions)
-  }
+  private func aligned(_ bytes: Int) -> Int { (bytes + 63) & ~63 }
 }

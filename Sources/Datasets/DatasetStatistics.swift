@@ -1,100 +1,122 @@
 import ArrayFiles
-import Foundation
 
-/// What a look at all numbers of a dataset says about it.
+/// What a loaded dataset looks like, to be shown before training starts: a wrong reward sign or masks that are
+/// all 1 are easily seen here and hardly ever later.
 public struct DatasetStatistics: Sendable, Equatable {
-  /// Rows.
-  public let rows: Int
-  /// Transitions.
-  public let transitions: Int
-  /// Observation and action size.
-  public let sizes: (observation: Int, action: Int)
-  /// Number of episodes.
-  public let episodes: Int
-  /// Shortest and longest episode, in transitions.
-  public let lengths: ClosedRange<Int>
-  /// Smallest, mean and largest reward over the transitions; NaN where the data hold none.
-  public let reward: (minimum: Float, mean: Double, maximum: Float)
-  /// Mean mask over the transitions; NaN likewise.
-  public let meanMask: Double
-  /// Smallest and largest action component over the transitions.
-  public let actions: ClosedRange<Float>
-  /// Digest of all fields, hexadecimal: identifies the data.
-  public let digest: String
+  /// Smallest value, mean and largest value.
+  public struct Spread: Sendable, Equatable {
+    /// The smallest value.
+    public let minimum: Double
+    /// The mean.
+    public let mean: Double
+    /// The largest value.
+    public let maximum: Double
 
-  /// Looks at all of a dataset.
-  public init(of dataset: TransitionDataset) {
-    let plan = dataset.plan
+    /// A spread of these three.
+    public init(minimum: Double, mean: Double, maximum: Double) {
+      self.minimum = minimum
+      self.mean = mean
+      self.maximum = maximum
+    }
+  }
+
+  /// The number of rows.
+  public let rows: Int
+  /// The number of episodes.
+  public let episodes: Int
+  /// The number of transitions.
+  public let transitions: Int
+  /// Transitions per episode.
+  public let episodeLength: Spread
+  /// Rewards of the transitions.
+  public let reward: Spread
+  /// The mean mask of the transitions: the share of them after which the task goes on.
+  public let meanMask: Double
+  /// The smallest action component before clipping.
+  public let actionMinimum: Float
+  /// The largest action component before clipping.
+  public let actionMaximum: Float
+  /// The share of action components that clipping changed.
+  public let clippedShare: Double
+  /// The ``Digest`` of observations, actions, rewards, masks and transitions as stored, in this order, as 16
+  /// hexadecimal digits. It identifies the data.
+  public let digest: String
+  /// One line for each thing that usually signals a mistake; empty when all looks well.
+  public let warnings: [String]
+
+  init(_ fields: DatasetFields, _ plan: DatasetPlan, _ terminals: [Bool], _ actions: ActionSummary) {
     rows = plan.rows
     transitions = plan.transitions
-    sizes = (plan.observationSize, plan.actionSize)
-    var (low, high, sum, masks) = (Float.infinity, -Float.infinity, 0.0, 0.0)
-    var (least, most) = (Float.infinity, -Float.infinity)
-    var (episodes, shortest, longest, length) = (0, Int.max, 0, 0)
-    for i in 0..<plan.transitions {
-      let row = Int(dataset.transitions[i])
-      low = min(low, dataset.rewards[row])
-      high = max(high, dataset.rewards[row])
-      sum += Double(dataset.rewards[row])
-      masks += Double(dataset.masks[row])
-      for c in 0..<plan.actionSize {
-        let action = dataset.actions[row * plan.actionSize + c]
-        least = min(least, action)
-        most = max(most, action)
-      }
-      length += 1
-      // An episode ends where the next transition does not follow on.
-      if i + 1 == plan.transitions || Int(dataset.transitions[i + 1]) != row + 1 {
-        (episodes, shortest, longest, length) = (episodes + 1, min(shortest, length), max(longest, length), 0)
-      }
+    let lengths = Self.lengths(terminals)
+    episodes = lengths.count
+    episodeLength = Self.spread(lengths.count) { Double(lengths[$0]) }
+    reward = Self.spread(plan.transitions) { Double(fields.rewards[Int(fields.transitions[$0])]) }
+    let mask = Self.spread(plan.transitions) { Double(fields.masks[Int(fields.transitions[$0])]) }
+    meanMask = mask.mean
+    actionMinimum = actions.minimum
+    actionMaximum = actions.maximum
+    clippedShare = Double(actions.clipped) / Double(fields.actions.count)
+    digest = Self.digest(fields)
+    warnings = Self.warnings(
+      mask: mask, reward: reward, actions, clippedShare, emptyEpisodes: lengths.count { $0 == 0 })
+  }
+
+  /// The number of transitions of each episode.
+  private static func lengths(_ terminals: [Bool]) -> [Int] {
+    var lengths: [Int] = []
+    var start = 0
+    for row in 0..<terminals.count where terminals[row] {
+      lengths.append(row - start)
+      start = row + 1
     }
-    self.episodes = episodes
-    lengths = min(shortest, longest)...longest
-    reward = (low, sum / Double(max(plan.transitions, 1)), high)
-    meanMask = masks / Double(max(plan.transitions, 1))
-    actions = min(least, most)...most
+    return lengths
+  }
+
+  @inline(__always)
+  private static func spread(_ count: Int, _ value: (Int) -> Double) -> Spread {
+    var (minimum, sum, maximum) = (Double.infinity, 0.0, -Double.infinity)
+    for index in 0..<count {
+      let x = value(index)
+      minimum = min(minimum, x)
+      maximum = max(maximum, x)
+      sum += x
+    }
+    return Spread(minimum: minimum, mean: sum / Double(count), maximum: maximum)
+  }
+
+  private static func digest(_ fields: DatasetFields) -> String {
     var digest = Digest()
-    digest.update(
-      UnsafeRawBufferPointer(start: dataset.observations, count: plan.rows * plan.observationSize * 4))
-    digest.update(UnsafeRawBufferPointer(start: dataset.actions, count: plan.rows * plan.actionSize * 4))
-    digest.update(UnsafeRawBufferPointer(start: dataset.rewards, count: plan.rows * 4))
-    digest.update(UnsafeRawBufferPointer(start: dataset.masks, count: plan.rows * 4))
-    digest.update(UnsafeRawBufferPointer(start: dataset.transitions, count: plan.transitions * 4))
-    self.digest = digest.hex
-  }
-
-  /// The statistics in a few lines for people.
-  public var lines: [String] {
-    [
-      "dataset: \(rows) rows, \(transitions) transitions in \(episodes) episodes of \(lengths.lowerBound) to \(lengths.upperBound)",
-      "dataset: observations of \(sizes.observation), actions of \(sizes.action) in [\(format(actions.lowerBound)), \(format(actions.upperBound))]",
-      "dataset: \(rewardLine); digest \(digest)",
-    ]
-  }
-
-  private var rewardLine: String {
-    if reward.mean.isNaN { return "no rewards in the file; they follow from a task (--env)" }
-    return String(
-      format: "reward %g to %g, mean %.4f; mean mask %.4f", reward.minimum, reward.maximum, reward.mean,
-      meanMask)
-  }
-
-  /// What usually signals a mistake, one line each.
-  public var warnings: [String] {
-    var lines: [String] = []
-    if meanMask == 1 { lines.append("dataset: every mask is 1, so no transition ends in success or failure") }
-    if meanMask == 0 { lines.append("dataset: every mask is 0, so no transition looks ahead") }
-    if reward.minimum == reward.maximum {
-      lines.append(
-        "dataset: every reward is \(format(reward.minimum)), so there is nothing to learn from them")
+    for floats in [fields.observations, fields.actions, fields.rewards, fields.masks] {
+      digest.update(UnsafeRawBufferPointer(floats))
     }
-    if actions.lowerBound == actions.upperBound { lines.append("dataset: every action is the same") }
+    digest.update(UnsafeRawBufferPointer(fields.transitions))
+    return digest.hex
+  }
+
+  private static func warnings(
+    mask: Spread, reward: Spread, _ actions: ActionSummary, _ clippedShare: Double, emptyEpisodes: Int
+  ) -> [String] {
+    var lines: [String] = []
+    if mask.minimum == 1 {
+      lines.append(
+        "every mask is 1: no transition reaches the end of its task, so is it ever solved in this data?")
+    }
+    if mask.maximum == 0 { lines.append("every mask is 0: no transition looks beyond its own reward") }
+    if reward.minimum == reward.maximum {
+      lines.append("every reward is \(reward.minimum): there is nothing to tell good behaviour from bad")
+    }
+    let reach = max(-actions.minimum, actions.maximum)
+    if actions.minimum == actions.maximum {
+      lines.append("every action is \(actions.minimum)")
+    } else if reach < 0.05 {
+      lines.append("no action goes beyond ±\(reach): are they scaled to [-1, 1]?")
+    }
+    if clippedShare > 0.5 {
+      let percent = Int((clippedShare * 100).rounded())
+      lines.append(
+        "\(percent) % of the action components lie at ±1 and were clipped: were they cut off before?")
+    }
+    if emptyEpisodes > 0 { lines.append("episodes of one row, which give no transition: \(emptyEpisodes)") }
     return lines
   }
-
-  public static func == (a: DatasetStatistics, b: DatasetStatistics) -> Bool {
-    a.digest == b.digest && a.rows == b.rows && a.transitions == b.transitions
-  }
-
-  private func format(_ value: Float) -> String { String(format: "%g", value) }
 }

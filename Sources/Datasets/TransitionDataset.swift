@@ -1,33 +1,41 @@
-/// A dataset of transitions in memory that somebody else owns.
+/// The transitions of a dataset in memory that somebody else owns, usually shared between the ranks of a node.
 ///
-/// Transition i goes from row `transitions[i]` to the row after it.
-public struct TransitionDataset {
-  /// The sizes.
+/// Transition i leads from row `transitions[i]` to the row after it. A view must not outlive its block. It is
+/// Sendable although it holds pointers: the block is filled before a view is made and never changes afterwards.
+public struct TransitionDataset: @unchecked Sendable {
+  /// Sizes and layout.
   public let plan: DatasetPlan
-  let observations: UnsafePointer<Float>
-  let actions: UnsafePointer<Float>
-  let rewards: UnsafePointer<Float>
-  let masks: UnsafePointer<Float>
-  let transitions: UnsafePointer<UInt32>
+  /// (rows, O), one row after another.
+  public let observations: UnsafePointer<Float>
+  /// (rows, A), one row after another.
+  public let actions: UnsafePointer<Float>
+  /// (rows); the reward of the transition that starts in the row.
+  public let rewards: UnsafePointer<Float>
+  /// (rows); 0 where the value of the next state does not count, else 1.
+  public let masks: UnsafePointer<Float>
+  /// (N) numbers of the rows in which the transitions start, ascending.
+  public let transitions: UnsafePointer<UInt32>
 
-  /// A view of a block that has been loaded, and outlives the view.
+  /// A view of the block of `plan.byteCount` bytes at `base` that ``OGBenchSource/load(into:rewards:)`` filled.
   public init(plan: DatasetPlan, base: UnsafeRawPointer) {
     self.plan = plan
-    observations = base.assumingMemoryBound(to: Float.self)
+    observations = (base + plan.observationsOffset).assumingMemoryBound(to: Float.self)
     actions = (base + plan.actionsOffset).assumingMemoryBound(to: Float.self)
     rewards = (base + plan.rewardsOffset).assumingMemoryBound(to: Float.self)
     masks = (base + plan.masksOffset).assumingMemoryBound(to: Float.self)
     transitions = (base + plan.transitionsOffset).assumingMemoryBound(to: UInt32.self)
   }
 
-  /// Number of transitions.
-  public var count: Int { plan.transitions }
+  /// N, the number of transitions.
+  @inlinable public var count: Int { plan.transitions }
 
-  /// Copies one transition: s and s′ (O), a and the action stored one row later (A), r and mask.
+  /// Copies transition number `transition` (below ``count``): state and next state (O numbers each), action and
+  /// next action (A each; the next action is the one stored in the next row), reward and mask (one each).
+  @inlinable
   public func gather(
     _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
-    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>,
-    reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>
+    reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,
+    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>
   ) {
     precondition(transition >= 0 && transition < count, "no such transition")
     let row = Int(transitions[transition])

@@ -1,58 +1,96 @@
 import Kernels
 
-/// Sampling that does not depend on the number of ranks.
+/// Which transition each sample of a batch is, and which rank supplies it, such that the first does not depend on
+/// the second: any number of ranks draws the same batches.
 ///
-/// The transitions are cut into K equal parts, K fixed. Sample i of update t has the global number g = t·B + i and
-/// is drawn uniformly from part g mod K; rank r of p holds the parts k with k mod p = r and draws only from
-/// those. Which transition a sample is thus depends on seed, update and sample number alone.
+/// The N transitions are divided into K parts of equal size; part k is the transitions ⌊kN/K⌋ ..< ⌊(k+1)N/K⌋.
+/// Sample i of the batch of B in step t has the global number g = tB + i, and is drawn uniformly from part
+/// g mod K. Rank r holds the parts k with k mod ranks = r. K ≤ B, so every part is used in every step.
 public struct VirtualShards: Sendable {
-  /// K: the configured number, or fewer when batch or data are smaller.
+  /// K, the number of parts: as configured, but at most the batch and the transitions.
   public let parts: Int
-  /// Most rows that this rank has in a batch.
+  /// The most samples of one batch that this rank supplies in any step.
   public let maximumRows: Int
   private let transitions: Int
   private let batch: Int
   private let ranks: Int
   private let rank: Int
 
-  /// More ranks than parts.
-  public struct TooManyRanks: Error, CustomStringConvertible {
-    let ranks: Int
-    let parts: Int
-    /// One line.
-    public var description: String {
-      "\(ranks) ranks for \(parts) parts of batch and data: use fewer ranks, or raise --virtual-shards and --batch-size"
+  /// One line that says why these numbers cannot be used together, nil if they can.
+  public static func problem(transitions: Int, batch: Int, shards: Int = 64, ranks: Int) -> String? {
+    guard transitions >= 1, batch >= 1, shards >= 1, ranks >= 1 else {
+      return
+        "transitions (\(transitions)), batch (\(batch)), shards (\(shards)) and ranks (\(ranks)) must be positive"
     }
+    guard batch <= Int(UInt32.max) else { return "a batch of \(batch) is too large" }
+    let parts = min(shards, batch, transitions)
+    guard ranks <= parts else {
+      return "\(ranks) ranks share \(parts) virtual shards (at most \(shards), batch \(batch), transitions "
+        + "\(transitions)), so some would have no data; use at most \(parts) ranks"
+    }
+    return nil
   }
 
-  /// - Parameters:
-  ///   - transitions: size of the dataset, positive.
-  ///   - batch: B, samples of an update over all ranks.
-  ///   - shards: K, unless batch or data are smaller.
-  public init(transitions: Int, batch: Int, shards: Int, ranks: Int, rank: Int) throws(TooManyRanks) {
-    parts = min(shards, batch, transitions)
+  /// The share of `rank` among `ranks`. The numbers must have no ``problem(transitions:batch:shards:ranks:)``.
+  public init(transitions: Int, batch: Int, shards: Int = 64, ranks: Int, rank: Int) {
+    let problem = Self.problem(transitions: transitions, batch: batch, shards: shards, ranks: ranks)
+    precondition(problem == nil, problem ?? "")
+    precondition((0..<ranks).contains(rank), "no such rank")
+    let parts = min(shards, batch, transitions)
+    self.parts = parts
     self.transitions = transitions
     self.batch = batch
     self.ranks = ranks
     self.rank = rank
-    if ranks > parts { throw TooManyRanks(ranks: ranks, parts: parts) }
-    let held = (parts - rank + ranks - 1) / ranks
-    maximumRows = (batch + parts - 1) / parts * held
+    maximumRows = Self.mostRows(batch: batch, parts: parts) { $0 % ranks == rank }
   }
 
-  /// Calls `body` with each sample of this rank in update `step`: its number in the batch and its transition.
+  /// The most samples of `batch` consecutive numbers whose part is `owned`: whole rounds over all parts, and the
+  /// best window for what remains.
+  private static func mostRows(batch: Int, parts: Int, _ owned: (Int) -> Bool) -> Int {
+    let rest = batch % parts
+    var inWindow = (0..<rest).count(where: owned)
+    var most = inWindow
+    for start in 0..<parts {
+      inWindow += (owned((start + rest) % parts) ? 1 : 0) - (owned(start) ? 1 : 0)
+      most = max(most, inWindow)
+    }
+    return batch / parts * (0..<parts).count(where: owned) + most
+  }
+
+  /// Calls `body` with each sample that this rank supplies in `step` (from 0): its number in the batch, ascending,
+  /// and its transition. At most ``maximumRows`` calls; nothing is allocated.
+  ///
+  /// The draw is the upper half of the product of 64 random bits and the size of the part: uniform to within
+  /// size / 2⁶⁴. The bits are the first two words of Philox with key (seed, `RandomStream.sampling`) and counter
+  /// (i, lower word of t, upper word of t, 0).
+  @inlinable
   public func samples(step: Int, seed: UInt32, _ body: (_ sample: Int, _ transition: Int) -> Void) {
-    let key = SIMD2(seed, RandomStream.sampling.rawValue)
-    let (low, high) = (UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32))
-    for sample in 0..<batch {
-      let part = (step * batch + sample) % parts
-      guard part % ranks == rank else { continue }
-      let start = part * transitions / parts
-      let end = (part + 1) * transitions / parts
-      let words = Philox.words(counter: SIMD4(0, UInt32(sample), low, high), key: key)
-      let random = UInt64(words.x) << 32 | UInt64(words.y)
-      let offset = random.multipliedFullWidth(by: UInt64(end - start)).high
-      body(sample, start + Int(offset))
+    let numbers = batchAndParts
+    var part = firstPart(step: step)
+    for sample in 0..<numbers.batch {
+      if isHeld(part) { body(sample, transition(sample, step, seed, part)) }
+      part += 1
+      if part == numbers.parts { part = 0 }
     }
   }
+
+  @usableFromInline var batchAndParts: (batch: Int, parts: Int) { (batch, parts) }
+
+  @usableFromInline func isHeld(_ part: Int) -> Bool { part % ranks == rank }
+
+  /// The part of sample 0: tB mod K, without overflow for any step.
+  @usableFromInline func firstPart(step: Int) -> Int { (step % parts) * (batch % parts) % parts }
+
+  @usableFromInline func transition(_ sample: Int, _ step: Int, _ seed: UInt32, _ part: Int) -> Int {
+    let start = bound(part)
+    let counter = SIMD4(
+      UInt32(sample), UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32), 0)
+    let words = Philox.words(counter: counter, key: SIMD2(seed, RandomStream.sampling.rawValue))
+    let bits = UInt64(words.y) << 32 | UInt64(words.x)
+    return start + Int(bits.multipliedFullWidth(by: UInt64(bound(part + 1) - start)).high)
+  }
+
+  /// ⌊part · N / K⌋
+  private func bound(_ part: Int) -> Int { part * transitions / parts }
 }

@@ -15,6 +15,8 @@ final class TemporaryDirectory {
   /// Writes `bytes` to `name` and returns its path.
   func write(_ bytes: [UInt8], to name: String = "data.npz") -> String {
     let target = "\(path)/\(name)"
+    // A new file each time: some file systems flush a file to the disk when it is cut to nothing and rewritten.
+    unlink(target)
     let file = fopen(target, "w")!
     fwrite(bytes, 1, bytes.count, file)
     fclose(file)

@@ -1,0 +1,97 @@
+import ArrayFiles
+import Datasets
+import Foundation
+
+/// A directory that disappears with the value.
+final class TemporaryDirectory {
+  let path: String
+
+  init() {
+    var template = Array("\(NSTemporaryDirectory())/datasets-XXXXXX".utf8CString)
+    path = String(cString: mkdtemp(&template)!)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// A small dataset with two observation and one action component, any part of which can be made wrong. Row r has
+/// the observation (r, −r) and the action r / 100.
+struct Fixture {
+  var rows: Int
+  var observations: [Float]
+  var actions: [Float]
+  var terminals: [Float]
+  var rewards: [Float]?
+  var masks: [Float]?
+  var observationShape: [Int]
+  var actionShape: [Int]
+  var columnShape: [Int]
+  var without: Set<String> = []
+
+  /// Episodes of `lengths` rows each.
+  init(_ lengths: [Int]) {
+    rows = lengths.reduce(0, +)
+    observations = (0..<rows).flatMap { [Float($0), -Float($0)] }
+    actions = (0..<rows).map { Float($0) / 100 }
+    terminals = lengths.flatMap { [Float](repeating: 0, count: $0 - 1) + [1] }
+    observationShape = [rows, 2]
+    actionShape = [rows, 1]
+    columnShape = [rows]
+  }
+
+  func write(to path: String) throws {
+    let writer = try NpzWriter(path: path)
+    if !without.contains("observations") {
+      try writer.add("observations", observations, shape: observationShape)
+    }
+    if !without.contains("actions") { try writer.add("actions", actions, shape: actionShape) }
+    if !without.contains("terminals") { try writer.add("terminals", terminals, shape: columnShape) }
+    if let rewards { try writer.add("rewards", rewards, shape: columnShape) }
+    if let masks { try writer.add("masks", masks, shape: columnShape) }
+    try writer.finish()
+  }
+}
+
+/// A source loaded into memory of its own.
+final class Loaded {
+  let statistics: DatasetStatistics
+  let dataset: TransitionDataset
+  private let block: UnsafeMutableRawBufferPointer
+
+  init(_ source: OGBenchSource, rewards rule: RewardRule? = nil) throws(FileError) {
+    block = .allocate(byteCount: source.plan.byteCount, alignment: 64)
+    do throws(FileError) {
+      statistics = try source.load(into: block, rewards: rule)
+    } catch {
+      block.deallocate()
+      throw error
+    }
+    dataset = TransitionDataset(plan: source.plan, base: UnsafeRawPointer(block.baseAddress!))
+  }
+
+  deinit { block.deallocate() }
+}
+
+/// One transition in arrays.
+struct Transition: Equatable {
+  var observation: [Float]
+  var action: [Float]
+  var reward: Float = .nan
+  var mask: Float = .nan
+  var nextObservation: [Float]
+  var nextAction: [Float]
+}
+
+extension TransitionDataset {
+  func transition(_ index: Int) -> Transition {
+    let observation = [Float](repeating: .nan, count: plan.observationSize)
+    let action = [Float](repeating: .nan, count: plan.actionSize)
+    var result = Transition(
+      observation: observation, action: action, nextObservation: observation, nextAction: action)
+    gather(
+      index, observation: &result.observation, action: &result.action, reward: &result.reward,
+      mask: &result.mask,
+      nextObservation: &result.nextObservation, nextAction: &result.nextAction)
+    return result
+  }
+}
