@@ -1,4 +1,5 @@
 import ArrayFiles
+import Foundation
 
 /// What a loaded dataset looks like, to be shown before training starts: a wrong reward sign or masks that are
 /// all 1 are easily seen here and hardly ever later.
@@ -43,6 +44,17 @@ public struct DatasetStatistics: Sendable, Equatable {
   public let digest: String
   /// One line for each thing that usually signals a mistake; empty when all looks well.
   public let warnings: [String]
+
+  /// The statistics in a few lines for people; warnings apart.
+  public var lines: [String] {
+    let lengths = "\(Int(episodeLength.minimum)) to \(Int(episodeLength.maximum))"
+    return [
+      "dataset: \(rows) rows, \(transitions) transitions in \(episodes) episodes of \(lengths); digest \(digest)",
+      "dataset: actions \(short(Double(actionMinimum))) to \(short(Double(actionMaximum))), rewards \(short(reward.minimum)) to \(short(reward.maximum)), mean \(short(reward.mean)); masks, mean \(short(meanMask))",
+    ]
+  }
+
+  private func short(_ value: Double) -> String { String(format: "%.6g", value) }
 
   init(_ fields: DatasetFields, _ plan: DatasetPlan, _ terminals: [Bool], _ actions: ActionSummary) {
     rows = plan.rows

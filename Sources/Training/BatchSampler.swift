@@ -1,63 +1,70 @@
 import Agents
 import Datasets
 import Kernels
+import MPI
 
-/// Fills a rank's rows of each batch: which transitions, and the noise that goes with them. Both depend on seed,
-/// update and sample number only.
+/// A rank's rows of each batch: which transitions, and the noise that goes with them. Both depend on seed, update
+/// and sample number only.
 final class BatchSampler {
-  private let dataset: TransitionDataset
-  private var shards: VirtualShards
+  /// The rows of the last call of `load`.
+  let batch: Batch<Float>
+
+  private let data: SharedDataset
+  private let shards: VirtualShards
   private let draws: [Draw]
   private let seed: UInt32
-  private let batchSize: Int
   /// Number of each row in the batch over all ranks.
-  private let sampleNumbers: UnsafeMutableBufferPointer<UInt32>
+  private let sampleNumbers: UnsafeMutablePointer<UInt32>
 
-  /// - Parameter rows: capacity of the batches.
-  init(dataset: TransitionDataset, shards: VirtualShards, draws: [Draw], seed: UInt32, batchSize: Int) {
-    self.dataset = dataset
-    self.shards = shards
-    self.draws = draws
+  /// Batches of the configured size from `data`.
+  ///
+  /// - Throws: the same `Failure` on all ranks when there are more of them than the batch has parts.
+  init(_ data: SharedDataset, _ configuration: Configuration, seed: UInt32, world: Communicator) throws {
+    let (transitions, size) = (data.transitions.count, configuration.hyperparameters.batchSize)
+    let parts = configuration.virtualShards
+    if let problem = VirtualShards.problem(
+      transitions: transitions, batch: size, shards: parts, ranks: world.size)
+    {
+      throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
+    }
+    self.data = data
     self.seed = seed
-    self.batchSize = batchSize
+    shards = VirtualShards(
+      transitions: transitions, batch: size, shards: parts, ranks: world.size, rank: world.rank)
+    let plan = data.transitions.plan
+    draws = FAN<Float>.draws(actionSize: plan.actionSize)
+    batch = Batch(
+      capacity: shards.maximumRows, observationSize: plan.observationSize, actionSize: plan.actionSize,
+      draws: draws)
+    batch.globalRows = size
     sampleNumbers = .allocate(capacity: shards.maximumRows)
-    sampleNumbers.initialize(repeating: 0)
+    sampleNumbers.initialize(repeating: 0, count: shards.maximumRows)
   }
 
   deinit { sampleNumbers.deallocate() }
 
-  /// Rows of this rank in the largest batch.
-  var capacity: Int { sampleNumbers.count }
-
-  /// Fills `batch` for an update, counted from 0.
-  func fill(_ batch: Batch<Float>, step: Int) {
-    var row = 0
+  /// Fills the batch for an update, counted from 0.
+  func load(step: Int) {
+    var rows = 0
     shards.samples(step: step, seed: seed) { sample, transition in
-      sampleNumbers[row] = UInt32(sample)
-      dataset.copy(transition, to: batch, row: row)
-      row += 1
+      sampleNumbers[rows] = UInt32(sample)
+      data.transitions.gather(
+        transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),
+        reward: batch.rewards + rows, mask: batch.masks + rows,
+        nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))
+      rows += 1
     }
-    batch.rows = row
-    batch.globalRows = batchSize
+    batch.rows = rows
     let (low, high) = (UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32))
     for (index, draw) in draws.enumerated() {
       let key = SIMD2(seed, RandomStream.draw(index).rawValue)
-      let matrix = batch.noise[index]
+      let noise = batch.noise[index]
       switch draw.distribution {
       case .normal:
-        CounterNoise.normal(matrix, rows: row, key: key) { SIMD4(0, sampleNumbers[$0], low, high) }
+        CounterNoise.normal(noise, rows: rows, key: key) { SIMD4(0, sampleNumbers[$0], low, high) }
       case .uniform:
-        CounterNoise.uniform(matrix, rows: row, key: key) { SIMD4(0, sampleNumbers[$0], low, high) }
+        CounterNoise.uniform(noise, rows: rows, key: key) { SIMD4(0, sampleNumbers[$0], low, high) }
       }
     }
-  }
-}
-
-extension TransitionDataset {
-  fileprivate func copy(_ transition: Int, to batch: Batch<Float>, row: Int) {
-    gather(
-      transition, observation: batch.observations.row(row), action: batch.actions.row(row),
-      nextObservation: batch.nextObservations.row(row), nextAction: batch.nextActions.row(row),
-      reward: batch.rewards + row, mask: batch.masks + row)
   }
 }

@@ -7,17 +7,20 @@ final class CSVFile {
   private let path: String
   let columns: [String]
 
-  /// Opens `path` for appending. Rows beyond `step`, which a resumed run computes again, are dropped.
-  init(path: String, columns: [String], keepingThrough step: Int) throws {
+  /// Opens `path` for appending.
+  ///
+  /// - Parameter keep: says of a row that is there already whether it stays, by its update and its fields.
+  init(path: String, columns: [String], keep: (_ step: Int, _ fields: [Substring]) -> Bool) throws {
     self.path = path
     self.columns = columns
     let header = columns.joined(separator: ",") + "\n"
     var text = header
-    if step > 0, let old = try? String(contentsOfFile: path, encoding: .utf8), old.hasPrefix(header) {
+    if let old = try? String(contentsOfFile: path, encoding: .utf8), old.hasPrefix(header) {
       // The last line may be cut off in the middle: only whole lines count.
       let lines = old.split(separator: "\n", omittingEmptySubsequences: false).dropLast().dropFirst()
-      for line in lines where (line.split(separator: ",").first.flatMap { Int($0) } ?? .max) <= step {
-        text += line + "\n"
+      for line in lines {
+        let fields = line.split(separator: ",", omittingEmptySubsequences: false)
+        if let step = fields.first.flatMap({ Int($0) }), keep(step, fields) { text += line + "\n" }
       }
     }
     do {

@@ -1,5 +1,4 @@
 import Agents
-import Datasets
 import Foundation
 import Kernels
 import MPI
@@ -28,40 +27,24 @@ public enum GradientCheck {
   public static func run(_ configuration: Configuration, world: Communicator) throws -> Report {
     let task = try embeddedTask(configuration.env)
     let data = try SharedDataset(configuration, task: task, world: world)
-    let plan = data.transitions.plan
-    let hyperparameters = configuration.hyperparameters
-    let draws = FAN<Float>.draws(actionSize: plan.actionSize)
-    let shards = try VirtualShards(
-      transitions: data.transitions.count, batch: hyperparameters.batchSize,
-      shards: configuration.virtualShards,
-      ranks: 1, rank: 0)
-    let batch = Batch<Float>(
-      capacity: shards.maximumRows, observationSize: plan.observationSize, actionSize: plan.actionSize,
-      draws: draws)
-    BatchSampler(
-      dataset: data.transitions, shards: shards, draws: draws, seed: configuration.seed,
-      batchSize: hyperparameters.batchSize
-    ).fill(batch, step: 0)
+    let sampler = try BatchSampler(data, configuration, seed: configuration.seed, world: world)
+    sampler.load(step: 0)
+    let batch = sampler.batch
     batch.rows = min(batch.rows, 32)
     batch.globalRows = batch.rows
-    return check(
-      batch, hyperparameters, observationSize: plan.observationSize, actionSize: plan.actionSize,
-      draws: draws,
-      seed: configuration.seed)
+    return check(batch, configuration.hyperparameters, seed: configuration.seed)
   }
 
   /// Checks the gradients of a batch at the initial parameters of a seed.
-  public static func check(
-    _ batch: Batch<Float>, _ hyperparameters: Hyperparameters, observationSize: Int, actionSize: Int,
-    draws: [Draw], seed: UInt32
-  ) -> Report {
-    let single = Evaluation<Float>(hyperparameters, observationSize, actionSize, batch, seed)
+  public static func check(_ batch: Batch<Float>, _ hyperparameters: Hyperparameters, seed: UInt32) -> Report
+  {
+    let single = Evaluation<Float>(hyperparameters, batch, seed)
     single.computeGradient()
     if let place = single.agent.firstNonFinite(rows: batch.rows) {
       return Report(problem: "the first value that is not finite is in \(place), in the forward pass")
     }
-    let wide = Batch<Double>(widening: batch, draws: draws)
-    let double = Evaluation<Double>(hyperparameters, observationSize, actionSize, wide, seed)
+    let wide = Batch<Double>(widening: batch)
+    let double = Evaluation<Double>(hyperparameters, wide, seed)
     double.computeGradient()
     var report = Report()
     for slot in double.agent.layout.slots {
@@ -107,14 +90,11 @@ private final class Evaluation<T: Real> {
   private let parameters: Buffer<T>
   private let target: Buffer<T>
 
-  init(
-    _ hyperparameters: Hyperparameters, _ observationSize: Int, _ actionSize: Int, _ batch: Batch<T>,
-    _ seed: UInt32
-  ) {
+  init(_ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
     self.batch = batch
     agent = FAN(
-      observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters,
-      rows: batch.rows)
+      observationSize: batch.observations.columns, actionSize: batch.actions.columns,
+      hyperparameters: hyperparameters, rows: batch.rows)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
     target = Buffer(count: agent.criticRange.count)
@@ -167,10 +147,10 @@ private final class Evaluation<T: Real> {
 
 extension Batch where T == Double {
   /// The same batch in double precision.
-  convenience init(widening batch: Batch<Float>, draws: [Draw]) {
+  convenience init(widening batch: Batch<Float>) {
     self.init(
       capacity: batch.rows, observationSize: batch.observations.columns, actionSize: batch.actions.columns,
-      draws: draws)
+      draws: FAN<Double>.draws(actionSize: batch.actions.columns))
     rows = batch.rows
     globalRows = batch.globalRows
     func widen(_ source: Matrix<Float>, _ destination: Matrix<Double>) {

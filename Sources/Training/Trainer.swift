@@ -58,8 +58,7 @@ public final class Trainer {
 
   private let data: SharedDataset
   private let sampler: BatchSampler
-  private let batch: Batch<Float>
-  private let validation: (sampler: BatchSampler, data: SharedDataset, batch: Batch<Float>)?
+  private let validation: BatchSampler?
   private let agent: FAN<Float>
   private let exchange: ParameterExchange
   private let evaluator: Evaluator?
@@ -101,29 +100,16 @@ public final class Trainer {
     let task = try world.together { try embeddedTask(configuration.env) }
     let data = try SharedDataset(configuration, task: task, world: world)
     self.data = data
+    sampler = try BatchSampler(data, configuration, seed: configuration.seed, world: world)
+    // Another seed, so that validation batches draw other numbers than training.
+    validation = try SharedDataset.validation(configuration, task: task, world: world).map {
+      try BatchSampler($0, configuration, seed: configuration.seed ^ 0x9E37_79B9, world: world)
+    }
     let plan = data.transitions.plan
     let hyperparameters = configuration.hyperparameters
-    let draws = FAN<Float>.draws(actionSize: plan.actionSize)
-    func sampler(_ data: SharedDataset, seed: UInt32) throws -> BatchSampler {
-      let shards = try VirtualShards(
-        transitions: data.transitions.count, batch: hyperparameters.batchSize,
-        shards: configuration.virtualShards,
-        ranks: world.size, rank: world.rank)
-      return BatchSampler(
-        dataset: data.transitions, shards: shards, draws: draws, seed: seed,
-        batchSize: hyperparameters.batchSize)
-    }
-    let training = try world.together { try sampler(data, seed: configuration.seed) }
-    self.sampler = training
-    let rows = training.capacity
-    func makeBatch(_ rows: Int) -> Batch<Float> {
-      Batch(
-        capacity: rows, observationSize: plan.observationSize, actionSize: plan.actionSize, draws: draws)
-    }
-    batch = makeBatch(rows)
     agent = FAN(
       observationSize: plan.observationSize, actionSize: plan.actionSize, hyperparameters: hyperparameters,
-      rows: rows)
+      rows: sampler.batch.capacity)
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
       tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
@@ -132,15 +118,6 @@ public final class Trainer {
       ? Evaluator(
         task: task, hyperparameters: hyperparameters, episodes: configuration.evalEpisodes,
         seed: configuration.seed) : nil
-    if let companion = try SharedDataset.validation(configuration, task: task, world: world) {
-      // Another seed, so that validation batches draw other numbers than training.
-      let companionSampler = try world.together {
-        try sampler(companion, seed: configuration.seed ^ 0x9E37_79B9)
-      }
-      validation = (companionSampler, companion, makeBatch(rows))
-    } else {
-      validation = nil
-    }
     lock = try world.together { world.rank == 0 ? try directory.open(resuming: resume) : nil }
     try start(resume: resume)
     try world.together { if world.rank == 0 { try openFiles() } }
@@ -174,8 +151,8 @@ public final class Trainer {
 
   private func update() throws -> ParameterExchange.Outcome {
     let logs = (step + 1) % configuration.logInterval == 0 || step + 1 == configuration.steps
-    sampler.fill(batch, step: step)
-    try evaluateLosses(batch, logging: logs, gradients: exchange.gradients)
+    sampler.load(step: step)
+    try evaluateLosses(sampler.batch, logging: logs, gradients: exchange.gradients)
     let figures = logs ? try reduce(agent.figureValues, of: FAN<Float>.figures, over: world) : []
     let outcome = try exchange.step(stop: shouldStop())
     step += 1
@@ -233,7 +210,7 @@ public final class Trainer {
     var named = zip(FAN<Float>.figures, figures).map { (name: $0.name, value: $1) }
     named.append((name: "grad/norm", value: gradientNorm))
     if let validation {
-      validation.sampler.fill(validation.batch, step: step)
+      validation.load(step: step)
       try evaluateLosses(validation.batch, logging: true, gradients: nil)
       let values = try reduce(agent.figureValues, of: FAN<Float>.figures, over: world)
       named += zip(FAN<Float>.figures, values).map { (name: "validation/\($0.name)", value: $1) }
@@ -279,7 +256,7 @@ public final class Trainer {
   private var state: CheckpointState {
     CheckpointState(
       step: step, optimiserSteps: exchange.optimiserSteps, configuration: configuration.yaml,
-      datasetDigest: data.statistics.digest, observationSize: data.transitions.plan.observationSize,
+      datasetDigest: data.digest, observationSize: data.transitions.plan.observationSize,
       actionSize: data.transitions.plan.actionSize, best: best)
   }
 
@@ -321,10 +298,10 @@ public final class Trainer {
         "\(directory.path): was trained with --\(then.name) \(then.value), not \(now.value); give the same settings to resume, or another --run-dir"
       )
     }
-    guard state.datasetDigest == data.statistics.digest else {
+    guard state.datasetDigest == data.digest else {
       throw Failure(
         .configuration,
-        "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(data.statistics.digest)"
+        "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(data.digest)"
       )
     }
     try checkpoint.read(into: NamedTensors(agent, exchange))
@@ -337,18 +314,22 @@ public final class Trainer {
   private func openFiles() throws {
     let figures = FAN<Float>.figures.map(\.name)
     let validationFigures = validation == nil ? [] : figures.map { "validation/\($0)" }
+    // What a resumed run computes again goes, and what only the end of the run before it had.
     trainingCSV = try CSVFile(
       path: directory.training,
       columns: ["step"] + figures + ["grad/norm"] + validationFigures
-        + ["time/updates_per_second", "time/communication_share"],
-      keepingThrough: step)
+        + ["time/updates_per_second", "time/communication_share"]
+    ) { [self] row, _ in row <= step && row % configuration.logInterval == 0 }
     evaluationCSV = try CSVFile(
       path: directory.evaluation,
-      columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"],
-      keepingThrough: step)
+      columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"]
+    ) { [self] row, fields in
+      let isPeriodic = configuration.evalInterval > 0 && row % configuration.evalInterval == 0
+      return row <= step && isPeriodic && fields[1] == Evaluator.Actor.policy.rawValue
+    }
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
-    repeated.datasetDigest = data.statistics.digest
+    repeated.datasetDigest = data.digest
     let text = "# fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description), \(ranks)\n" + repeated.yaml
     do {
       try Data(text.utf8).write(to: URL(fileURLWithPath: directory.configuration), options: .atomic)
@@ -362,17 +343,16 @@ public final class Trainer {
   }
 
   private func announce() {
-    guard world.rank == 0 else { return }
-    let statistics = data.statistics
+    guard world.rank == 0, let statistics = data.statistics else { return }
     logger.info("fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description)")
     logger.info("\(ranks)")
     for line in statistics.lines { logger.info("\(line)") }
     logger.info(
       "data \(megabytes(data.bytesPerRank)) MB, parameters and gradients \(megabytes(exchange.byteCount / exchange.groupSize)) MB per rank"
     )
-    for warning in statistics.warnings { logger.warning("\(warning)") }
+    for warning in statistics.warnings { logger.warning("dataset: \(warning)") }
     logger.info(
-      "batch \(configuration.hyperparameters.batchSize), up to \(sampler.capacity) on a rank; \(agent.layout.slots.reduce(0) { $0 + $1.count }) trained parameters; seed \(configuration.seed)"
+      "batch \(configuration.hyperparameters.batchSize), up to \(sampler.batch.capacity) on a rank; \(agent.layout.slots.reduce(0) { $0 + $1.count }) trained parameters; seed \(configuration.seed)"
     )
     logger.info("writing to \(directory.path)")
   }

@@ -45,7 +45,8 @@ final class Console: @unchecked Sendable {
     hasLine = false
   }
 
-  private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+  /// A reader that went away must not end the training.
+  private func write(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
 
   private static func line(_ progress: RunStatus) -> String {
     let figures = Dictionary(uniqueKeysWithValues: progress.figures.map { ($0.name, $0.value) })

@@ -8,8 +8,9 @@ enum Signals {
   /// Whether one of them has arrived.
   static var stopRequested: Bool { wasAsked != 0 }
 
-  /// Takes over these signals.
+  /// Takes over these signals, and lets writes to a closed pipe fail instead of ending the process.
   static func catchStops() {
+    signal(SIGPIPE, SIG_IGN)
     for number in [SIGUSR1, SIGTERM, SIGINT] { signal(number) { _ in Signals.wasAsked = 1 } }
   }
 }
