@@ -57,7 +57,7 @@ let package = Package(
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Kernels", "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"], swiftSettings: numeric),
