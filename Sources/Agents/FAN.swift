@@ -117,6 +117,18 @@ public final class FAN<T: Real> {
     }
   }
 
+  /// Operations of the matrix products that an update of `rows` rows needs, by kind: forward passes, gradients by
+  /// weights, gradients by inputs. A gradient by inputs costs what a forward pass does.
+  public func neededOperations(rows: Int) -> (forward: Int, weights: Int, inputs: Int) {
+    func cost(_ network: MLP<T>, _ passes: Int) -> Int { passes * rows * network.shape.operationsPerRow }
+    return (
+      forward: cost(policy, 2) + cost(flow, alpha2 != 0 ? 3 : 2) + cost(criticZ, 3) + cost(critic, 2)
+        + cost(targetCritic, 1),
+      weights: cost(policy, 1) + cost(flow, 1) + cost(criticZ, 1) + cost(critic, 1),
+      inputs: cost(policy, 1) + cost(flow, 2) + cost(criticZ, 2) + cost(critic, 2)
+    )
+  }
+
   /// The network and layer that gave the first value that is not finite in the last logging call; nil when all
   /// are finite.
   public func firstNonFinite(rows n: Int) -> String? {

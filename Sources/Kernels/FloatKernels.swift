@@ -19,10 +19,10 @@ extension Float: Real {
     let w = u.columns
     for r in 0..<u.rows {
       let (uRow, hRow) = (u.row(r), h.row(r))
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let (value, slope) = geluLanes(load(uRow, j, w) + load(bias, j, w))
-        store(value, hRow, j, w)
-        if keep { store(slope, uRow, j, w) }
+      forEachLanes(w) { j, n in
+        let (value, slope) = geluLanes(load(uRow, j, n) + load(bias, j, n))
+        store(value, hRow, j, n)
+        if keep { store(slope, uRow, j, n) }
       }
     }
   }
@@ -36,24 +36,24 @@ extension Float: Real {
     for r in 0..<u.rows {
       let (uRow, hRow, nRow) = (u.row(r), h.row(r), normalised.row(r))
       var sum = Lanes.zero
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let (value, slope) = geluLanes(load(uRow, j, w) + load(bias, j, w))
-        store(value, hRow, j, w)
-        if keep { store(slope, uRow, j, w) }
+      forEachLanes(w) { j, n in
+        let (value, slope) = geluLanes(load(uRow, j, n) + load(bias, j, n))
+        store(value, hRow, j, n)
+        if keep { store(slope, uRow, j, n) }
         sum += value  // g(0) = 0: lanes beyond the row add nothing
       }
       let mean = Lanes(repeating: sum.sum() * perFeature)
       var squares = Lanes.zero
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let centred = load(hRow, j, w, else: mean) - mean
+      forEachLanes(w) { j, n in
+        let centred = load(hRow, j, n, else: mean) - mean
         squares.addProduct(centred, centred)
       }
       let inverse = 1 / (squares.sum() * perFeature + Float(normEpsilon)).squareRoot()
       if keep { inverseDeviation[r] = inverse }
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let x = (load(hRow, j, w) - mean) * inverse
-        if keep { store(x, nRow, j, w) }
-        store(load(norm.shift, j, w).addingProduct(x, load(norm.scale, j, w)), hRow, j, w)
+      forEachLanes(w) { j, n in
+        let x = (load(hRow, j, n) - mean) * inverse
+        if keep { store(x, nRow, j, n) }
+        store(load(norm.shift, j, n).addingProduct(x, load(norm.scale, j, n)), hRow, j, n)
       }
     }
   }
@@ -64,10 +64,10 @@ extension Float: Real {
     let w = gradient.columns
     for r in 0..<gradient.rows {
       let (gRow, dRow) = (gradient.row(r), derivative.row(r))
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let g = load(gRow, j, w) * load(dRow, j, w)
-        store(g, gRow, j, w)
-        if let biasGradient { store(load(biasGradient, j, w) + g, biasGradient, j, w) }
+      forEachLanes(w) { j, n in
+        let g = load(gRow, j, n) * load(dRow, j, n)
+        store(g, gRow, j, n)
+        if let biasGradient { store(load(biasGradient, j, n) + g, biasGradient, j, n) }
       }
     }
   }
@@ -83,26 +83,26 @@ extension Float: Real {
       let (gRow, dRow, nRow) = (gradient.row(r), derivative.row(r), normalised.row(r))
       var sum = Lanes.zero
       var products = Lanes.zero
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let g = load(gRow, j, w)
-        let x = load(nRow, j, w)
-        let scaled = g * load(scale, j, w)
+      forEachLanes(w) { j, n in
+        let g = load(gRow, j, n)
+        let x = load(nRow, j, n)
+        let scaled = g * load(scale, j, n)
         sum += scaled
         products.addProduct(scaled, x)
         if let sums = parameterGradients {
-          store(load(sums.scale, j, w).addingProduct(g, x), sums.scale, j, w)
-          store(load(sums.shift, j, w) + g, sums.shift, j, w)
+          store(load(sums.scale, j, n).addingProduct(g, x), sums.scale, j, n)
+          store(load(sums.shift, j, n) + g, sums.shift, j, n)
         }
       }
       let mean = sum.sum() * perFeature
       let projection = Lanes(repeating: products.sum() * perFeature)
       let inverse = inverseDeviation[r]
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        let scaled = load(gRow, j, w) * load(scale, j, w) - mean
-        let centred = scaled - load(nRow, j, w) * projection
-        let g = centred * inverse * load(dRow, j, w)
-        store(g, gRow, j, w)
-        if let sums = parameterGradients { store(load(sums.bias, j, w) + g, sums.bias, j, w) }
+      forEachLanes(w) { j, n in
+        let scaled = load(gRow, j, n) * load(scale, j, n) - mean
+        let centred = scaled - load(nRow, j, n) * projection
+        let g = centred * inverse * load(dRow, j, n)
+        store(g, gRow, j, n)
+        if let sums = parameterGradients { store(load(sums.bias, j, n) + g, sums.bias, j, n) }
       }
     }
   }
@@ -111,8 +111,8 @@ extension Float: Real {
     let w = y.columns
     for r in 0..<y.rows {
       let row = y.row(r)
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        store(load(row, j, w) + load(bias, j, w), row, j, w)
+      forEachLanes(w) { j, n in
+        store(load(row, j, n) + load(bias, j, n), row, j, n)
       }
     }
   }
@@ -121,15 +121,15 @@ extension Float: Real {
     let w = y.columns
     for r in 0..<y.rows {
       let row = y.row(r)
-      for j in stride(from: 0, to: w, by: Lanes.scalarCount) {
-        store(load(sums, j, w) + load(row, j, w), sums, j, w)
+      forEachLanes(w) { j, n in
+        store(load(sums, j, n) + load(row, j, n), sums, j, n)
       }
     }
   }
 
   public static func add(_ b: UnsafePointer<Float>, to a: UnsafeMutablePointer<Float>, count: Int) {
-    for j in stride(from: 0, to: count, by: Lanes.scalarCount) {
-      store(load(a, j, count) + load(b, j, count), a, j, count)
+    forEachLanes(count) { j, n in
+      store(load(a, j, n) + load(b, j, n), a, j, n)
     }
   }
 
@@ -140,8 +140,8 @@ extension Float: Real {
     for start in stride(from: 0, to: count, by: block) {
       let end = Swift.min(start + block, count)
       var sum = Lanes.zero
-      for j in stride(from: start, to: end, by: Lanes.scalarCount) {
-        let value = load(x, j, end)
+      forEachLanes(end - start) { j, n in
+        let value = load(x + start, j, n)
         sum.addProduct(value, value)
       }
       total += Double(sum.sum())
@@ -152,9 +152,9 @@ extension Float: Real {
   public static func moveTarget(
     _ target: UnsafeMutablePointer<Float>, toward online: UnsafePointer<Float>, tau: Float, count: Int
   ) {
-    for j in stride(from: 0, to: count, by: Lanes.scalarCount) {
-      let kept = load(target, j, count) * (1 - tau)
-      store(kept.addingProduct(load(online, j, count), Lanes(repeating: tau)), target, j, count)
+    forEachLanes(count) { j, n in
+      let kept = load(target, j, n) * (1 - tau)
+      store(kept.addingProduct(load(online, j, n), Lanes(repeating: tau)), target, j, n)
     }
   }
 
@@ -165,51 +165,63 @@ extension Float: Real {
   ) {
     let complement1 = Lanes(repeating: 1 - step.beta1)
     let complement2 = Lanes(repeating: 1 - step.beta2)
-    for j in stride(from: 0, to: count, by: Lanes.scalarCount) {
-      let g = load(gradient, j, count)
-      let m = (load(firstMoment, j, count) * step.beta1).addingProduct(complement1, g)
-      let v = (load(secondMoment, j, count) * step.beta2).addingProduct(complement2, g * g)
+    forEachLanes(count) { j, n in
+      let g = load(gradient, j, n)
+      let m = (load(firstMoment, j, n) * step.beta1).addingProduct(complement1, g)
+      let v = (load(secondMoment, j, n) * step.beta2).addingProduct(complement2, g * g)
       let root = (v * step.secondCorrection).squareRoot() + step.epsilon
-      store(m, firstMoment, j, count)
-      store(v, secondMoment, j, count)
-      store(load(parameters, j, count) - step.rate * m / root, parameters, j, count)
+      store(m, firstMoment, j, n)
+      store(v, secondMoment, j, n)
+      store(load(parameters, j, n) - step.rate * m / root, parameters, j, n)
     }
   }
 }
 
 /// GELU and its slope. With y = 2√(2/π)·(u + 0.044715·u³): ½(1 + tanh(y/2)) = 1 / (1 + e^−y) = s, so
 /// g = u·s and g′ = s + g·(1 − s)·y′.
-@inline(__always)
-private func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
+@inlinable @inline(__always)
+func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
   let slope = Float(2 * geluSlope)
   let cubic = Float(2 * geluSlope * geluCubic)
+  let perTurn = -Float(1.442_695_040_888_963_4)
   let square = u * u
-  let y = u * square.timesPlus(Lanes(repeating: cubic), slope)
-  let s = 1 / (1 + exponential(-y))
+  // −y in units of ln 2: e^−y is a power of two.
+  let exponent = u * square.timesPlus(Lanes(repeating: cubic * perTurn), slope * perTurn)
+  let s = 1 / (1 + powerOfTwo(exponent))
   let value = u * s
   let inner = square.timesPlus(Lanes(repeating: 3 * cubic), slope)
   return (value, s.addingProduct(value * (1 - s), inner))
 }
 
-/// Elements j … j + 15 of an array of `count`, with `padding` beyond its end.
+/// Calls `body` for each group of lanes of an array of `count`: its first index, and how many of its elements
+/// there are, fewer than all in the last group only.
+@inline(__always)
+private func forEachLanes(_ count: Int, _ body: (_ j: Int, _ n: Int) -> Void) {
+  var j = 0
+  while j &+ Lanes.scalarCount <= count {
+    body(j, Lanes.scalarCount)
+    j &+= Lanes.scalarCount
+  }
+  if j < count { body(j, count &- j) }
+}
+
+/// The `n` elements from `base[j]` on, with `padding` in the other lanes.
 @inline(__always)
 private func load(
-  _ base: UnsafePointer<Float>, _ j: Int, _ count: Int, else padding: Lanes = .zero
+  _ base: UnsafePointer<Float>, _ j: Int, _ n: Int, else padding: Lanes = .zero
 ) -> Lanes {
-  if j + Lanes.scalarCount <= count {
-    return UnsafeRawPointer(base + j).loadUnaligned(as: Lanes.self)
-  }
+  if n == Lanes.scalarCount { return UnsafeRawPointer(base + j).loadUnaligned(as: Lanes.self) }
   var lanes = padding
-  for i in 0..<(count - j) { lanes[i] = base[j + i] }
+  for i in 0..<n { lanes[i] = base[j &+ i] }
   return lanes
 }
 
-/// Stores to elements j … j + 15 of an array of `count`, nothing beyond its end.
+/// Stores the first `n` lanes to `base[j]` and on.
 @inline(__always)
-private func store(_ lanes: Lanes, _ base: UnsafeMutablePointer<Float>, _ j: Int, _ count: Int) {
-  if j + Lanes.scalarCount <= count {
+private func store(_ lanes: Lanes, _ base: UnsafeMutablePointer<Float>, _ j: Int, _ n: Int) {
+  if n == Lanes.scalarCount {
     UnsafeMutableRawPointer(base + j).storeBytes(of: lanes, as: Lanes.self)
   } else {
-    for i in 0..<(count - j) { base[j + i] = lanes[i] }
+    for i in 0..<n { base[j &+ i] = lanes[i] }
   }
 }

@@ -27,23 +27,20 @@ extension LaneBits {
   var floats: Lanes { unsafeBitCast(self, to: Lanes.self) }
 }
 
-/// eˣ with a relative error below 2·10⁻⁷ for −87 ≤ x ≤ 88, saturating outside.
+/// 2ˣ with a relative error below 2·10⁻⁷ for −126 ≤ x ≤ 126, saturating outside.
 ///
-/// x = n·ln 2 + r with |r| ≤ ln 2 / 2, eˣ = 2ⁿ·eʳ; eʳ by the polynomial of Cephes' `expf`.
+/// x = n + r with |r| ≤ ½; 2ʳ = e^(r·ln 2) by its Taylor series, whose seventh-order remainder is below 10⁻⁷.
 @inlinable @inline(__always)
-public func exponential(_ argument: Lanes) -> Lanes {
-  let x = argument.limited(from: -87, to: 88)
-  // Adding 1.5·2²³ rounds to an integer and leaves it in the low mantissa bits.
-  let shifted = x.timesPlus(Lanes(repeating: 1.442_695_04), 12_582_912)
-  let n = shifted - 12_582_912
-  let r = n.timesPlus(
-    Lanes(repeating: 2.121_944_4e-4), n.timesPlus(Lanes(repeating: -0.693_359_375), x))
-  var p = r.timesPlus(Lanes(repeating: 1.987_569_1e-4), 1.398_199_95e-3)
-  p = p.timesPlus(r, 8.333_451_9e-3)
-  p = p.timesPlus(r, 4.166_579_6e-2)
-  p = p.timesPlus(r, 1.666_666_55e-1)
-  p = p.timesPlus(r, 5.000_000_1e-1)
-  p = p.timesPlus(r * r, r) + 1
+public func powerOfTwo(_ argument: Lanes) -> Lanes {
+  let x = argument.limited(from: -126, to: 126)
+  let shifted = x + 12_582_912
+  let r = x - (shifted - 12_582_912)
+  var p = r.timesPlus(Lanes(repeating: 1.540_353_04e-4), 1.333_355_81e-3)
+  p = p.timesPlus(r, 9.618_129_11e-3)
+  p = p.timesPlus(r, 5.550_410_87e-2)
+  p = p.timesPlus(r, 2.402_265_07e-1)
+  p = p.timesPlus(r, 6.931_471_81e-1)
+  p = p.timesPlus(r, 1)
   return ((shifted.bits &<< 23) &+ p.bits).floats
 }
 

@@ -82,18 +82,16 @@ public final class MLP<T: Real> {
       var x = input
       for layer in hidden {
         let u = layer.preactivation[e].rows(rows)
-        T.multiply(
-          x.rows(rows), transposed: false, layer.dense.weight(parameters, e), transposed: false, into: u,
-          accumulate: false)
-        layer.activate(parameters, e, rows: rows.lowerBound..<kept.lowerBound, keep: false)
-        layer.activate(parameters, e, rows: kept, keep: true)
+        product(x.rows(rows), layer.dense.weight(parameters, e), into: u)
+        Profile.time(.elementwise) {
+          layer.activate(parameters, e, rows: rows.lowerBound..<kept.lowerBound, keep: false)
+          layer.activate(parameters, e, rows: kept, keep: true)
+        }
         x = layer.activation[e]
       }
       let y = outputs[e].rows(rows)
-      T.multiply(
-        x.rows(rows), transposed: false, last.weight(parameters, e), transposed: false, into: y,
-        accumulate: false)
-      T.addBias(last.bias(parameters, e), to: y)
+      product(x.rows(rows), last.weight(parameters, e), into: y)
+      Profile.time(.elementwise) { T.addBias(last.bias(parameters, e), to: y) }
     }
   }
 
@@ -141,26 +139,38 @@ public final class MLP<T: Real> {
     for index in stride(from: hidden.count, through: 0, by: -1) {
       // `gradient` is that of the dense layer's result; `x` is what the layer was applied to.
       let x = index > 0 ? hidden[index - 1].activation[e] : input
-      T.multiply(
-        x.rows(weightRows), transposed: true, gradient.rows(weightRows), transposed: false,
-        into: dense.weight(gradients, e), accumulate: false)
+      product(
+        x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e))
       guard index > 0 else { break }
       let layer = hidden[index - 1]
       let next = scratch.matrix(index % 2, columns: layer.width)
-      T.multiply(
-        gradient.rows(rows), transposed: false, dense.weight(parameters, e), transposed: true,
-        into: next.rows(rows), accumulate: false)
-      layer.clearVectors(gradients, e)
-      layer.backward(parameters, e, next, rows: weightRows, into: gradients)
-      layer.backward(parameters, e, next, rows: inputRows, into: nil)
+      product(
+        gradient.rows(rows), dense.weight(parameters, e), transposingB: true, into: next.rows(rows))
+      Profile.time(.elementwise) {
+        layer.clearVectors(gradients, e)
+        layer.backward(parameters, e, next, rows: weightRows, into: gradients)
+        layer.backward(parameters, e, next, rows: inputRows, into: nil)
+      }
       gradient = next
       dense = layer.dense
     }
     guard !inputRows.isEmpty else { return }
     let needed = dense.weight(parameters, e).rows(inputGradientColumns)
-    T.multiply(
-      gradient.rows(inputRows), transposed: false, needed, transposed: true,
-      into: inputGradient.rows(inputRows), accumulate: e > 0)
+    product(
+      gradient.rows(inputRows), needed, transposingB: true, into: inputGradient.rows(inputRows),
+      accumulate: e > 0)
+  }
+}
+
+/// c ← op(a) · op(b), or added to c.
+@inline(__always)
+private func product<T: Real>(
+  _ a: Matrix<T>, _ b: Matrix<T>, transposingA: Bool = false, transposingB: Bool = false, into c: Matrix<T>,
+  accumulate: Bool = false
+) {
+  Profile.countProduct(c.rows, c.columns, transposingA ? a.rows : a.columns)
+  Profile.time(.products) {
+    T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
   }
 }
 

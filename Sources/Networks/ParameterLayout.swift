@@ -28,6 +28,12 @@ public struct NetworkShape: Sendable, Equatable {
     self.ensemble = ensemble
   }
 
+  /// Multiplications and additions of one forward pass for one row, all members: 2 · inputs · outputs a layer.
+  public var operationsPerRow: Int {
+    let widths = [inputs] + hidden + [outputs]
+    return members * zip(widths, widths.dropFirst()).reduce(0) { $0 + 2 * $1.0 * $1.1 }
+  }
+
   /// Number of members, 1 for a single network.
   public var members: Int { ensemble ?? 1 }
 }

@@ -9,34 +9,35 @@ final class BatchSampler {
   /// The rows of the last call of `load`.
   let batch: Batch<Float>
 
-  private let data: SharedDataset
+  private let dataset: TransitionDataset
   private let shards: VirtualShards
   private let draws: [Draw]
   private let seed: UInt32
   /// Number of each row in the batch over all ranks.
   private let sampleNumbers: UnsafeMutablePointer<UInt32>
 
-  /// Batches of the configured size from `data`.
+  /// Batches of `batchSize` samples over all ranks from a dataset, which outlives the sampler.
   ///
+  /// - Parameter parts: virtual shards that the data are cut into.
   /// - Throws: the same `Failure` on all ranks when there are more of them than the batch has parts.
-  init(_ data: SharedDataset, _ configuration: Configuration, seed: UInt32, world: Communicator) throws {
-    let (transitions, size) = (data.transitions.count, configuration.hyperparameters.batchSize)
-    let parts = configuration.virtualShards
+  init(
+    _ dataset: TransitionDataset, batchSize: Int, parts: Int, seed: UInt32, world: Communicator
+  ) throws(Failure) {
     if let problem = VirtualShards.problem(
-      transitions: transitions, batch: size, shards: parts, ranks: world.size)
+      transitions: dataset.count, batch: batchSize, shards: parts, ranks: world.size)
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
-    self.data = data
+    self.dataset = dataset
     self.seed = seed
     shards = VirtualShards(
-      transitions: transitions, batch: size, shards: parts, ranks: world.size, rank: world.rank)
-    let plan = data.transitions.plan
+      transitions: dataset.count, batch: batchSize, shards: parts, ranks: world.size, rank: world.rank)
+    let plan = dataset.plan
     draws = FAN<Float>.draws(actionSize: plan.actionSize)
     batch = Batch(
       capacity: shards.maximumRows, observationSize: plan.observationSize, actionSize: plan.actionSize,
       draws: draws)
-    batch.globalRows = size
+    batch.globalRows = batchSize
     sampleNumbers = .allocate(capacity: shards.maximumRows)
     sampleNumbers.initialize(repeating: 0, count: shards.maximumRows)
   }
@@ -48,7 +49,7 @@ final class BatchSampler {
     var rows = 0
     shards.samples(step: step, seed: seed) { sample, transition in
       sampleNumbers[rows] = UInt32(sample)
-      data.transitions.gather(
+      dataset.gather(
         transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),
         reward: batch.rewards + rows, mask: batch.masks + rows,
         nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))

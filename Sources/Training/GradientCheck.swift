@@ -27,7 +27,10 @@ public enum GradientCheck {
   public static func run(_ configuration: Configuration, world: Communicator) throws -> Report {
     let task = try embeddedTask(configuration.env)
     let data = try SharedDataset(configuration, task: task, world: world)
-    let sampler = try BatchSampler(data, configuration, seed: configuration.seed, world: world)
+    let sampler = try BatchSampler(
+      data.transitions, batchSize: configuration.hyperparameters.batchSize,
+      parts: configuration.virtualShards,
+      seed: configuration.seed, world: world)
     sampler.load(step: 0)
     let batch = sampler.batch
     batch.rows = min(batch.rows, 32)

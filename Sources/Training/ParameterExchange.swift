@@ -93,31 +93,33 @@ public final class ParameterExchange {
   ///
   /// - Parameter stop: this rank's wish to stop after this step.
   public func step(stop: Bool) throws(MPIError) -> Outcome {
-    try communicate { () throws(MPIError) in try memory.synchronise() }
-    sumSlabs()
+    try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
+    Profile.time(.exchange) { sumSlabs() }
     if peers.size > 1 {
-      try communicate { () throws(MPIError) in
+      try communicate(.exchange) { () throws(MPIError) in
         try peers.allReduce(reducedGradient + part.lowerBound, count: part.count)
       }
     }
-    var summary = SIMD2<Double>(
+    var summary = SIMD2<Double>(0, stop ? 1 : 0)
+    Profile.time(.optimiser) {
       // Every group holds the whole sum; the first one's counts.
-      peers.rank == 0 ? Float.sumOfSquares(reducedGradient + part.lowerBound, count: part.count) : 0,
-      stop ? 1 : 0)
+      let own = UnsafePointer(reducedGradient + part.lowerBound)
+      if peers.rank == 0 { summary.x = Float.sumOfSquares(own, count: part.count) }
+    }
     try sumOverRanks(&summary)
     let isFinite = summary.x.isFinite
     if isFinite {
       optimiserSteps += 1
-      move(AdamStep(number: optimiserSteps, learningRate: learningRate))
+      Profile.time(.optimiser) { move(AdamStep(number: optimiserSteps, learningRate: learningRate)) }
     }
-    try communicate { () throws(MPIError) in try memory.synchronise() }
+    try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
     return Outcome(gradientNorm: summary.x.squareRoot(), isFinite: isFinite, stops: summary.y > 0)
   }
 
   /// Replaces two values by their sums over all ranks. Collective over all ranks.
   public func sumOverRanks(_ values: inout SIMD2<Double>) throws(MPIError) {
     guard world.size > 1 else { return }
-    try communicate { () throws(MPIError) in
+    try communicate(.waiting) { () throws(MPIError) in
       try withUnsafeMutableBytes(of: &values) { (bytes) throws(MPIError) in
         try world.allReduce(bytes.baseAddress!.assumingMemoryBound(to: Double.self), count: 2)
       }
@@ -165,10 +167,12 @@ public final class ParameterExchange {
     }
   }
 
-  private func communicate(_ body: () throws(MPIError) -> Void) throws(MPIError) {
+  private func communicate(
+    _ part: Profile.Part, _ body: () throws(MPIError) -> Void
+  ) throws(MPIError) {
     guard world.size > 1 else { return }
     let start = ContinuousClock.now
-    try body()
+    try Profile.time(part, body)
     communicationSeconds += (ContinuousClock.now - start).seconds
   }
 
@@ -210,9 +214,4 @@ final class SharedMemory {
   }
 
   func synchronise() throws(MPIError) { try window?.synchronise() }
-}
-
-extension Duration {
-  /// The duration in seconds.
-  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

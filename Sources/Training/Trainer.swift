@@ -58,6 +58,7 @@ public final class Trainer {
 
   private let data: SharedDataset
   private let sampler: BatchSampler
+  private let validationData: SharedDataset?
   private let validation: BatchSampler?
   private let agent: FAN<Float>
   private let exchange: ParameterExchange
@@ -100,10 +101,14 @@ public final class Trainer {
     let task = try world.together { try embeddedTask(configuration.env) }
     let data = try SharedDataset(configuration, task: task, world: world)
     self.data = data
-    sampler = try BatchSampler(data, configuration, seed: configuration.seed, world: world)
+    let (size, parts) = (configuration.hyperparameters.batchSize, configuration.virtualShards)
+    sampler = try BatchSampler(
+      data.transitions, batchSize: size, parts: parts, seed: configuration.seed, world: world)
     // Another seed, so that validation batches draw other numbers than training.
-    validation = try SharedDataset.validation(configuration, task: task, world: world).map {
-      try BatchSampler($0, configuration, seed: configuration.seed ^ 0x9E37_79B9, world: world)
+    validationData = try SharedDataset.validation(configuration, task: task, world: world)
+    validation = try validationData.map {
+      try BatchSampler(
+        $0.transitions, batchSize: size, parts: parts, seed: configuration.seed ^ 0x9E37_79B9, world: world)
     }
     let plan = data.transitions.plan
     let hyperparameters = configuration.hyperparameters

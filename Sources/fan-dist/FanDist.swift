@@ -16,7 +16,7 @@ struct FanDist: ParsableCommand {
       wrong · 71 system or MPI error · 73 cannot write · 75 stopped by a signal and saved, run again with \
       --resume auto · 78 ranks, or run and checkpoint, disagree.
       """,
-    version: version, subcommands: [Train.self, Evaluate.self, DatasetCommand.self],
+    version: version, subcommands: [Train.self, Evaluate.self, DatasetCommand.self, Bench.self],
     defaultSubcommand: Train.self)
 }
 
@@ -33,11 +33,11 @@ enum Main {
     }
     do {
       var command = try FanDist.parseAsRoot()
-      if let train = command as? Train {
-        try train.run(job)
-      } else {
-        // The other subcommands compute on one rank; further ranks have nothing to do.
-        if job.isFirst { try command.run() }
+      switch command {
+      case let train as Train: try train.run(job)
+      case let bench as Bench: try bench.run(job)
+      // The others compute on one rank; further ranks have nothing to do.
+      default: if job.isFirst { try command.run() }
       }
       job.finish(0)
     } catch let stop as ExitCode {

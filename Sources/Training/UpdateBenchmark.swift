@@ -1,0 +1,238 @@
+import Agents
+import Datasets
+import Foundation
+import Kernels
+import MPI
+
+/// Times updates of FAN on made-up data, between measurements of what the machine can do.
+public final class UpdateBenchmark {
+  /// Medians over the rounds. Times are in milliseconds.
+  public struct Result: Codable, Sendable {
+    /// Ranks, and BLAS threads of each.
+    public var ranks: Int
+    /// Threads of each rank's matrix products.
+    public var threads: Int
+    /// Samples of an update over all ranks.
+    public var batchSize: Int
+    /// BLAS in use.
+    public var blas: String
+    /// One update.
+    public var update: Double
+    /// The same in another unit.
+    public var updatesPerSecond: Double
+    /// Operations that an update needs, over all ranks, in 10⁹: 34 forward passes, in detail.
+    public var gigaOperations: Double
+    /// Operations that the kernels counted, over all ranks, in 10⁹.
+    public var countedGigaOperations: Double
+    /// Rate at which updates do what they need, over all ranks, in 10⁹ a second.
+    public var rate: Double
+    /// Rate of sgemm at the update's shapes, all ranks at once, summed over them.
+    public var productRate: Double
+    /// Time of the needed operations at that rate.
+    public var limit: Double
+    /// limit / update.
+    public var shareOfLimit: Double
+    /// Time of each part of an update, the mean over the ranks.
+    public var parts: [String: Double]
+    /// Memory bandwidth of the ranks together, reading and writing, in 10⁹ bytes a second.
+    public var memoryBandwidth: Double
+    /// Peak resident memory of the largest rank, in 10⁶ bytes.
+    public var residentMegabytes: Double
+    /// One action of the policy for one observation.
+    public var action: Double
+  }
+
+  private let world: Communicator
+  private let hyperparameters: Hyperparameters
+  private let threads: Int
+  private let sampler: BatchSampler
+  private let agent: FAN<Float>
+  private let exchange: ParameterExchange
+  private let policy: FANPolicy<Float>
+  private let data: UnsafeMutableRawPointer
+  private let limits: MachineLimits
+  private var step = 0
+
+  /// Networks and data of the given sizes. Collective over all ranks.
+  public init(
+    world: Communicator, hyperparameters: Hyperparameters, observationSize: Int, actionSize: Int,
+    threads: Int,
+    ranksPerNode: Int?
+  ) throws {
+    self.world = world
+    self.hyperparameters = hyperparameters
+    self.threads = threads
+    BLAS.setThreads(threads)
+    let plan = DatasetPlan(
+      rows: 50_001, observationSize: observationSize, actionSize: actionSize, transitions: 50_000)
+    data = .allocate(byteCount: plan.byteCount, alignment: 64)
+    Self.fill(plan, data)
+    sampler = try BatchSampler(
+      TransitionDataset(plan: plan, base: UnsafeRawPointer(data)), batchSize: hyperparameters.batchSize,
+      parts: 64, seed: 0, world: world)
+    agent = FAN(
+      observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters,
+      rows: sampler.batch.capacity)
+    exchange = try ParameterExchange(
+      world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
+      tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
+    if exchange.leadsGroup {
+      agent.layout.initialise(exchange.parameters, seed: 0)
+      exchange.target.update(
+        from: exchange.parameters + agent.criticRange.lowerBound, count: agent.criticRange.count)
+    }
+    try exchange.distribute()
+    policy = FANPolicy(
+      observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters, rows: 1)
+    let width = hyperparameters.valueHiddenDims.widths.max() ?? 1
+    limits = MachineLimits(rows: sampler.batch.capacity, width: width)
+  }
+
+  deinit { data.deallocate() }
+
+  /// Measures in `rounds` rounds of `updates` updates each (nil: about half a second). Collective.
+  public func run(rounds: Int, updates: Int?) throws -> Result {
+    for _ in 0..<3 { try update() }
+    let count = try updates ?? automaticCount()
+    var times: [Double] = []
+    var productTimes: [[Double]] = []
+    var bandwidths: [Double] = []
+    var actions: [Double] = []
+    for _ in 0..<rounds {
+      try world.barrier()
+      productTimes.append(limits.productRates())
+      try world.barrier()
+      times.append(try seconds { for _ in 0..<count { try update() } } / Double(count))
+      try world.barrier()
+      bandwidths.append(limits.bandwidth())
+      actions.append(seconds { for _ in 0..<100 { policy.act(exchange.parameters, rows: 1) } } / 100)
+    }
+    // The clock readings of a profile cost time, so it is taken apart from the timed updates.
+    Profile.reset()
+    Profile.isOn = true
+    let profiled = try seconds { for _ in 0..<count { try update() } } / Double(count)
+    Profile.isOn = false
+    return try summarise(
+      update: median(times), productRates: (0..<3).map { form in median(productTimes.map { $0[form] }) },
+      bandwidth: median(bandwidths), action: median(actions), profiled: profiled, count: count)
+  }
+
+  private func update() throws {
+    Profile.time(.sampling) { sampler.load(step: step) }
+    var failure: MPIError?
+    agent.evaluate(
+      exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
+      gradients: exchange.gradients
+    ) { sums in
+      do throws(MPIError) { try exchange.sumOverRanks(&sums) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    _ = try exchange.step(stop: false)
+    step += 1
+  }
+
+  /// As many updates as take about half a second, the same number on all ranks.
+  private func automaticCount() throws -> Int {
+    let time = try seconds { for _ in 0..<3 { try update() } } / 3
+    return max(3, Int(try world.allReduce(0.5 / time, .min)))
+  }
+
+  private func summarise(
+    update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double, count: Int
+  ) throws -> Result {
+    let needed = agent.neededOperations(rows: hyperparameters.batchSize)
+    let rates = try productRates.map { try world.allReduce($0) }
+    let limit = zip([needed.forward, needed.weights, needed.inputs], rates).reduce(0) {
+      $0 + Double($1.0) / $1.1
+    }
+    let total = Double(needed.forward + needed.weights + needed.inputs)
+    var parts: [String: Double] = [:]
+    var rest = profiled
+    for part in Profile.Part.allCases {
+      let time = Profile.seconds(part) / Double(count)
+      rest -= time
+      parts["\(part)"] = 1e3 * (try world.allReduce(time)) / Double(world.size)
+    }
+    parts["rest"] = 1e3 * (try world.allReduce(rest)) / Double(world.size)
+    return Result(
+      ranks: world.size, threads: threads, batchSize: hyperparameters.batchSize, blas: BLAS.description,
+      update: 1e3 * update, updatesPerSecond: 1 / update, gigaOperations: total / 1e9,
+      countedGigaOperations: try world.allReduce(Double(Profile.productOperations)) / Double(count) / 1e9,
+      rate: total / update / 1e9, productRate: total / limit / 1e9, limit: 1e3 * limit,
+      shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
+      residentMegabytes: try world.allReduce(peakResidentBytes(), .max) / 1e6, action: 1e3 * action)
+  }
+
+  private static func fill(_ plan: DatasetPlan, _ data: UnsafeMutableRawPointer) {
+    var random = RandomSequence(seed: 0, stream: .behaviour)
+    let floats = data.assumingMemoryBound(to: Float.self)
+    for i in 0..<plan.transitionsOffset / 4 { floats[i] = 2 * random.uniform() - 1 }
+    let rows = (data + plan.transitionsOffset).assumingMemoryBound(to: UInt32.self)
+    for i in 0..<plan.transitions { rows[i] = UInt32(i) }
+  }
+}
+
+/// What the machine can do, measured on this rank.
+final class MachineLimits {
+  private let rows: Int
+  private let width: Int
+  private let workspace = Workspace<Float>()
+  private let x: Matrix<Float>
+  private let y: Matrix<Float>
+  private let weight: Matrix<Float>
+  private let stream: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>)
+  private static let streamCount = 8 << 20
+
+  /// For products of `rows` × `width` by `width` × `width`.
+  init(rows: Int, width: Int) {
+    self.rows = rows
+    self.width = width
+    x = workspace.matrix(rows: rows, columns: width)
+    y = workspace.matrix(rows: rows, columns: width)
+    weight = workspace.matrix(rows: width, columns: width)
+    stream = (workspace.vector(Self.streamCount), workspace.vector(Self.streamCount))
+    var random = RandomSequence(seed: 1, stream: .behaviour)
+    for matrix in [x, y, weight] {
+      for r in 0..<matrix.rows { for c in 0..<width { matrix[r, c] = random.uniform() - 0.5 } }
+    }
+  }
+
+  /// Operations a second of the three products of a layer: forward, by weights, by inputs.
+  func productRates() -> [Double] {
+    let operations = 2 * Double(rows) * Double(width) * Double(width)
+    let repeats = max(3, Int(1e9 / operations))
+    let forms: [() -> Void] = [
+      { [self] in Float.multiply(x, transposed: false, weight, transposed: false, into: y, accumulate: false)
+      },
+      { [self] in Float.multiply(x, transposed: true, y, transposed: false, into: weight, accumulate: false)
+      },
+      { [self] in Float.multiply(y, transposed: false, weight, transposed: true, into: x, accumulate: false)
+      },
+    ]
+    return forms.map { form in
+      form()
+      return Double(repeats) * operations / seconds { for _ in 0..<repeats { form() } }
+    }
+  }
+
+  /// Bytes a second of copying: each byte is read and written.
+  func bandwidth() -> Double {
+    let bytes = 2 * Double(Self.streamCount * MemoryLayout<Float>.stride)
+    return bytes / seconds { stream.0.update(from: stream.1, count: Self.streamCount) }
+  }
+}
+
+private func seconds<E: Error>(_ body: () throws(E) -> Void) throws(E) -> Double {
+  let start = ContinuousClock.now
+  try body()
+  return (ContinuousClock.now - start).seconds
+}
+
+private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+
+/// Peak resident memory of this process in bytes, shared pages that it touched included.
+private func peakResidentBytes() -> Double {
+  let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+  let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+  return 1024 * (line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? .nan)
+}

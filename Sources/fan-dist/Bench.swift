@@ -1,0 +1,99 @@
+import Agents
+import ArgumentParser
+import Foundation
+import MPI
+import Training
+
+/// `fan-dist bench`: how fast updates are, and how fast they could be on this machine.
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure the speed of updates against the machine's limits.",
+    discussion: """
+      Rounds of updates alternate with the machine's own matrix products and memory copies; the table shows \
+      medians. On several ranks: mpirun -n 2 fan-dist bench.
+      """)
+
+  @OptionGroup(title: "Hyperparameters")
+  var hyperparameters: Hyperparameters
+
+  @Option(help: "Features of an observation.")
+  var observationSize = 37
+
+  @Option(help: "Components of an action.")
+  var actionSize = 5
+
+  @Option(help: "BLAS threads of each rank.")
+  var threads = 1
+
+  @Option(help: "Ranks that share memory; all of a node by default, 1 exchanges by messages alone.")
+  var ranksPerNode: Int?
+
+  @Option(help: "Rounds to take medians over.")
+  var rounds = 7
+
+  @Option(help: "Updates in a round; about half a second's by default.")
+  var updates: Int?
+
+  @Flag(help: "Print JSON instead of a table.")
+  var json = false
+
+  func validate() throws {
+    try require((1...100_000).contains(observationSize), "--observation-size must be between 1 and 100000")
+    try require((1...10_000).contains(actionSize), "--action-size must be between 1 and 10000")
+    try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
+    try require((1...1000).contains(rounds), "--rounds must be between 1 and 1000")
+    try require((1...1_000_000).contains(updates ?? 1), "--updates must be between 1 and 1000000")
+    try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+  }
+
+  func run(_ job: Job) throws {
+    let world = try job.world()
+    let benchmark = try UpdateBenchmark(
+      world: world, hyperparameters: hyperparameters, observationSize: observationSize,
+      actionSize: actionSize,
+      threads: threads, ranksPerNode: ranksPerNode)
+    let result = try benchmark.run(rounds: rounds, updates: updates)
+    guard world.rank == 0 else { return }
+    print(json ? try encoded(result) : table(result))
+  }
+
+  private func encoded(_ result: UpdateBenchmark.Result) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    return String(decoding: try encoder.encode(result), as: UTF8.self)
+  }
+
+  private func table(_ r: UpdateBenchmark.Result) -> String {
+    func number(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+    var rows = [
+      (
+        "setting",
+        "\(r.ranks) rank(s), \(r.threads) thread(s) each, batch \(r.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims)"
+      ),
+      ("BLAS", r.blas),
+      ("update", "\(number(r.update, 3)) ms, \(number(r.updatesPerSecond, 1)) updates/s"),
+      (
+        "needed",
+        "\(number(r.gigaOperations, 3)) GFLOP an update, counted \(number(r.countedGigaOperations, 3))"
+      ),
+      (
+        "rate",
+        "\(number(r.rate, 1)) GFLOP/s of \(number(r.productRate, 1)) that sgemm reaches at these shapes, all ranks at once"
+      ),
+      ("limit", "\(number(r.limit, 3)) ms; share of the limit \(number(r.shareOfLimit, 3))"),
+    ]
+    let order = ["products", "elementwise", "optimiser", "exchange", "waiting", "sampling", "rest"]
+    let total = r.parts.values.reduce(0, +)
+    for name in order {
+      let time = r.parts[name] ?? 0
+      rows.append(("  \(name)", "\(number(time, 3)) ms, \(number(100 * time / total, 1)) %"))
+    }
+    rows += [
+      ("memory copy", "\(number(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
+      ("resident", "\(number(r.residentMegabytes, 1)) MB at most, per rank"),
+      ("one action", "\(number(1e3 * r.action, 1)) µs"),
+    ]
+    return rows.map { "\($0.0.padding(toLength: 14, withPad: " ", startingAt: 0))\($0.1)" }.joined(
+      separator: "\n")
+  }
+}
