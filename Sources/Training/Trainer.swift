@@ -109,7 +109,7 @@ public final class Trainer {
     let hyperparameters = configuration.hyperparameters
     agent = FAN(
       observationSize: plan.observationSize, actionSize: plan.actionSize, hyperparameters: hyperparameters,
-      rows: sampler.batch.capacity)
+      rows: max(sampler.batch.capacity, validation?.batch.capacity ?? 0))
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
       tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
