@@ -249,7 +249,7 @@ public final class Trainer {
   private func save() throws {
     let path = directory.checkpoint(step: step)
     try Checkpoint.write(path, state, NamedTensors(agent, exchange))
-    directory.prune()
+    directory.prune(step: step)
     logger.info("update \(step): saved \(path)")
   }
 
