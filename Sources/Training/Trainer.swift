@@ -319,12 +319,16 @@ public final class Trainer {
       path: directory.training,
       columns: ["step"] + figures + ["grad/norm"] + validationFigures
         + ["time/updates_per_second", "time/communication_share"]
-    ) { [self] row, _ in row <= step && row % configuration.logInterval == 0 }
+    ) { [self] row, _ in
+      row <= step && (row % configuration.logInterval == 0 || row == configuration.steps)
+    }
     evaluationCSV = try CSVFile(
       path: directory.evaluation,
       columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"]
     ) { [self] row, fields in
-      let isPeriodic = configuration.evalInterval > 0 && row % configuration.evalInterval == 0
+      // The evaluation of the last update is not periodic: it is repeated when a whole run is resumed.
+      let isPeriodic =
+        configuration.evalInterval > 0 && row % configuration.evalInterval == 0 && row < configuration.steps
       return row <= step && isPeriodic && fields[1] == Evaluator.Actor.policy.rawValue
     }
     var repeated = configuration
