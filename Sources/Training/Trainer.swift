@@ -130,7 +130,13 @@ public final class Trainer {
     while step < configuration.steps {
       let outcome = try update()
       if configuration.steps > step, outcome.stops {
-        try rankZero { try save() }
+        try rankZero {
+          try save()
+          // After the first save: little time may be left. What continues the run will not evaluate this update.
+          guard isDue(configuration.evalInterval) else { return }
+          try evaluate()
+          try save()
+        }
         return Summary(steps: step, policy: lastResult, behaviour: nil, wasStopped: true)
       }
       if isDue(configuration.evalInterval) && step < configuration.steps { try rankZero { try evaluate() } }
