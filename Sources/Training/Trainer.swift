@@ -241,6 +241,7 @@ public final class Trainer {
     )
     if best.map({ (result.success, result.meanReturn) > $0 }) ?? true {
       best = (result.success, result.meanReturn)
+      try requireFiniteState()
       try Checkpoint.write(directory.best, state, NamedTensors(agent, exchange))
     }
   }
@@ -253,10 +254,23 @@ public final class Trainer {
   }
 
   private func save() throws {
+    try requireFiniteState()
     let path = directory.checkpoint(step: step)
     try Checkpoint.write(path, state, NamedTensors(agent, exchange))
     directory.prune(step: step)
     logger.info("update \(step): saved \(path)")
+  }
+
+  /// A finite gradient can still lead to parameters that are not finite, at an absurd learning rate.
+  private func requireFiniteState() throws {
+    for (base, count) in [(exchange.parameters, exchange.count), (exchange.target, agent.criticRange.count)] {
+      guard UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite) else {
+        throw Failure(
+          .software,
+          "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. Lower --lr, or look with --check"
+        )
+      }
+    }
   }
 
   private var state: CheckpointState {
