@@ -60,7 +60,9 @@ private final class ParityRunner {
       world: world, count: agent.layout.count, followed: agent.criticRange,
       learningRate: parityCase.hyperparameters.lr, tau: parityCase.hyperparameters.tau,
       ranksPerNode: ranksPerNode)
-    if exchange.leadsGroup {
+    // Only these ranks read the parameters, and all of them must hear of it when one cannot.
+    try world.together {
+      guard exchange.leadsGroup else { return }
       for tensor in tensors {
         let values = try parityCase.arrays.floats("params/\(tensor.name)")
         try expect(values.count == tensor.count, "params/\(tensor.name)")
