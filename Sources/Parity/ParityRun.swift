@@ -152,7 +152,8 @@ private final class ParityRunner {
     _ name: String, _ error: Double, _ kind: String, _ worst: WritableKeyPath<ParityResult, Double>,
     _ result: inout ParityResult
   ) {
-    if error <= result[keyPath: worst] { return }
+    // A NaN is worse than any number and stays.
+    if error <= result[keyPath: worst] || result[keyPath: worst].isNaN { return }
     result[keyPath: worst] = error
     result.worst[kind] = name
   }
