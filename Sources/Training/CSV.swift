@@ -19,7 +19,8 @@ final class CSVFile {
       guard old.hasPrefix(header) else {
         throw Failure(
           .configuration,
-          "\(path): has other columns than this run writes; train on the same files as before, or move it away")
+          "\(path): has other columns than this run writes; train on the same files as before, or move it away"
+        )
       }
       // The last line may be cut off in the middle: only whole lines count.
       let lines = old.split(separator: "\n", omittingEmptySubsequences: false).dropLast().dropFirst()
