@@ -60,7 +60,20 @@ let package = Package(
         "Kernels", "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
+    // MPI programs that the tests run under mpirun, and what tests share.
+    .executableTarget(
+      name: "mpi-checks", dependencies: ["Kernels", "MPI", "Training"], path: "Tests/MPIPrograms",
+      swiftSettings: numeric),
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"], swiftSettings: numeric),
+    .testTarget(name: "MPITests", dependencies: ["TestSupport"]),
+    .testTarget(
+      name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Training"],
+      swiftSettings: numeric),
+    .testTarget(
+      name: "ParityTests", dependencies: ["ArrayFiles", "TestSupport"], exclude: ["Cases"],
+      swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
     .testTarget(
       name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles", "Kernels"], swiftSettings: numeric),

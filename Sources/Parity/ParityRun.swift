@@ -60,7 +60,9 @@ private final class ParityRunner {
       world: world, count: agent.layout.count, followed: agent.criticRange,
       learningRate: parityCase.hyperparameters.lr, tau: parityCase.hyperparameters.tau,
       ranksPerNode: ranksPerNode)
-    if exchange.leadsGroup {
+    // Only these ranks read the parameters, and all of them must hear of it when one cannot.
+    try world.together {
+      guard exchange.leadsGroup else { return }
       for tensor in tensors {
         let values = try parityCase.arrays.floats("params/\(tensor.name)")
         try expect(values.count == tensor.count, "params/\(tensor.name)")
@@ -150,7 +152,8 @@ private final class ParityRunner {
     _ name: String, _ error: Double, _ kind: String, _ worst: WritableKeyPath<ParityResult, Double>,
     _ result: inout ParityResult
   ) {
-    if error <= result[keyPath: worst] { return }
+    // A NaN is worse than any number and stays.
+    if error <= result[keyPath: worst] || result[keyPath: worst].isNaN { return }
     result[keyPath: worst] = error
     result.worst[kind] = name
   }

@@ -15,7 +15,13 @@ final class CSVFile {
     self.columns = columns
     let header = columns.joined(separator: ",") + "\n"
     var text = header
-    if let old = try? String(contentsOfFile: path, encoding: .utf8), old.hasPrefix(header) {
+    if let old = try? String(contentsOfFile: path, encoding: .utf8), !old.isEmpty {
+      guard old.hasPrefix(header) else {
+        throw Failure(
+          .configuration,
+          "\(path): has other columns than this run writes; train on the same files as before, or move it away"
+        )
+      }
       // The last line may be cut off in the middle: only whole lines count.
       let lines = old.split(separator: "\n", omittingEmptySubsequences: false).dropLast().dropFirst()
       for line in lines {

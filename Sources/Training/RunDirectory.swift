@@ -49,24 +49,27 @@ public struct RunDirectory: Sendable {
 
   /// The newest checkpoint that is whole; the others that were looked at are reported to `rejected`.
   func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
-    for path in savedCheckpoints.reversed() {
+    for path in savedCheckpoints().reversed() {
       do { return try Checkpoint(path: path) } catch { rejected("\(error)") }
     }
     return nil
   }
 
-  /// Deletes all but the last three periodic checkpoints.
-  func prune() {
-    for path in savedCheckpoints.dropLast(3) { try? FileManager.default.removeItem(atPath: path) }
+  /// Deletes all but the last three periodic checkpoints up to `step`, the newest whole one.
+  ///
+  /// What lies beyond it was damaged when the run continued: it must not count as one of the three.
+  func prune(step: Int) {
+    let saved = savedCheckpoints { $0 <= step }
+    for path in saved.dropLast(3) { try? FileManager.default.removeItem(atPath: path) }
   }
 
   /// Periodic checkpoints, oldest first.
-  private var savedCheckpoints: [String] {
+  private func savedCheckpoints(where isWanted: (Int) -> Bool = { _ in true }) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
     let steps = names.compactMap { name -> Int? in
       guard name.hasPrefix("step-"), name.hasSuffix(".safetensors") else { return nil }
       return Int(name.dropFirst(5).dropLast(12))
     }
-    return steps.sorted().map { checkpoint(step: $0) }
+    return steps.filter(isWanted).sorted().map { checkpoint(step: $0) }
   }
 }

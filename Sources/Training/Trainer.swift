@@ -114,7 +114,7 @@ public final class Trainer {
     let hyperparameters = configuration.hyperparameters
     agent = FAN(
       observationSize: plan.observationSize, actionSize: plan.actionSize, hyperparameters: hyperparameters,
-      rows: sampler.batch.capacity)
+      rows: max(sampler.batch.capacity, validation?.batch.capacity ?? 0))
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
       tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
@@ -135,7 +135,13 @@ public final class Trainer {
     while step < configuration.steps {
       let outcome = try update()
       if configuration.steps > step, outcome.stops {
-        try rankZero { try save() }
+        try rankZero {
+          try save()
+          // After the first save: little time may be left. What continues the run will not evaluate this update.
+          guard isDue(configuration.evalInterval) else { return }
+          try evaluate()
+          try save()
+        }
         return Summary(steps: step, policy: lastResult, behaviour: nil, wasStopped: true)
       }
       if isDue(configuration.evalInterval) && step < configuration.steps { try rankZero { try evaluate() } }
@@ -240,6 +246,7 @@ public final class Trainer {
     )
     if best.map({ (result.success, result.meanReturn) > $0 }) ?? true {
       best = (result.success, result.meanReturn)
+      try requireFiniteState()
       try Checkpoint.write(directory.best, state, NamedTensors(agent, exchange))
     }
   }
@@ -252,10 +259,23 @@ public final class Trainer {
   }
 
   private func save() throws {
+    try requireFiniteState()
     let path = directory.checkpoint(step: step)
     try Checkpoint.write(path, state, NamedTensors(agent, exchange))
-    directory.prune()
+    directory.prune(step: step)
     logger.info("update \(step): saved \(path)")
+  }
+
+  /// A finite gradient can still lead to parameters that are not finite, at an absurd learning rate.
+  private func requireFiniteState() throws {
+    for (base, count) in [(exchange.parameters, exchange.count), (exchange.target, agent.criticRange.count)] {
+      guard UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite) else {
+        throw Failure(
+          .software,
+          "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. Lower --lr, or look with --check"
+        )
+      }
+    }
   }
 
   private var state: CheckpointState {
@@ -324,12 +344,16 @@ public final class Trainer {
       path: directory.training,
       columns: ["step"] + figures + ["grad/norm"] + validationFigures
         + ["time/updates_per_second", "time/communication_share"]
-    ) { [self] row, _ in row <= step && row % configuration.logInterval == 0 }
+    ) { [self] row, _ in
+      row <= step && (row % configuration.logInterval == 0 || row == configuration.steps)
+    }
     evaluationCSV = try CSVFile(
       path: directory.evaluation,
       columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"]
     ) { [self] row, fields in
-      let isPeriodic = configuration.evalInterval > 0 && row % configuration.evalInterval == 0
+      // The evaluation of the last update is not periodic: it is repeated when a whole run is resumed.
+      let isPeriodic =
+        configuration.evalInterval > 0 && row % configuration.evalInterval == 0 && row < configuration.steps
       return row <= step && isPeriodic && fields[1] == Evaluator.Actor.policy.rawValue
     }
     var repeated = configuration

@@ -24,6 +24,7 @@ struct FanDist: ParsableCommand {
 enum Main {
   static func main() {
     BLAS.preferWidestKernels()
+    Signals.tolerateClosedStreams()
     let job: Job
     do {
       job = try Job()
@@ -57,9 +58,6 @@ enum Main {
     let code = FanDist.exitCode(for: error)
     if code == .success { job.finish(0, message: FanDist.fullMessage(for: error), toOutput: true) }
     let known = Failure(error)
-    guard code == .validationFailure || known.code == .system else {
-      job.finish(known.code.rawValue, message: "fan-dist: \(known.message)")
-    }
     guard code == .validationFailure else {
       job.finish(known.code.rawValue, message: "fan-dist: \(known.message)")
     }

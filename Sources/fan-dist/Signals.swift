@@ -8,9 +8,15 @@ enum Signals {
   /// Whether one of them has arrived.
   static var stopRequested: Bool { wasAsked != 0 }
 
-  /// Takes over these signals, and lets writes to a closed pipe fail instead of ending the process.
-  static func catchStops() {
+  /// Lets writes to a closed pipe fail instead of ending the process, and gives a closed standard stream a place,
+  /// so that no file of ours takes its number.
+  static func tolerateClosedStreams() {
     signal(SIGPIPE, SIG_IGN)
+    for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+  }
+
+  /// Takes over these signals.
+  static func catchStops() {
     for number in [SIGUSR1, SIGTERM, SIGINT] { signal(number) { _ in Signals.wasAsked = 1 } }
   }
 }

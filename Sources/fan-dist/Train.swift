@@ -35,7 +35,7 @@ struct Train: ParsableCommand {
   enum ResumeMode: String, ExpressibleByArgument, CaseIterable { case never, auto }
 
   func validate() throws {
-    if resume == .auto && runDir == nil && config == nil {
+    if resume == .auto && runDir == nil {
       throw ValidationError("--resume auto needs --run-dir, to say which run to continue")
     }
   }
@@ -91,11 +91,10 @@ struct Train: ParsableCommand {
     return (try Train.parse((preset?.arguments ?? []) + file + flags), preset)
   }
 
-  /// The run's directory; a new one is named by the first rank.
+  /// The run's directory, the first rank's.
   private func directory(_ world: Communicator) throws -> RunDirectory {
-    if let runDir { return RunDirectory(path: runDir) }
-    let fresh = RunDirectory.fresh(task: settings.env, seed: settings.seed)
-    return RunDirectory(path: String(decoding: try world.broadcast(Array(fresh.path.utf8)), as: UTF8.self))
+    let path = runDir ?? RunDirectory.fresh(task: settings.env, seed: settings.seed).path
+    return RunDirectory(path: String(decoding: try world.broadcast(Array(path.utf8)), as: UTF8.self))
   }
 
   private func checkGradients(_ world: Communicator) throws {

@@ -99,7 +99,7 @@ private let recordings = [
       data.observations.withUnsafeBytes { digest.update($0) }
       data.actions.withUnsafeBytes { digest.update($0) }
     }
-    #expect(digest.hex == "6a5849d49355285c")
+    #expect(digest.hex == "ae0ace2c65a8012f")
   }
 
   @Test func fileHoldsTheDataset() throws {

@@ -1,0 +1,255 @@
+import Kernels
+import Testing
+
+/// A matrix in both precisions, the same numbers, with columns to its right that no kernel may touch.
+struct Pair {
+  let float: Matrix<Float>
+  let double: Matrix<Double>
+  private let floats: Buffer<Float>
+  private let doubles: Buffer<Double>
+  private static let margin = 3
+  private static let untouched: Float = 12345
+
+  init(_ rows: Int, _ columns: Int, _ value: (_ row: Int, _ column: Int) -> Float = { _, _ in 0 }) {
+    let stride = columns + Self.margin
+    floats = Buffer(count: rows * stride)
+    doubles = Buffer(count: rows * stride)
+    float = Matrix(floats, rows: rows, columns: stride).columns(0..<columns)
+    double = Matrix(doubles, rows: rows, columns: stride).columns(0..<columns)
+    for r in 0..<rows {
+      for c in 0..<stride {
+        let number = c < columns ? value(r, c) : Self.untouched
+        float.row(r)[c] = number
+        double.row(r)[c] = Double(number)
+      }
+    }
+  }
+
+  /// The largest difference over the definition's magnitude, counted as one unit where that is smaller.
+  func deviation(unit: Double = 1) -> Double {
+    var worst = 0.0
+    for r in 0..<double.rows {
+      for c in 0..<double.columns {
+        let difference = abs(Double(float[r, c]) - double[r, c])
+        // A NaN must not pass.
+        if !(difference.isFinite) { return .infinity }
+        worst = max(worst, difference / max(unit, abs(double[r, c])))
+      }
+    }
+    return worst
+  }
+
+  /// Whether the columns to the right are as they were.
+  var marginIsIntact: Bool {
+    (0..<float.rows).allSatisfy { r in
+      (0..<Self.margin).allSatisfy { float.row(r)[float.columns + $0] == Self.untouched }
+    }
+  }
+}
+
+/// What the rows of a kernel's input look like.
+enum Rows: CaseIterable {
+  case ordinary, fifty, constant, large
+
+  func value(_ row: Int, _ column: Int) -> Float {
+    var random = RandomSequence(seed: UInt32(row), stream: .acting, index: UInt64(column))
+    switch self {
+    case .ordinary: return 2 * random.normal()
+    case .fifty: return (column % 2 == 0 ? 50 : -50) + random.uniform()
+    case .constant: return 0.75
+    case .large: return [1e4, -1e4, 0, 1, -1][(row + column) % 5]
+    }
+  }
+}
+
+/// A size and a kind of input; printed when a test fails.
+struct Input: CustomTestStringConvertible {
+  let rows: Int
+  let width: Int
+  let kind: Rows
+  var testDescription: String { "\(rows) × \(width), \(kind)" }
+
+  static let all = [1, 3, 32].flatMap { rows in
+    [1, 15, 16, 17, 20, 512].flatMap { width in
+      Rows.allCases.map { Input(rows: rows, width: width, kind: $0) }
+    }
+  }
+
+  func matrix() -> Pair { Pair(rows, width, kind.value) }
+  /// Ordinary numbers, different for each `seed`.
+  func matrix(seed: Int) -> Pair { Pair(rows, width) { Rows.ordinary.value($0 + 1000 * seed, $1) } }
+  func vector(seed: Int) -> Pair { Pair(1, width) { _, c in Rows.ordinary.value(1000 * seed, c) / 2 } }
+}
+
+/// The kernels that train, held to their definition in double precision.
+@Suite struct FloatKernelsTests {
+  @Test(arguments: Input.all, [false, true]) func gelu(input: Input, keep: Bool) {
+    let (u, bias, h) = (input.matrix(), input.vector(seed: 1), input.matrix(seed: 2))
+    Float.gelu(u.float, bias: bias.float.base, into: h.float, keep: keep)
+    Double.gelu(u.double, bias: bias.double.base, into: h.double, keep: keep)
+    #expect(h.deviation() < 1e-6)
+    #expect(u.deviation() < 2e-6, "slope")
+    #expect(h.marginIsIntact && u.marginIsIntact && bias.marginIsIntact)
+  }
+
+  @Test(arguments: Input.all, [false, true]) func geluNorm(input: Input, keep: Bool) {
+    let (u, bias, h) = (input.matrix(), input.vector(seed: 1), input.matrix(seed: 2))
+    let (scale, shift) = (input.vector(seed: 3), input.vector(seed: 4))
+    // One constant row is only constant when the bias is.
+    if input.kind == .constant { bias.clear() }
+    let (normalised, inverse) = (input.matrix(seed: 5), Pair(1, input.rows))
+    Float.geluNorm(
+      u.float, bias: bias.float.base, norm: Norm(scale: scale.float.base, shift: shift.float.base),
+      normalised: normalised.float, inverseDeviation: inverse.float.base, into: h.float, keep: keep)
+    Double.geluNorm(
+      u.double, bias: bias.double.base, norm: Norm(scale: scale.double.base, shift: shift.double.base),
+      normalised: normalised.double, inverseDeviation: inverse.double.base, into: h.double, keep: keep)
+    // Without variance the deviation is 10⁻³, which makes a thousand of each rounding of the mean.
+    let tolerance = input.kind == .constant || input.width == 1 ? 2e-3 : 1e-5
+    #expect(h.deviation() < tolerance)
+    #expect(u.deviation() < 2e-6, "slope")
+    if keep {
+      #expect(normalised.deviation() < tolerance, "normalised")
+      let inverseError = inverse.deviation(unit: 1e-6)
+      #expect(inverseError < 1e-5, "inverse deviation")
+    }
+    #expect([u, h, bias, scale, shift, normalised, inverse].allSatisfy { $0.marginIsIntact })
+  }
+
+  @Test(arguments: Input.all, [false, true]) func geluBackward(input: Input, sums: Bool) {
+    let (gradient, slope, bias) = (input.matrix(seed: 1), input.matrix(), input.vector(seed: 2))
+    Float.geluBackward(
+      gradient.float, derivative: slope.float, biasGradient: sums ? bias.float.base : nil)
+    Double.geluBackward(
+      gradient.double, derivative: slope.double, biasGradient: sums ? bias.double.base : nil)
+    #expect(gradient.deviation() < 1e-6)
+    let biasError = bias.deviation(unit: input.kind == .large ? 1e4 : 100)
+    #expect(biasError < 5e-6, "bias")
+    #expect([gradient, slope, bias].allSatisfy { $0.marginIsIntact })
+  }
+
+  @Test(arguments: Input.all, [false, true]) func geluNormBackward(input: Input, sums: Bool) {
+    let (gradient, slope, scale) = (input.matrix(seed: 1), input.matrix(seed: 2), input.vector(seed: 3))
+    let normalised = Pair(input.rows, input.width) { max(-5, min(5, input.kind.value($0, $1))) }
+    let inverse = Pair(1, input.rows) { _, r in 0.5 + Float(r % 3) }
+    let (bias, scaleSum, shiftSum) = (
+      input.vector(seed: 4), input.vector(seed: 5), input.vector(seed: 6)
+    )
+    Float.geluNormBackward(
+      gradient.float, derivative: slope.float, normalised: normalised.float,
+      inverseDeviation: inverse.float.base, scale: scale.float.base,
+      parameterGradients: sums
+        ? HiddenGradients(bias: bias.float.base, scale: scaleSum.float.base, shift: shiftSum.float.base)
+        : nil)
+    Double.geluNormBackward(
+      gradient.double, derivative: slope.double, normalised: normalised.double,
+      inverseDeviation: inverse.double.base, scale: scale.double.base,
+      parameterGradients: sums
+        ? HiddenGradients(bias: bias.double.base, scale: scaleSum.double.base, shift: shiftSum.double.base)
+        : nil)
+    // Differences of numbers up to a hundred.
+    let gradientError = gradient.deviation(unit: 10)
+    #expect(gradientError < 1e-5)
+    for (name, sum) in [("bias", bias), ("scale", scaleSum), ("shift", shiftSum)] {
+      let sumError = sum.deviation(unit: 100)
+      #expect(sumError < 1e-5, "\(name)")
+    }
+    #expect([gradient, slope, normalised, scale, bias, scaleSum, shiftSum].allSatisfy { $0.marginIsIntact })
+  }
+
+  @Test(arguments: Input.all) func biasAndSums(input: Input) {
+    let (y, bias, sums) = (input.matrix(), input.vector(seed: 1), input.vector(seed: 2))
+    Float.addBias(bias.float.base, to: y.float)
+    Double.addBias(bias.double.base, to: y.double)
+    #expect(y.deviation() < 1e-6)
+    Float.addColumnSums(of: y.float, to: sums.float.base)
+    Double.addColumnSums(of: y.double, to: sums.double.base)
+    let sumsError = sums.deviation(unit: 1e5)
+    #expect(sumsError < 1e-6, "sums")
+    #expect([y, bias, sums].allSatisfy { $0.marginIsIntact })
+  }
+
+  @Test(arguments: [1, 15, 16, 17, 20, 512, 5003]) func vectors(count: Int) {
+    func vector(_ seed: Int) -> Pair { Pair(1, count) { _, c in Rows.ordinary.value(seed, c) } }
+    let (a, b) = (vector(1), vector(2))
+    Float.add(b.float.base, to: a.float.base, count: count)
+    Double.add(b.double.base, to: a.double.base, count: count)
+    #expect(a.deviation() < 1e-6 && a.marginIsIntact, "add")
+    Float.moveTarget(a.float.base, toward: b.float.base, tau: 0.125, count: count)
+    Double.moveTarget(a.double.base, toward: b.double.base, tau: 0.125, count: count)
+    #expect(a.deviation() < 1e-6 && a.marginIsIntact, "target")
+    let (ours, exact) = (
+      Float.sumOfSquares(a.float.base, count: count), Double.sumOfSquares(a.double.base, count: count)
+    )
+    #expect(abs(ours - exact) < 1e-5 * exact, "sum of squares")
+    for fault in [Float.nan, .infinity, -.infinity] {
+      a.float[0, count - 1] = fault
+      #expect(!Float.sumOfSquares(a.float.base, count: count).isFinite, "\(fault)")
+    }
+  }
+
+  @Test func products() {
+    for (m, n, k) in [(1, 1, 1), (3, 17, 20), (32, 15, 512), (16, 512, 1)] {
+      for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+        for accumulate in [false, true] {
+          let a = ta ? Pair(k, m, Rows.ordinary.value) : Pair(m, k, Rows.ordinary.value)
+          let b = tb ? Pair(n, k, Rows.ordinary.value) : Pair(k, n, Rows.ordinary.value)
+          let c = Pair(m, n, Rows.fifty.value)
+          Float.multiply(
+            a.float, transposed: ta, b.float, transposed: tb, into: c.float, accumulate: accumulate)
+          Double.multiply(
+            a.double, transposed: ta, b.double, transposed: tb, into: c.double, accumulate: accumulate)
+          let place = "\(m) × \(n) × \(k), transposed \(ta) \(tb), accumulate \(accumulate)"
+          let cError = c.deviation(unit: 10)
+          #expect(cError < 1e-5 && c.marginIsIntact, "\(place)")
+          // And the definition's BLAS against the definition of a product.
+          let exact = (0..<k).reduce(accumulate ? Double(Rows.fifty.value(m - 1, n - 1)) : 0) {
+            $0 + (ta ? a.double[$1, m - 1] : a.double[m - 1, $1])
+              * (tb ? b.double[n - 1, $1] : b.double[$1, n - 1])
+          }
+          #expect(abs(c.double[m - 1, n - 1] - exact) < 1e-9, "\(place)")
+        }
+      }
+    }
+  }
+
+  /// Two thousand steps with gradients of very different size.
+  @Test(arguments: [1, 17, 512]) func adam(count: Int) {
+    let parameters = Pair(1, count) { _, c in Rows.ordinary.value(7, c) }
+    let (first, second) = (Pair(1, count), Pair(1, count))
+    for number in 1...2000 {
+      let gradient = Pair(1, count) { _, c in
+        Rows.ordinary.value(number, c) * [1, 1e-3, 1e3][c % 3]
+      }
+      Float.adam(
+        parameters.float.base, gradient: gradient.float.base, firstMoment: first.float.base,
+        secondMoment: second.float.base, AdamStep(number: number, learningRate: 1e-3), count: count)
+      Double.adam(
+        parameters.double.base, gradient: gradient.double.base, firstMoment: first.double.base,
+        secondMoment: second.double.base, AdamStep(number: number, learningRate: 1e-3), count: count)
+    }
+    #expect(parameters.deviation() < 2e-5 && parameters.marginIsIntact)
+    #expect(first.marginIsIntact && second.marginIsIntact)
+  }
+
+  /// The first steps by hand (Kingma & Ba, 2015, algorithm 1): with a constant gradient each is the learning rate.
+  @Test func adamByHand() {
+    var (parameter, gradient, first, second) = (1.0, 4.0, 0.0, 0.0)
+    for number in 1...3 {
+      Double.adam(
+        &parameter, gradient: &gradient, firstMoment: &first, secondMoment: &second,
+        AdamStep(number: number, learningRate: 0.1), count: 1)
+      #expect(abs(parameter - (1 - 0.1 * Double(number))) < 1e-8)
+    }
+    #expect(abs(first - 4 * (1 - 0.9 * 0.9 * 0.9)) < 1e-12)
+    #expect(abs(second - 16 * (1 - 0.999 * 0.999 * 0.999)) < 1e-12)
+  }
+}
+
+extension Pair {
+  fileprivate func clear() {
+    for r in 0..<float.rows {
+      for c in 0..<float.columns { (float[r, c], double[r, c]) = (0, 0) }
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import ArrayFiles
+import Foundation
+import TestSupport
+import Testing
+
+/// Cases computed in double precision with the published implementation, cut to their first update.
+private let cases = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+  .appendingPathComponent("Cases").path
+private let names = ["fan-default", "fan-min-normalized", "fan-no-critic-anchor"]
+
+/// All cases, three updates each.
+private let sharedCases = "../shared/parity"
+private let hasSharedCases = FileManager.default.fileExists(atPath: sharedCases)
+
+private func parity(
+  _ directory: String, ranks: Int? = nil, _ options: [String] = []
+) throws -> CommandResult {
+  try run(ranks: ranks, [built("fan-parity"), directory] + options)
+}
+
+@Suite(.serialized) struct ParityTests {
+  @Test func oneRank() throws { expectAllPass(try parity(cases)) }
+
+  @Test(
+    .enabled(if: hasMPIRun, "\(noMPIRun)"),
+    arguments: [
+      (2, []), (3, []), (2, ["--ranks-per-node", "1"]), (3, ["--ranks-per-node", "1"]),
+      (4, ["--ranks-per-node", "2"]),
+    ])
+  func severalRanks(ranks: Int, options: [String]) throws {
+    expectAllPass(try parity(cases, ranks: ranks, options))
+  }
+
+  private func expectAllPass(_ result: CommandResult) {
+    #expect(result.code == 0 && result.errorLines == [], "\(result)")
+    for name in names { #expect(line(name, result)?.hasSuffix("ok") == true, "\(result)") }
+  }
+
+  private func line(_ name: String, _ result: CommandResult) -> Substring? {
+    result.output.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+  }
+
+  @Test(
+    .enabled(if: hasSharedCases, "../shared/parity, with all published cases, is not there"),
+    .enabled(if: hasMPIRun, "\(noMPIRun)"), arguments: 1...3)
+  func allPublishedCases(ranks: Int) throws {
+    let result = try parity(sharedCases, ranks: ranks)
+    expectAllPass(result)
+    let others = ["codac-default", "iqn-default", "rebrac-default", "value-flows-default"]
+    for name in others { #expect(line(name, result) != nil, "\(result)") }
+  }
+
+  // MARK: What must fail
+
+  /// A number that is 1 % off is found, and its tensor named.
+  @Test(arguments: [
+    "step0/grads/critic/dense0/weight", "step0/grads/actor_onestep_flow/dense2/bias",
+    "step0/params/target_critic/norm0/scale", "step0/params/critic_z/dense1/weight",
+    "step0/info/actor/bc_flow_loss",
+  ]) func aWrongNumberIsFound(member: String) throws {
+    let folder = TemporaryDirectory()
+    try copyCase("fan-default", to: folder) { name, values in
+      if name == member {
+        let largest = values.indices.max { abs(values[$0]) < abs(values[$1]) }!
+        values[largest] *= 1.01
+      }
+    }
+    let result = try parity(folder.path)
+    #expect(result.code == 1, "\(result)")
+    #expect(line("fan-default", result)?.hasSuffix("FAILED at \(member)") == true, "\(result)")
+  }
+
+  /// A NaN compares with nothing; it must not pass.
+  @Test func aNaNIsFound() throws {
+    let folder = TemporaryDirectory()
+    try copyCase("fan-default", to: folder) { name, values in
+      if name == "step0/grads/critic/dense1/bias" { values[3] = .nan }
+    }
+    #expect(try parity(folder.path).code == 1)
+  }
+
+  @Test(arguments: [nil, 2]) func aDamagedFileIsRefused(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let folder = TemporaryDirectory()
+    try copyFiles("fan-default", to: folder)
+    try edit(folder.file("fan-default.npz")) { data in
+      for i in 20_000..<90_000 { data[i] ^= 0x55 }
+    }
+    let result = try parity(folder.path, ranks: ranks)
+    #expect(!result.timedOut && result.code == 65, "\(result)")
+    #expect((result.output + result.errors).contains("fan-default"), "\(result)")
+  }
+
+  /// Only some ranks read the parameters; all must end when these are missing.
+  @Test(arguments: [nil, 2]) func missingParametersAreRefused(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let folder = TemporaryDirectory()
+    try copyCase("fan-default", to: folder, without: "params/critic/dense0/weight") { _, _ in }
+    let result = try parity(folder.path, ranks: ranks)
+    #expect(!result.timedOut && result.code == 65, "\(result)")
+    #expect((result.output + result.errors).contains("params/critic/dense0/weight"), "\(result)")
+  }
+
+  @Test func noCases() throws {
+    let folder = TemporaryDirectory()
+    for path in [folder.path, folder.file("nowhere")] {
+      let result = try parity(path)
+      #expect(result.code == 66 && (result.output + result.errors).contains(path), "\(result)")
+    }
+  }
+
+  @Test func unknownAgentsDoNotFail() throws {
+    let folder = TemporaryDirectory()
+    for name in names { try copyFiles(name, to: folder) }
+    try edit(folder.file("fan-default.json")) { data in
+      let text = String(decoding: data, as: UTF8.self)
+      data = Data(text.replacing("\"agent\": \"fan\"", with: "\"agent\": \"nobody\"").utf8)
+    }
+    let result = try parity(folder.path)
+    #expect(result.code == 0, "\(result)")
+    #expect(line("fan-default", result)?.hasSuffix("agent 'nobody' is not built yet") == true, "\(result)")
+    #expect(result.output.contains("2 passed, 0 failed, 1 of agents not built yet"), "\(result)")
+  }
+
+  // MARK: Copies of cases
+
+  private func copyFiles(_ name: String, to folder: TemporaryDirectory) throws {
+    for end in ["json", "npz"] {
+      try FileManager.default.copyItem(
+        atPath: "\(cases)/\(name).\(end)", toPath: folder.file("\(name).\(end)"))
+    }
+  }
+
+  private func copyCase(
+    _ name: String, to folder: TemporaryDirectory, without: String = "",
+    _ change: (String, inout [Float]) -> Void
+  ) throws {
+    try copyFiles(name, to: folder)
+    let source = try NpzFile(path: "\(cases)/\(name).npz")
+    let copy = try NpzWriter(path: folder.file("\(name).npz"))
+    for member in source.memberNames where member != without {
+      var values = try source.floats(member)
+      change(member, &values)
+      try copy.add(member, values, shape: try source.header(member).shape)
+    }
+    try copy.finish()
+  }
+}

@@ -1,0 +1,141 @@
+import Foundation
+
+/// What a command that has ended left behind.
+public struct CommandResult: Sendable {
+  /// Its exit code; 128 + the signal's number when a signal ended it.
+  public let code: Int32
+  /// What it wrote to standard output.
+  public let output: String
+  /// What it wrote to standard error.
+  public let errors: String
+  /// Whether it ran past its time and was ended.
+  public let timedOut: Bool
+
+  /// The non-empty lines of `errors`, without the report that mpirun adds when a rank fails.
+  public var errorLines: [String] {
+    var lines: [String] = []
+    var isReport = false
+    for line in errors.split(separator: "\n").map(String.init) {
+      if line.hasPrefix("-----") {
+        isReport.toggle()
+      } else if !isReport {
+        lines.append(line)
+      }
+    }
+    return lines
+  }
+}
+
+/// A command while it runs. Commands run one after the other, whatever the tests do: MPI jobs use every core.
+public final class Command {
+  private static let turn = DispatchSemaphore(value: 1)
+
+  private let process = Process()
+  private let directory = TemporaryDirectory()
+
+  /// Starts `executable`, found in the path unless it has a slash, when it is its turn.
+  public init(
+    _ executable: String, _ arguments: [String], in workingDirectory: String? = nil,
+    environment: [String: String] = [:]
+  ) throws {
+    process.executableURL = URL(fileURLWithPath: executable.contains("/") ? executable : "/usr/bin/env")
+    process.arguments = (executable.contains("/") ? [] : [executable]) + arguments
+    // What a launcher around the tests has set would make every command one of its ranks.
+    process.environment = ProcessInfo.processInfo.environment.filter {
+      !["OMPI_", "PMIX_", "PMI_"].contains(where: $0.key.hasPrefix)
+    }.merging(environment) { $1 }
+    if let workingDirectory { process.currentDirectoryURL = URL(fileURLWithPath: workingDirectory) }
+    for name in ["out", "err"] {
+      _ = FileManager.default.createFile(atPath: path(name), contents: nil)
+    }
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle(forWritingAtPath: path("out"))
+    process.standardError = FileHandle(forWritingAtPath: path("err"))
+    Self.turn.wait()
+    do { try process.run() } catch {
+      Self.turn.signal()
+      throw error
+    }
+  }
+
+  private func path(_ name: String) -> String { "\(directory.path)/\(name)" }
+
+  /// What it has written to standard output so far.
+  public var output: String { text("out") }
+
+  private func text(_ name: String) -> String {
+    String(decoding: FileManager.default.contents(atPath: path(name)) ?? Data(), as: UTF8.self)
+  }
+
+  /// Sends it a signal.
+  public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+  /// Waits until `condition` holds or the command has ended; false after `seconds`.
+  public func wait(_ seconds: Double, until condition: () -> Bool) -> Bool {
+    let end = Date() + seconds
+    while Date() < end {
+      if condition() { return true }
+      if !process.isRunning { return condition() }
+      usleep(20_000)
+    }
+    return false
+  }
+
+  /// Waits for its end, which comes after `timeout` seconds at the latest.
+  public func finish(timeout: Double = 60) -> CommandResult {
+    let ended = wait(timeout) { !process.isRunning }
+    if !ended {
+      // mpirun is its group's leader; its ranks end with it.
+      kill(-process.processIdentifier, SIGKILL)
+      kill(process.processIdentifier, SIGKILL)
+    }
+    process.waitUntilExit()
+    Self.turn.signal()
+    let status = process.terminationStatus
+    return CommandResult(
+      code: process.terminationReason == .exit ? status : 128 + status, output: output, errors: text("err"),
+      timedOut: !ended)
+  }
+}
+
+/// Runs a command to its end.
+public func run(
+  _ executable: String, _ arguments: [String], in directory: String? = nil,
+  environment: [String: String] = [:], timeout: Double = 60
+) throws -> CommandResult {
+  try Command(executable, arguments, in: directory, environment: environment).finish(timeout: timeout)
+}
+
+/// A program of this package, built beside the test bundle.
+public func built(_ name: String) -> String {
+  let tests = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+  return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent(name).path
+}
+
+/// The arguments of mpirun for jobs on one machine, whatever its cores and whoever runs them. Each element of
+/// `programs` is a number of ranks with their command line; ranks of several programs form one job.
+public func mpirunArguments(_ programs: [(ranks: Int, command: [String])]) -> [String] {
+  let root = geteuid() == 0 ? ["--allow-run-as-root"] : []
+  let job = programs.map { ["-n", "\($0.ranks)"] + $0.command }.joined(separator: [":"])
+  return root + ["--oversubscribe", "--bind-to", "none"] + job
+}
+
+/// Runs a command line on some ranks; without mpirun when that is nil.
+public func run(
+  ranks: Int?, _ command: [String], in directory: String? = nil, timeout: Double = 90
+) throws -> CommandResult {
+  guard let ranks else {
+    return try run(command[0], Array(command.dropFirst()), in: directory, timeout: timeout)
+  }
+  return try run("mpirun", mpirunArguments([(ranks, command)]), in: directory, timeout: timeout)
+}
+
+/// Whether mpirun can start a job here.
+public let hasMPIRun = (try? run(ranks: 1, ["/bin/true"]))?.code == 0
+/// Why tests that need it are skipped.
+public let noMPIRun = "mpirun (Open MPI) is not installed or cannot start a job"
+
+/// Whether there is Python with NumPy.
+public let hasNumPy = (try? run("python3", ["-c", "import numpy"]))?.code == 0
+/// Why tests that need it are skipped.
+public let noNumPy = "Python 3 with NumPy is not installed"
