@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts of this directory: what they need, how they build, how they start ranks.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
