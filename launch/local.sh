@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Trains on this machine, on as many ranks as you like.
+#
+# A rank is one process of the job. The ranks of a job work on parts of the same batch and keep one set of
+# parameters between them, so more ranks make an update faster and do not change what is learned. mpirun starts
+# them; this script works out how to call it.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+usage="Usage: launch/local.sh [-n RANKS] [-t THREADS] [-b core|none] [-p] [ARGUMENTS...]
+
+  -n RANKS     processes to start; by default as many as fit the cores
+  -t THREADS   BLAS threads of each rank; 1 by default. More ranks are usually better than more threads
+  -b core      each rank has THREADS cores for itself; the default while RANKS x THREADS cores are there
+  -b none      the system chooses cores: for a machine that others use too
+  -p           print the command instead of running it
+  ARGUMENTS    for fan-dist train; see fan-dist train --help
+
+  launch/local.sh -n 2 --seed 1
+  launch/local.sh -n 4 -t 2 --run-dir runs/large --resume auto
+
+Ctrl-C saves the run and stops. The same --run-dir with --resume auto continues it."
+
+ranks='' threads=1 binding=core print=''
+# Everything from the first unknown argument on belongs to fan-dist.
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    -n | -t | -b)
+      [[ $# -gt 1 ]] || fail "$1 needs a value; see launch/local.sh -h"
+      case $1 in
+        -n) ranks=$2 ;;
+        -t) threads=$2 ;;
+        -b) binding=$2 ;;
+      esac
+      shift 2
+      ;;
+    -p)
+      print=yes
+      shift
+      ;;
+    -h)
+      say "$usage"
+      exit
+      ;;
+    *) break ;;
+  esac
+done
+[[ $threads =~ ^[1-9][0-9]{0,3}$ ]] || fail "-t needs a number of threads, not '$threads'"
+cores=$(core_count)
+[[ -n $ranks ]] || ranks=$((cores >= threads ? cores / threads : 1))
+[[ $ranks =~ ^[1-9][0-9]{0,4}$ ]] || fail "-n needs a number of ranks, not '$ranks'"
+
+case $binding in
+  core) mpirun_flags "$ranks" "$threads" ;;
+  none) mpirun_flags "$ranks" ;;
+  *) fail "-b is core or none, not '$binding'" ;;
+esac
+command=("${mpirun_flags[@]}" "$program" train --threads "$threads" "$@")
+if [[ -n $print ]]; then
+  say "mpirun ${command[*]}"
+  exit
+fi
+[[ -x $program ]] || fail 'nothing is built yet; run launch/quickstart, or swift build -c release'
+((ranks * threads <= cores)) || say "$ranks x $threads threads share $cores core(s): expect it to be slow."
+run_ranks "${command[@]}"

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# A training run as a PBS job (PBS Pro, OpenPBS, Torque). Copy this file, change what is marked, and submit it from the
+# repository's root:
+#
+#   qsub launch/pbs.sh
+#   qsub -v ARGUMENTS="--seed 1" launch/pbs.sh    arguments for fan-dist train, without commas
+#   qstat -u "$USER"                              is it waiting (Q) or running (R)?
+#   qdel JOBID                                    end it
+#
+# A *rank* is one process of the job. mpirun starts the ranks on the machines that PBS gave to the job. Each works on
+# its part of every batch. The more ranks, the faster an update, as long as the batch has work for all: start with as
+# many as a node has cores.
+#
+# Build on a login node beforehand (launch/quickstart --steps 1), on the same kind of processor and with the same
+# Open MPI as the compute nodes. The repository and the run directory must be on a disk that all nodes see. Between
+# nodes mpirun needs an Open MPI that was built for PBS (`ompi_info | grep tm`) or ssh without a password.
+
+# --- Change: how many machines (select), ranks on each (mpiprocs), cores on each (ncpus), for how long. -------------
+#PBS -N fan-dist
+#PBS -l select=1:ncpus=8:mpiprocs=8
+#PBS -l walltime=04:00:00
+# Torque has another word for it:
+##PBS -l nodes=1:ppn=8
+# The same time in seconds, for the signal below.
+walltime=$((4 * 3600))
+# Cores of each rank: ncpus / mpiprocs.
+threads=1
+
+# --- Keep. ----------------------------------------------------------------------------------------------------------
+# May be started again after the failure of a node; standard error goes where standard output goes.
+#PBS -r y
+#PBS -j oe
+
+set -euo pipefail
+cd "$PBS_O_WORKDIR"
+
+# The run is named after the first job; the jobs that continue it are told.
+run_directory=${RUN_DIRECTORY:-runs/pbs-${PBS_JOBID%%.*}}
+
+# One thread per core that the rank has; libraries would otherwise start one per core of the machine.
+export OMP_NUM_THREADS=$threads
+export OPENBLAS_NUM_THREADS=$threads
+
+# PBS ends a job at its limit with little warning. Two minutes before, `timeout` sends USR1 to mpirun, which passes it
+# on to all ranks: fan-dist saves a checkpoint and exits with 75.
+# --map-by, --bind-to   each rank keeps its cores to itself
+# -x                    variables that ranks on other machines get too
+# --resume auto         starts the run the first time and continues it afterwards
+# ARGUMENTS stays unquoted: it is several words.
+# shellcheck disable=SC2086
+timeout --foreground --preserve-status --signal=USR1 $((walltime - 120)) \
+  mpirun --hostfile "$PBS_NODEFILE" --map-by "slot:PE=$threads" --bind-to core \
+  -x OMP_NUM_THREADS -x OPENBLAS_NUM_THREADS .build/release/fan-dist train \
+  --run-dir "$run_directory" --resume auto --threads "$threads" ${ARGUMENTS:-} &
+job=$!
+
+# PBS sends TERM before it ends a job that is deleted or preempted: the ranks save then, too. A preempted job is
+# started again by PBS, a deleted one is not wanted any more: neither is submitted here.
+ended=''
+trap 'ended=yes; kill -USR1 "$job" 2>/dev/null || true' TERM
+status=0
+wait "$job" || status=$?
+if [[ -n $ended ]]; then
+  # The signal ended that `wait`; this one is for the ranks.
+  wait "$job" || true
+  exit 75
+fi
+
+# 75: stopped before the limit and saved; there is more to do. A new job continues the run. (`qrerun` would start this
+# one again, but only operators may call it. Where compute nodes may not submit jobs, call this on the login node.)
+if [[ $status == 75 ]]; then
+  echo "Saved; submitting a job that continues $run_directory."
+  qsub -v "RUN_DIRECTORY=$run_directory,ARGUMENTS=${ARGUMENTS:-}" launch/pbs.sh
+fi
+exit "$status"
