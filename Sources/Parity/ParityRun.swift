@@ -100,6 +100,9 @@ private final class ParityRunner {
       let name = "step\(step)/params/\(tensor.name)"
       try compare(name, tensor.base, tensor.count, "parameters", \.parameters, &result)
     }
+    // The reduced gradient is where the first rank's next backward pass writes: nobody goes on before all have
+    // compared.
+    try world.barrier()
   }
 
   /// This rank's rows of the batch and the noise of a step.
