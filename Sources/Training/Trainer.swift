@@ -17,6 +17,8 @@ public struct RunStatus: Sendable {
   public let step: Int
   /// Updates of the whole run.
   public let steps: Int
+  /// Whether the figures are this update's, and in train.csv; otherwise some time has passed since.
+  public let isLogged: Bool
   /// Updates a second over the last log interval.
   public let updatesPerSecond: Double
   /// Share of the time spent exchanging or waiting for other ranks over the last log interval.
@@ -73,12 +75,14 @@ public final class Trainer {
   private var lastResult: EvaluationResult?
   private var skipped = 0
   private var meter = Meter()
+  private var figures: [(name: String, value: Double)] = []
+  private var lastReport = ContinuousClock.now
 
   /// Agrees on everything with the other ranks, loads data, and starts or continues the run.
   ///
   /// - Parameters:
   ///   - resume: continue from the newest whole checkpoint in `directory`, if there is one.
-  ///   - watch: is told on rank 0, after each logged update, where the run stands.
+  ///   - watch: is told on rank 0, after each logged update and about every second, where the run stands.
   ///   - shouldStop: asked on every rank before each update; when any says yes, the run saves and ends.
   /// - Throws: the same `Failure` on all ranks.
   public init(
@@ -134,6 +138,7 @@ public final class Trainer {
     meter.restart(step: step, communication: exchange.communicationSeconds)
     while step < configuration.steps {
       let outcome = try update()
+      reportEverySecond()
       if configuration.steps > step, outcome.stops {
         try rankZero {
           try save()
@@ -227,13 +232,28 @@ public final class Trainer {
       named += zip(FAN<Float>.figures, values).map { (name: "validation/\($0.name)", value: $1) }
     }
     guard world.rank == 0 else { return }
-    let (rate, share) = meter.read(step: step, communication: exchange.communicationSeconds)
+    let (rate, share) = meter.reading(step: step, communication: exchange.communicationSeconds)
+    meter.restart(step: step, communication: exchange.communicationSeconds)
     try trainingCSV?.append(
       ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
+    self.figures = named
+    report(rate: rate, share: share, isLogged: true)
+  }
+
+  /// Tells whoever watches where the run stands.
+  private func report(rate: Double, share: Double, isLogged: Bool) {
+    lastReport = .now
     watch(
       RunStatus(
-        step: step, steps: configuration.steps, updatesPerSecond: rate, communicationShare: share,
-        figures: named, success: lastResult?.success))
+        step: step, steps: configuration.steps, isLogged: isLogged, updatesPerSecond: rate,
+        communicationShare: share, figures: figures, success: lastResult?.success))
+  }
+
+  /// Keeps a watcher informed between logged updates.
+  private func reportEverySecond() {
+    guard world.rank == 0, ContinuousClock.now - lastReport > .seconds(1) else { return }
+    let (rate, share) = meter.reading(step: step, communication: exchange.communicationSeconds)
+    report(rate: rate, share: share, isLogged: false)
   }
 
   private func evaluate() throws {
@@ -400,12 +420,10 @@ private struct Meter {
     start = .now
   }
 
-  /// Updates a second and the share of time in communication since the interval began; begins a new one.
-  mutating func read(step: Int, communication: Double) -> (rate: Double, share: Double) {
+  /// Updates a second and the share of time in communication since the interval began.
+  func reading(step: Int, communication: Double) -> (rate: Double, share: Double) {
     let seconds = max((ContinuousClock.now - start).seconds, 1e-9)
-    let result = (Double(step - self.step) / seconds, (communication - self.communication) / seconds)
-    restart(step: step, communication: communication)
-    return result
+    return (Double(step - self.step) / seconds, (communication - self.communication) / seconds)
   }
 }
 

@@ -22,13 +22,13 @@ final class Console: @unchecked Sendable {
   }
 
   /// Shows where a run stands.
-  func show(_ progress: RunStatus) {
-    let line = Self.line(progress)
+  func show(_ status: RunStatus) {
+    let line = Self.line(status)
     switch style {
     case .live:
       write("\r\u{1B}[K" + line)
       hasLine = true
-    default: say(line)
+    default: if status.isLogged { say(line) }
     }
   }
 
@@ -48,16 +48,16 @@ final class Console: @unchecked Sendable {
   /// A reader that went away must not end the training.
   private func write(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
 
-  private static func line(_ progress: RunStatus) -> String {
-    let figures = Dictionary(uniqueKeysWithValues: progress.figures.map { ($0.name, $0.value) })
-    var parts = ["\(progress.step)/\(progress.steps)"]
+  private static func line(_ status: RunStatus) -> String {
+    let figures = Dictionary(uniqueKeysWithValues: status.figures.map { ($0.name, $0.value) })
+    var parts = ["\(status.step)/\(status.steps)"]
     for (label, name) in [("critic", "critic/critic_loss"), ("actor", "actor/actor_loss")] {
       if let value = figures[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
     }
-    if let success = progress.success { parts.append("success \(String(format: "%.2f", success))") }
-    parts.append("\(String(format: "%.1f", progress.updatesPerSecond)) updates/s")
-    parts.append("comm \(String(format: "%.0f", 100 * progress.communicationShare)) %")
-    let seconds = Double(progress.steps - progress.step) / max(progress.updatesPerSecond, 1e-9)
+    if let success = status.success { parts.append("success \(String(format: "%.2f", success))") }
+    parts.append("\(String(format: "%.1f", status.updatesPerSecond)) updates/s")
+    parts.append("comm \(String(format: "%.0f", 100 * status.communicationShare)) %")
+    let seconds = Double(status.steps - status.step) / max(status.updatesPerSecond, 1e-9)
     parts.append("ETA \(duration(seconds))")
     return parts.joined(separator: "  ")
   }
