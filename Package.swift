@@ -57,7 +57,7 @@ let package = Package(
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "Kernels", "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
     // MPI programs that the tests run under mpirun, and what tests share.

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Kernels
 import MPI
 import Training
 
@@ -23,7 +22,6 @@ struct FanDist: ParsableCommand {
 @main
 enum Main {
   static func main() {
-    BLAS.preferWidestKernels()
     Signals.tolerateClosedStreams()
     let job: Job
     do {

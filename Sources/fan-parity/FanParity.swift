@@ -1,7 +1,6 @@
 import Agents
 import ArgumentParser
 import Foundation
-import Kernels
 import MPI
 import Parity
 
@@ -28,7 +27,6 @@ struct FanParity: ParsableCommand {
   var ranksPerNode: Int?
 
   func run() throws {
-    BLAS.preferWidestKernels()
     try MPI.initialise()
     let world = try Communicator.world()
     let code = world.rank == 0 ? try report(world) { print($0) } : try report(world) { _ in }
