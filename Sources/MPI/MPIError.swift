@@ -7,13 +7,17 @@ public struct MPIError: Error, CustomStringConvertible, Sendable {
   /// The error code it returned.
   public let code: Int32
 
-  /// The function with the library's own text for the code.
+  /// What to do about it, where that is known.
+  public var advice: String?
+
+  /// The function with the library's own text for the code, and the advice.
   public var description: String {
     var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
     var length: Int32 = 0
     let known = MPI_Error_string(code, &text, &length) == MPI_SUCCESS
     let bytes = text.prefix(Int(length)).map { UInt8(bitPattern: $0) }
-    return "\(function): " + (known ? String(decoding: bytes, as: UTF8.self) : "error \(code)")
+    let reason = known ? String(decoding: bytes, as: UTF8.self) : "error \(code)"
+    return "\(function): \(reason)" + (advice.map { "; \($0)" } ?? "")
   }
 }
 

@@ -21,9 +21,17 @@ public final class SharedWindow {
     var own: UnsafeMutableRawPointer?
     // Rank 0 holds the whole block; 64 more bytes let it start at a multiple of 64.
     let size = communicator.rank == 0 ? byteCount + 64 : 0
-    try check(
-      "MPI_Win_allocate_shared",
-      MPI_Win_allocate_shared(size, 1, cmpi_info_null(), communicator.handle, &own, &window))
+    do throws(MPIError) {
+      try check(
+        "MPI_Win_allocate_shared",
+        MPI_Win_allocate_shared(size, 1, cmpi_info_null(), communicator.handle, &own, &window))
+    } catch {
+      var error = error
+      error.advice =
+        "\(byteCount >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size), "
+        + "or name another local directory in OMPI_MCA_osc_sm_backing_directory"
+      throw error
+    }
     self.window = window
     var length: MPI_Aint = 0
     var unit: Int32 = 0

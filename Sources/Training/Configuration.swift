@@ -87,10 +87,10 @@ public struct Configuration: ParsableArguments, Sendable {
     }.joined()
   }
 
-  /// Hash of all settings, to compare between ranks.
+  /// Hash of the program's version and all settings, to compare between ranks.
   public var digest: UInt64 {
     var digest = Digest()
-    Array(yaml.utf8).withUnsafeBytes { digest.update($0) }
+    Array((version + yaml).utf8).withUnsafeBytes { digest.update($0) }
     return digest.value
   }
 
