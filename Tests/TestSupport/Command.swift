@@ -52,6 +52,11 @@ public final class Command {
     process.standardOutput = FileHandle(forWritingAtPath: path("out"))
     process.standardError = FileHandle(forWritingAtPath: path("err"))
     Self.turn.wait()
+    // Threads of test runners block signals, and what they start would inherit that.
+    var (none, own) = (sigset_t(), sigset_t())
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &own)
+    defer { pthread_sigmask(SIG_SETMASK, &own, nil) }
     do { try process.run() } catch {
       Self.turn.signal()
       throw error
