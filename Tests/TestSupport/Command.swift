@@ -11,14 +11,14 @@ public struct CommandResult: Sendable {
   /// Whether it ran past its time and was ended.
   public let timedOut: Bool
 
-  /// The non-empty lines of `errors`, without the report that mpirun adds when a rank fails.
+  /// The non-empty lines of `errors`, without what mpirun itself says about ranks that fail and about signals.
   public var errorLines: [String] {
     var lines: [String] = []
     var isReport = false
     for line in errors.split(separator: "\n").map(String.init) {
       if line.hasPrefix("-----") {
         isReport.toggle()
-      } else if !isReport {
+      } else if !isReport && !line.hasPrefix("mpirun: Forwarding signal") {
         lines.append(line)
       }
     }
