@@ -100,6 +100,8 @@ private final class ParityRunner {
       let name = "step\(step)/params/\(tensor.name)"
       try compare(name, tensor.base, tensor.count, "parameters", \.parameters, &result)
     }
+    // The summed gradient lies in the first rank's slab, which its next backward pass overwrites.
+    try world.barrier()
   }
 
   /// This rank's rows of the batch and the noise of a step.

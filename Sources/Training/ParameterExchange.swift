@@ -21,7 +21,7 @@ public final class ParameterExchange {
   public let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
   /// Where this rank's backward pass writes.
   public let gradients: UnsafeMutablePointer<Float>
-  /// After a step: the gradient summed over all ranks.
+  /// After a step: the gradient summed over all ranks, until the group's first rank begins its next backward pass.
   public let reducedGradient: UnsafeMutablePointer<Float>
   /// Length of the flat vector, gradient and moments.
   public let count: Int
