@@ -11,14 +11,14 @@ public struct CommandResult: Sendable {
   /// Whether it ran past its time and was ended.
   public let timedOut: Bool
 
-  /// The non-empty lines of `errors`, without the report that mpirun adds when a rank fails.
+  /// The non-empty lines of `errors`, without what mpirun itself says about ranks that fail and about signals.
   public var errorLines: [String] {
     var lines: [String] = []
     var isReport = false
     for line in errors.split(separator: "\n").map(String.init) {
       if line.hasPrefix("-----") {
         isReport.toggle()
-      } else if !isReport {
+      } else if !isReport && !line.hasPrefix("mpirun: Forwarding signal") {
         lines.append(line)
       }
     }
@@ -52,6 +52,11 @@ public final class Command {
     process.standardOutput = FileHandle(forWritingAtPath: path("out"))
     process.standardError = FileHandle(forWritingAtPath: path("err"))
     Self.turn.wait()
+    // Threads of test runners block signals, and what they start would inherit that.
+    var (none, own) = (sigset_t(), sigset_t())
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &own)
+    defer { pthread_sigmask(SIG_SETMASK, &own, nil) }
     do { try process.run() } catch {
       Self.turn.signal()
       throw error

@@ -1,0 +1,171 @@
+import ArrayFiles
+import Foundation
+import TestSupport
+import Testing
+
+/// `fan-dist evaluate`.
+@Suite(.serialized) struct EvaluateTests {
+  private func evaluate(_ path: String, _ options: String...) throws -> CommandResult {
+    try run(built("fan-dist"), ["evaluate", path] + options)
+  }
+
+  @Test func theSameNumbersTwice() throws {
+    let runs = Runs()
+    try runs.complete("run", "--steps", "30")
+    let best = runs.folder.file("run/checkpoints/best.safetensors")
+    let first = try evaluate(best, "--episodes", "8", "--behaviour")
+    #expect(first.code == 0 && first.errors == "", "\(first)")
+    let lines = first.output.split(separator: "\n")
+    #expect(lines.count == 3 && lines[0].contains("update 30"), "\(first.output)")
+    #expect(lines[1].hasPrefix("policy: success ") && lines[1].hasSuffix("over 8 episodes"))
+    #expect(lines[2].hasPrefix("behaviour cloning: success "))
+    #expect(try evaluate(best, "--episodes", "8", "--behaviour").output == first.output)
+    let policy = try evaluate(best, "--episodes", "8").output
+    #expect(policy.split(separator: "\n") == Array(lines[..<2]))
+  }
+
+  /// What training said about the last policy, its checkpoint says again.
+  @Test func agreesWithTraining() throws {
+    let runs = Runs()
+    let trained = try runs.complete("run", "--steps", "30").output
+    let line = try #require(trained.split(separator: "\n").first { $0.hasPrefix("update 30: success") })
+    let length = try #require(line.split(separator: "length ").last?.split(separator: " ").first)
+    let played = try evaluate(runs.checkpoint("run", 30), "--episodes", "5").output
+    #expect(played.contains("length \(length) over 5 episodes"), "\(played) \(line)")
+  }
+
+  @Test func damagedAndForeignFiles() throws {
+    let runs = Runs()
+    try runs.complete("run", "--steps", "3")
+    let (good, bad) = (runs.checkpoint("run", 3), runs.folder.file("bad.safetensors"))
+    for size in [0, 7, 100, 20_000] {
+      try? FileManager.default.removeItem(atPath: bad)
+      try FileManager.default.copyItem(atPath: good, toPath: bad)
+      try edit(bad) { $0 = $0.prefix(size) }
+      expectFailure(try evaluate(bad), 65, ["bad.safetensors"])
+    }
+    let values: [Float] = [1, 2, 3]
+    try values.withUnsafeBufferPointer {
+      try SafetensorsWriter.write(path: bad, metadata: ["format": "pt"], tensors: [("x", [3], $0)])
+    }
+    expectFailure(try evaluate(bad), 65, ["bad.safetensors", "checkpoint"])
+    expectFailure(try evaluate(runs.folder.file("none.safetensors")), 66, ["none.safetensors"])
+    expectFailure(try evaluate(good, "--env", "nowhere"), 64, ["nowhere"])
+    expectFailure(try evaluate(good, "--episodes", "0"), 64, ["--episodes"])
+  }
+}
+
+/// `fan-dist dataset`.
+@Suite(.serialized) struct DatasetCommandTests {
+  private func dataset(_ arguments: String...) throws -> CommandResult {
+    try run(built("fan-dist"), ["dataset"] + arguments)
+  }
+
+  @Test func generatesTheSameBytes() throws {
+    let folder = TemporaryDirectory()
+    for name in ["a", "b"] {
+      let result = try dataset(
+        "generate", "--episodes", "30", "--seed", "3", "--out", folder.file("\(name).npz"))
+      #expect(result.code == 0 && result.errors == "" && result.output.contains("630 rows"), "\(result)")
+    }
+    for end in [".npz", "-val.npz"] {
+      let contents = ["a", "b"].map { FileManager.default.contents(atPath: folder.file($0 + end)) }
+      #expect(contents[0] != nil && contents[0] == contents[1], "\(end)")
+    }
+  }
+
+  @Test func infoDescribes() throws {
+    let folder = TemporaryDirectory()
+    let path = folder.file("data.npz")
+    try #require(try dataset("generate", "--episodes", "30", "--out", path).code == 0)
+    let result = try dataset("info", path, "--env", "pointmaze-u-stitch-singletask-v0")
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    for part in ["630 rows", "600 transitions", "30 episodes of 20 to 20", "digest ", "rewards -1 to 0"] {
+      #expect(result.output.contains(part), "\(part): \(result.output)")
+    }
+    // Without a task nobody knows the rewards.
+    expectFailure(try dataset("info", path), 65, ["rewards"])
+  }
+
+  @Test func trainsOnWhatItGenerated() throws {
+    let runs = Runs()
+    let path = runs.folder.file("data.npz")
+    try #require(try dataset("generate", "--out", path).code == 0)
+    try runs.complete("file", "--steps", "5", "--dataset", path)
+    try runs.complete("embedded", "--steps", "5")
+    #expect(try runs.table("file").timeless == runs.table("embedded").timeless)
+  }
+
+  @Test(.enabled(if: hasNumPy, "\(noNumPy)")) func numPyReadsIt() throws {
+    let folder = TemporaryDirectory()
+    let path = folder.file("data.npz")
+    try #require(try dataset("generate", "--episodes", "30", "--out", path).code == 0)
+    let script = """
+      import numpy as np, sys
+      d = np.load(sys.argv[1])
+      for k in sorted(d.files): print(k, d[k].dtype, d[k].shape)
+      print(int(d["terminals"].sum()), float(np.abs(d["actions"]).max()) <= 1)
+      """
+    let result = try run("python3", ["-c", script, path])
+    #expect(
+      result.output == """
+        actions float32 (630, 2)
+        observations float32 (630, 2)
+        qpos float32 (630, 2)
+        qvel float32 (630, 2)
+        terminals bool (630,)
+        30 True
+
+        """, "\(result)")
+  }
+
+  @Test func placesThatCannotBeWritten() throws {
+    let path = TemporaryDirectory().file("nowhere/data.npz")
+    expectFailure(try dataset("generate", "--episodes", "3", "--out", path), 73, [path])
+    expectFailure(try dataset("generate", "nowhere"), 64, ["nowhere"])
+  }
+}
+
+/// What people see.
+@Suite(.serialized) struct ConsoleTests {
+  @Test(arguments: [
+    ["--help"], ["--version"], ["train", "--help"], ["evaluate", "--help"], ["dataset", "--help"],
+    ["dataset", "generate", "--help"], ["help", "train"],
+  ]) func helpIsNoFailure(arguments: [String]) throws {
+    let result = try run(built("fan-dist"), arguments)
+    #expect(result.code == 0 && result.errors == "" && !result.output.isEmpty, "\(result)")
+  }
+
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func helpIsPrintedOnce() throws {
+    let result = try run(ranks: 2, [built("fan-dist"), "--version"])
+    #expect(result.code == 0 && result.output.split(separator: "\n").count == 1, "\(result)")
+  }
+
+  @Test func plainProgressHasNoCarriageReturns() throws {
+    let plain = try Runs().complete("run", "--steps", "5").output
+    #expect(!plain.utf8.contains(13) && !plain.utf8.contains(27) && plain.contains("\n5/5  critic "))
+    let live = try Runs().complete("run", "--steps", "5", "--progress", "live").output
+    #expect(live.utf8.contains(13))
+    // Nobody watches a file.
+    let auto = try Runs().complete("run", "--steps", "5", "--progress", "auto").output
+    #expect(!auto.utf8.contains(13))
+  }
+
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func nobodyWatchesAFileUnderMpirun() throws {
+    let auto = try Runs().complete("run", ranks: 2, "--steps", "5", "--progress", "auto").output
+    #expect(!auto.utf8.contains(13) && auto.contains("5/5  critic "))
+  }
+
+  /// Whoever reads the output may go; the training goes on and ends well.
+  @Test(arguments: ["| head -n 1", "| true", ">&-", ">&- 2>&- <&-"]) func aClosedOutput(redirection: String)
+    throws
+  {
+    let runs = Runs()
+    let line = runs.command("run", ["--steps", "50"]).map { "'\($0)'" }.joined(separator: " ")
+    let script = "\(line) \(redirection); exit ${PIPESTATUS[0]}"
+    let result = try run("bash", ["-c", script])
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    #expect(try runs.table("run").steps == Array(1...50))
+    #expect(try !runs.tensors("run", 50).isEmpty)
+  }
+}

@@ -1,0 +1,157 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A run in two parts is the same run.
+@Suite(.serialized) struct ResumeTests {
+  private static let intervals = ["--eval-interval", "50", "--save-interval", "50"]
+
+  private func part(_ runs: Runs, _ name: String, ranks: Int?, steps: Int, _ options: [String] = []) throws {
+    let result = try run(
+      ranks: ranks, runs.command(name, Self.intervals + ["--steps", "\(steps)"] + options))
+    try #require(result.code == 0 && result.errorLines == [], "\(result)")
+  }
+
+  @Test(arguments: [nil, 2]) func resumedRunsAreTheSameBitForBit(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let runs = Runs()
+    try part(runs, "straight", ranks: ranks, steps: 200)
+    try part(runs, "parts", ranks: ranks, steps: 100)
+    try part(runs, "parts", ranks: ranks, steps: 200, ["--resume", "auto"])
+    let (a, b) = (try runs.tensors("straight", 200), try runs.tensors("parts", 200))
+    #expect(a.count > 50 && a.keys == b.keys)
+    for (name, values) in a {
+      #expect(values.map(\.bitPattern) == b[name]?.map(\.bitPattern), "\(name)")
+    }
+    #expect(try runs.table("straight").steps == Array(1...200))
+    #expect(try runs.table("straight").timeless == runs.table("parts").timeless)
+    #expect(try runs.text("straight", "eval.csv") == runs.text("parts", "eval.csv"))
+  }
+
+  /// Once more after the end: nothing is lost and nothing repeated.
+  @Test func resumingAFinishedRunChangesNothing() throws {
+    let runs = Runs()
+    try part(runs, "run", ranks: nil, steps: 100, ["--log-interval", "40"])
+    let before = (try runs.table("run"), try runs.text("run", "eval.csv"), try runs.tensors("run", 100))
+    #expect(before.0.steps == [40, 80, 100])
+    try part(runs, "run", ranks: nil, steps: 100, ["--log-interval", "40", "--resume", "auto"])
+    #expect(try runs.table("run") == before.0)
+    #expect(try runs.text("run", "eval.csv") == before.1)
+    #expect(try runs.tensors("run", 100) == before.2)
+  }
+
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func onAnotherNumberOfRanks() throws {
+    let runs = Runs()
+    try part(runs, "straight", ranks: nil, steps: 200)
+    try part(runs, "parts", ranks: 2, steps: 100)
+    try part(runs, "parts", ranks: 3, steps: 200, ["--resume", "auto"])
+    let (a, b) = (try runs.tensors("straight", 200), try runs.tensors("parts", 200))
+    for (name, values) in a {
+      let other = try #require(b[name])
+      let difference = zip(values, other).reduce(0.0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }
+      let norm = values.reduce(0.0) { $0 + Double($1 * $1) }
+      #expect(difference.squareRoot() <= 1e-3 * norm.squareRoot(), "\(name)")
+    }
+    #expect(try runs.table("parts").steps == Array(1...200))
+  }
+
+  @Test func withoutACheckpointItStarts() throws {
+    let runs = Runs()
+    try part(runs, "run", ranks: nil, steps: 20, ["--resume", "auto"])
+    #expect(try runs.table("run").steps == Array(1...20))
+  }
+
+  // MARK: Damaged checkpoints
+
+  /// Four saves, of which three are kept.
+  private func fortyUpdates() throws -> Runs {
+    let runs = Runs()
+    try runs.complete("run", "--steps", "40", "--save-interval", "10")
+    return runs
+  }
+
+  private func damage(_ path: String) throws { try edit(path) { $0[$0.count - 1000] ^= 1 } }
+
+  @Test func theLastThreeAndTheBestAreKept() throws {
+    let runs = try fortyUpdates()
+    #expect(
+      try runs.checkpoints("run")
+        == ["best.safetensors"] + [20, 30, 40].map { "step-0000000\($0).safetensors" })
+    for step in [20, 30, 40] { #expect(try !runs.tensors("run", step).isEmpty) }
+  }
+
+  @Test func aDamagedCheckpointIsPassedOver() throws {
+    let runs = try fortyUpdates()
+    try damage(runs.checkpoint("run", 40))
+    let result = try runs.complete("run", "--steps", "60", "--save-interval", "10", "--resume", "auto")
+    #expect(result.output.contains("warning: passed over a checkpoint"))
+    #expect(result.output.contains("step-000000040.safetensors"))
+    #expect(result.output.contains("after update 30\n"), "\(result.output)")
+    #expect(try runs.table("run").steps == Array(1...60))
+    for step in [40, 50, 60] { #expect(try !runs.tensors("run", step).isEmpty) }
+  }
+
+  /// The run starts afresh, and what it saves outlives the damaged files, which have higher numbers.
+  @Test func whenAllAreDamagedItStartsAfresh() throws {
+    let runs = try fortyUpdates()
+    for step in [20, 30, 40] { try damage(runs.checkpoint("run", step)) }
+    let result = try runs.complete("run", "--steps", "15", "--save-interval", "5", "--resume", "auto")
+    let warnings = result.output.split(separator: "\n").filter {
+      $0.hasPrefix("warning: passed over a checkpoint")
+    }
+    #expect(warnings.count == 3, "\(result.output)")
+    #expect(try runs.table("run").steps == Array(1...15))
+    for step in [5, 10, 15] { #expect(try !runs.tensors("run", step).isEmpty) }
+  }
+
+  @Test func aTruncatedCheckpointIsPassedOver() throws {
+    let runs = try fortyUpdates()
+    try edit(runs.checkpoint("run", 40)) { $0 = $0.prefix($0.count / 2) }
+    try edit(runs.checkpoint("run", 30)) { $0 = Data() }
+    let result = try runs.complete("run", "--steps", "41", "--resume", "auto")
+    #expect(result.output.contains("after update 20\n"), "\(result.output)")
+  }
+
+  // MARK: Disagreements
+
+  @Test func otherHyperparametersAreRefused() throws {
+    let runs = try fortyUpdates()
+    let result = try runs.train("run", "--steps", "60", "--resume", "auto", "--discount", "0.5")
+    expectFailure(result, 78, ["--discount 0.97", "0.5"])
+    #expect(try runs.table("run").steps == Array(1...40), "the run was touched")
+  }
+
+  @Test func otherDataAreRefused() throws {
+    let runs = try fortyUpdates()
+    let path = try DatasetFixture(episodes: 10).write(to: runs.folder.file("data.npz"))
+    let result = try runs.train("run", "--steps", "60", "--resume", "auto", "--dataset", path)
+    expectFailure(result, 78, ["digest"])
+  }
+
+  /// Without the validation data of before the log would have other columns: it is not thrown away.
+  @Test func aLogWithOtherColumnsIsKept() throws {
+    let runs = Runs()
+    let path = try DatasetFixture(episodes: 10).write(to: runs.folder.file("data.npz"))
+    let companion = try DatasetFixture(episodes: 5).write(to: runs.folder.file("data-val.npz"))
+    try runs.complete("run", "--steps", "10", "--dataset", path)
+    let before = try runs.table("run")
+    try FileManager.default.removeItem(atPath: companion)
+    let result = try runs.train("run", "--steps", "20", "--dataset", path, "--resume", "auto")
+    expectFailure(result, 78, ["train.csv", "columns"])
+    #expect(try runs.table("run") == before)
+  }
+
+  @Test func anOccupiedDirectoryIsRefused() throws {
+    let runs = try fortyUpdates()
+    expectFailure(try runs.train("run", "--steps", "60"), 73, ["--resume auto"])
+    #expect(try runs.table("run").steps == Array(1...40), "the run was touched")
+  }
+
+  @Test func aDirectoryInUseIsRefused() throws {
+    let runs = try fortyUpdates()
+    let lock = open(runs.folder.file("run/.lock"), O_RDWR)
+    defer { close(lock) }
+    try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
+    expectFailure(try runs.train("run", "--steps", "60", "--resume", "auto"), 73, ["another run"])
+  }
+}
