@@ -37,27 +37,28 @@ let package = Package(
       ], swiftSettings: numeric),
     .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
-      name: "Environments", dependencies: ["ArrayFiles", "Datasets", "Kernels"], swiftSettings: numeric),
+      name: "Environments", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
       name: "Training",
       dependencies: [
         "Agents", "ArrayFiles", "Datasets", "Environments", "Kernels", "MPI", "Networks",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .target(
-      name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Training"],
+      name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Networks", "Training"],
       swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "Datasets", "Environments", "Kernels", "MPI", "Training",
+        "Agents", "Environments", "MPI", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Agents", "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
     // MPI programs that the tests run under mpirun, and what tests share.

@@ -14,7 +14,7 @@ public struct Preset: Sendable {
     return Preset(
       name: task,
       arguments: [
-        "--steps", "40000", "--actor-hidden-dims", "64,64", "--value-hidden-dims", "64,64", "--lr", "0.001",
+        "--steps", "30000", "--actor-hidden-dims", "64,64", "--value-hidden-dims", "64,64", "--lr", "0.001",
         "--discount", "0.97", "--tau", "0.02", "--alpha1", "3", "--alpha2", "0.1", "--log-interval", "500",
         "--eval-interval", "5000", "--save-interval", "5000",
       ])

@@ -231,13 +231,15 @@ public final class Trainer {
       let values = try reduce(agent.figureValues, of: FAN<Float>.figures, over: world)
       named += zip(FAN<Float>.figures, values).map { (name: "validation/\($0.name)", value: $1) }
     }
-    guard world.rank == 0 else { return }
     let (rate, share) = meter.reading(step: step, communication: exchange.communicationSeconds)
     meter.restart(step: step, communication: exchange.communicationSeconds)
-    try trainingCSV?.append(
-      ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
     self.figures = named
-    report(rate: rate, share: share, isLogged: true)
+    // Together, so that a full disk on the first rank ends all of them.
+    try world.together {
+      try trainingCSV?.append(
+        ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
+    }
+    if world.rank == 0 { report(rate: rate, share: share, isLogged: true) }
   }
 
   /// Tells whoever watches where the run stands.

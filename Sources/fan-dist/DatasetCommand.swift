@@ -1,5 +1,4 @@
 import ArgumentParser
-import Datasets
 import Environments
 import Foundation
 import Training
