@@ -51,7 +51,7 @@ let package = Package(
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "Environments", "MPI", "Training",
+        "Agents", "ArrayFiles", "Environments", "MPI", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),

@@ -19,6 +19,10 @@ public final class FAN<T: Real> {
   public let criticRange: Range<Int>
   /// After a logging call, this rank's part of each of `figures`.
   public private(set) var figureValues = [Double](repeating: 0, count: FAN.figures.count)
+  /// Whether this rank's part of the gradient is finite in the last call that computed it.
+  public var gradientIsFinite: Bool {
+    flow.gradientIsFinite && policy.gradientIsFinite && critic.gradientIsFinite && criticZ.gradientIsFinite
+  }
   /// Keeps the scales of normalised value losses as they are, for checks by finite differences: they stand
   /// outside the gradient.
   public var freezesValueScales = false

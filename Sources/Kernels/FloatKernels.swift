@@ -7,10 +7,42 @@ extension Float: Real {
     into c: Matrix<Float>, accumulate: Bool
   ) {
     let shape = productShape(a, transposeA, b, transposeB, c)
+    if !accumulate && multiplyVector(a, transposeA, b, transposeB, into: c) { return }
     cblas_sgemm(
       CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
       shape.m, shape.n, shape.k, 1, a.base, blasint(a.stride), b.base, blasint(b.stride),
       accumulate ? 1 : 0, c.base, blasint(c.stride))
+  }
+
+  /// The products in which one of the three sizes is 1: sgemm would copy the whole matrix to use each element
+  /// once. True when it was one of those.
+  private static func multiplyVector(
+    _ a: Matrix<Float>, _ transposeA: Bool, _ b: Matrix<Float>, _ transposeB: Bool, into c: Matrix<Float>
+  ) -> Bool {
+    if c.rows == 1 && !transposeA {
+      // A row times a matrix: one observation to act on.
+      cblas_sgemv(
+        CblasRowMajor, transposeB ? CblasNoTrans : CblasTrans, blasint(b.rows), blasint(b.columns), 1, b.base,
+        blasint(b.stride), a.base, 1, 0, c.base, 1)
+      return true
+    }
+    if c.columns == 1 && !transposeB {
+      // A matrix times a column: the single output of a critic, and the gradient of its weights.
+      cblas_sgemv(
+        CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, blasint(a.rows), blasint(a.columns), 1, a.base,
+        blasint(a.stride), b.base, blasint(b.stride), 0, c.base, blasint(c.stride))
+      return true
+    }
+    if a.columns == 1 && !transposeA && transposeB && b.stride == 1 {
+      // A column times a row: from the gradient of a critic's output to that of its last hidden layer.
+      for r in 0..<c.rows {
+        let row = c.row(r)
+        let factor = a[r, 0]
+        forEachLanes(c.columns) { j, n in store(load(b.base, j, n) * factor, row, j, n) }
+      }
+      return true
+    }
+    return false
   }
 
   public static func gelu(
@@ -184,9 +216,11 @@ func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
   let slope = Float(2 * geluSlope)
   let cubic = Float(2 * geluSlope * geluCubic)
   let perTurn = -Float(1.442_695_040_888_963_4)
-  let square = u * u
+  // Beyond ±10, s is 0 or 1 to single precision, and the cube stays finite.
+  let x = u.limited(from: -10, to: 10)
+  let square = x * x
   // −y in units of ln 2: e^−y is a power of two.
-  let exponent = u * square.timesPlus(Lanes(repeating: cubic * perTurn), slope * perTurn)
+  let exponent = x * square.timesPlus(Lanes(repeating: cubic * perTurn), slope * perTurn)
   let s = 1 / (1 + powerOfTwo(exponent))
   let value = u * s
   let inner = square.timesPlus(Lanes(repeating: 3 * cubic), slope)

@@ -27,12 +27,11 @@ extension LaneBits {
   var floats: Lanes { unsafeBitCast(self, to: Lanes.self) }
 }
 
-/// 2ˣ with a relative error below 2·10⁻⁷ for −126 ≤ x ≤ 126, saturating outside.
+/// 2ˣ with a relative error below 2·10⁻⁷ for −126 ≤ x ≤ 126; the caller keeps x there.
 ///
 /// x = n + r with |r| ≤ ½; 2ʳ = e^(r·ln 2) by its Taylor series, whose seventh-order remainder is below 10⁻⁷.
 @inlinable @inline(__always)
-public func powerOfTwo(_ argument: Lanes) -> Lanes {
-  let x = argument.limited(from: -126, to: 126)
+public func powerOfTwo(_ x: Lanes) -> Lanes {
   let shifted = x + 12_582_912
   let r = x - (shifted - 12_582_912)
   var p = r.timesPlus(Lanes(repeating: 1.540_353_04e-4), 1.333_355_81e-3)

@@ -23,6 +23,11 @@ public final class MLP<T: Real> {
   /// Number of elements from the first parameter to the end of the last.
   public let parameterCount: Int
 
+  /// Whether all gradients of the last backward pass are finite.
+  public private(set) var gradientIsFinite = true
+
+  /// The tensors that are no weights: biases and norms.
+  private let vectors: [TensorSlot]
   private let hidden: [HiddenLayer<T>]
   private let last: DenseLayer
   private let outputs: [Matrix<T>]
@@ -56,6 +61,8 @@ public final class MLP<T: Real> {
     last = DenseLayer(
       shape.hidden.count, inputs: inputs, outputs: shape.outputs, of: shape, layout: &layout, start: start)
     parameterCount = layout.count - start
+    let first = start
+    vectors = layout.slots.filter { $0.offset >= first && $0.initialiser != .glorotUniform }
     input = workspace.matrix(rows: rows, columns: shape.inputs)
     inputGradient = workspace.matrix(rows: rows, columns: inputGradientColumns.count)
     let workspace = workspace
@@ -109,10 +116,18 @@ public final class MLP<T: Real> {
   ) {
     let inputRows = inputRows ?? weightRows.upperBound..<weightRows.upperBound
     precondition(weightRows.upperBound == inputRows.lowerBound, "rows of a backward pass are contiguous")
+    gradientIsFinite = true
     for e in 0..<shape.members {
       backward(parameters, into: gradients, member: e, weightRows, inputRows)
     }
+    Profile.time(.elementwise) {
+      for slot in vectors {
+        note(T.sumOfSquares(gradients + slot.offset - start, count: slot.count))
+      }
+    }
   }
+
+  private func note(_ squares: Double) { gradientIsFinite = gradientIsFinite && squares.isFinite }
 
   /// The first value of the last forward pass that is not finite, in the order of computation, as
   /// `network/layer`; nil when all are.
@@ -141,6 +156,9 @@ public final class MLP<T: Real> {
       let x = index > 0 ? hidden[index - 1].activation[e] : input
       product(
         x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e))
+      // Looked at while it is in the cache.
+      let written = dense.weight(gradients, e)
+      Profile.time(.elementwise) { note(T.sumOfSquares(written.base, count: written.rows * written.columns)) }
       guard index > 0 else { break }
       let layer = hidden[index - 1]
       let next = scratch.matrix(index % 2, columns: layer.width)

@@ -90,18 +90,18 @@ private final class ParityRunner {
       do { try exchange.sumOverRanks(&sums) } catch { failure = error }
     }
     if let failure { throw failure }
-    _ = try exchange.step(stop: false)
+    _ = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: false)
     try compareFigures(step, &result)
     for slot in agent.layout.slots {
       let name = "step\(step)/grads/\(slot.name)"
-      try compare(name, exchange.reducedGradient + slot.offset, slot.count, "gradients", \.gradients, &result)
+      let ours = exchange.reducedGradient(slot.range)
+      try compare(name, ours, slot.count, "gradients", \.gradients, &result)
     }
     for tensor in tensors {
       let name = "step\(step)/params/\(tensor.name)"
       try compare(name, tensor.base, tensor.count, "parameters", \.parameters, &result)
     }
-    // The reduced gradient is where the first rank's next backward pass writes: nobody goes on before all have
-    // compared.
+    // The sum is made of the ranks' own gradients, which their next backward passes overwrite.
     try world.barrier()
   }
 
@@ -136,7 +136,7 @@ private final class ParityRunner {
   }
 
   private func compare(
-    _ name: String, _ ours: UnsafeMutablePointer<Float>, _ count: Int, _ kind: String,
+    _ name: String, _ ours: UnsafePointer<Float>, _ count: Int, _ kind: String,
     _ worst: WritableKeyPath<ParityResult, Double>, _ result: inout ParityResult
   ) throws {
     let published = try parityCase.arrays.doubles(name)

@@ -123,8 +123,8 @@ public struct Checkpoint {
     }
   }
 
-  /// Reads one tensor; its shape must be the expected one.
-  public func read(_ name: String, shape: [Int], into base: UnsafeMutablePointer<Float>) throws {
+  /// Throws unless the checkpoint has a tensor of this shape.
+  public func require(_ name: String, shape: [Int]) throws {
     guard let tensor = file.tensors[name] else {
       throw FileError(.malformed, file: file.path, member: name, reason: "this tensor is missing")
     }
@@ -133,6 +133,11 @@ public struct Checkpoint {
         .malformed, file: file.path, member: name,
         reason: "shape \(tensor.shape) does not fit the networks, which have \(shape)")
     }
+  }
+
+  /// Reads one tensor; its shape must be the expected one.
+  public func read(_ name: String, shape: [Int], into base: UnsafeMutablePointer<Float>) throws {
+    try require(name, shape: shape)
     try file.read(name, into: UnsafeMutableBufferPointer(start: base, count: shape.reduce(1, *)))
   }
 

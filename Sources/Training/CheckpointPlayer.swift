@@ -40,6 +40,8 @@ public final class CheckpointPlayer {
       observationSize: observationSize, actionSize: actionSize,
       hyperparameters: configuration.hyperparameters,
       rows: 1)
+    // The file's word for its sizes is believed only when all tensors are there.
+    for slot in agent.layout.slots { try checkpoint.require(slot.name, shape: slot.shape) }
     parameters = Buffer(count: agent.layout.count)
     for slot in agent.layout.slots {
       try checkpoint.read(slot.name, shape: slot.shape, into: parameters.base + slot.offset)

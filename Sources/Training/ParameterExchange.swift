@@ -5,13 +5,13 @@ import MPI
 ///
 /// The ranks of a node form a group that shares one block of memory:
 ///
-///     parameters | target | first moment | second moment | gradient slab of rank 0 | … of rank p − 1
+///     parameters | target | first moment | second moment | gradient slabs of ranks 0 … p − 1 | notes of each rank
 ///
 /// Backward passes write straight into the rank's own slab. Rank r owns the r-th of p parts of the flat vector:
-/// in a step it sums the p slabs over its part (into slab 0, in rank order), exchanges that with the owners of
-/// the same part in other groups, and moves target and parameters there. Nothing is gathered: the group's
-/// parameters are one vector. A group of one rank without others trains alone; groups of one rank on many ranks
-/// are plain all-reduce.
+/// in a step it sums the p slabs over its part in rank order and moves target and parameters there, block by
+/// block, so that the sum never leaves the cache. With several groups the sum is first exchanged with the owners
+/// of the same part in the others, through slab 0. Nothing is gathered: the group's parameters are one vector. A
+/// group of one rank without others trains alone; groups of one rank on many ranks are plain all-reduce.
 public final class ParameterExchange {
   /// Trained parameters, one vector a group.
   public let parameters: UnsafeMutablePointer<Float>
@@ -21,8 +21,6 @@ public final class ParameterExchange {
   public let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
   /// Where this rank's backward pass writes.
   public let gradients: UnsafeMutablePointer<Float>
-  /// After a step: the gradient summed over all ranks, until the group's first rank computes its next one.
-  public let reducedGradient: UnsafeMutablePointer<Float>
   /// Length of the flat vector, gradient and moments.
   public let count: Int
   /// Adam steps taken; differs from the number of updates by those that were skipped.
@@ -38,6 +36,13 @@ public final class ParameterExchange {
   /// The ranks of all groups that own the same part as this one.
   private let peers: Communicator
   private let memory: SharedMemory
+  /// Slab 0; the others follow at distances of `slab` elements.
+  private let slabs: UnsafeMutablePointer<Float>
+  private let slab: Int
+  /// What each rank of the group says about its gradient before a step, a cache line each.
+  private let notes: UnsafeMutablePointer<SIMD8<Double>>
+  /// The block of the summed gradient that is being used.
+  private let block = Buffer<Float>(count: ParameterExchange.blockLength)
   /// What this rank sums and optimises.
   private let part: Range<Int>
   /// Where the network that the target follows lies in the flat vector.
@@ -61,15 +66,17 @@ public final class ParameterExchange {
     self.tau = Float(tau)
     group = try Self.group(world, ranksPerNode: ranksPerNode)
     peers = try world.split(colour: group.rank)
-    let slab = Self.aligned(count)
+    slab = Self.aligned(count)
     let targetLength = Self.aligned(followed.count)
-    byteCount = (slab * (3 + group.size) + targetLength) * MemoryLayout<Float>.stride
+    let floats = slab * (3 + group.size) + targetLength
+    byteCount = floats * MemoryLayout<Float>.stride + group.size * MemoryLayout<SIMD8<Double>>.stride
     memory = try SharedMemory(group, byteCount: byteCount)
     parameters = memory.base.assumingMemoryBound(to: Float.self)
     target = parameters + slab
     moments = (target + targetLength, target + targetLength + slab)
-    reducedGradient = moments.second + slab
-    gradients = reducedGradient + group.rank * slab
+    slabs = moments.second + slab
+    gradients = slabs + group.rank * slab
+    notes = UnsafeMutableRawPointer(parameters + floats).assumingMemoryBound(to: SIMD8<Double>.self)
     part = Self.part(group.rank, of: group.size, count: count)
   }
 
@@ -81,39 +88,49 @@ public final class ParameterExchange {
 
   /// What came out of a step.
   public struct Outcome {
-    /// ‖gradient‖ over all parameters.
-    public let gradientNorm: Double
     /// Whether the step was taken: not when the gradient was not finite.
     public let isFinite: Bool
     /// Whether some rank asked to stop.
     public let stops: Bool
+    /// ‖gradient‖² of the parameters that this rank owns, once over all groups: the ranks' parts add up.
+    public let gradientSquares: Double
   }
 
   /// Exchanges gradients and moves parameters, on all ranks alike. Collective over all ranks.
   ///
-  /// - Parameter stop: this rank's wish to stop after this step.
-  public func step(stop: Bool) throws(MPIError) -> Outcome {
+  /// - Parameters:
+  ///   - gradientIsFinite: whether every element of this rank's `gradients` is finite; if not on all ranks, no
+  ///     rank takes the step.
+  ///   - stop: this rank's wish to stop after this step.
+  public func step(gradientIsFinite: Bool, stop: Bool) throws(MPIError) -> Outcome {
+    notes[group.rank] = SIMD8(gradientIsFinite ? 0 : 1, stop ? 1 : 0, 0, 0, 0, 0, 0, 0)
     try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
-    Profile.time(.exchange) { sumSlabs() }
+    var summary = (0..<group.size).reduce(SIMD2<Double>.zero) { $0 + notes[$1].lowHalf.lowHalf }
     if peers.size > 1 {
+      Profile.time(.exchange) { sumSlabs() }
       try communicate(.exchange) { () throws(MPIError) in
-        try peers.allReduce(reducedGradient + part.lowerBound, count: part.count)
+        try peers.allReduce(slabs + part.lowerBound, count: part.count)
+      }
+      try sumOverRanks(&summary)
+    }
+    var squares = 0.0
+    if summary.x == 0 {
+      optimiserSteps += 1
+      Profile.time(.optimiser) {
+        squares = move(AdamStep(number: optimiserSteps, learningRate: learningRate))
       }
     }
-    var summary = SIMD2<Double>(0, stop ? 1 : 0)
-    Profile.time(.optimiser) {
-      // Every group holds the whole sum; the first one's counts.
-      let own = UnsafePointer(reducedGradient + part.lowerBound)
-      if peers.rank == 0 { summary.x = Float.sumOfSquares(own, count: part.count) }
-    }
-    try sumOverRanks(&summary)
-    let isFinite = summary.x.isFinite
-    if isFinite {
-      optimiserSteps += 1
-      Profile.time(.optimiser) { move(AdamStep(number: optimiserSteps, learningRate: learningRate)) }
-    }
     try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
-    return Outcome(gradientNorm: summary.x.squareRoot(), isFinite: isFinite, stops: summary.y > 0)
+    return Outcome(
+      isFinite: summary.x == 0, stops: summary.y > 0, gradientSquares: peers.rank == 0 ? squares : 0)
+  }
+
+  /// Some elements of the last step's gradient, summed over all ranks, until any rank of the group begins its next
+  /// backward pass.
+  public func reducedGradient(_ range: Range<Int>) -> [Float] {
+    (0..<slabsToSum).reduce([Float](repeating: 0, count: range.count)) { sum, rank in
+      zip(sum, range).map { $0 + slabs[rank * slab + $1] }
+    }
   }
 
   /// Replaces two values by their sums over all ranks. Collective over all ranks.
@@ -130,7 +147,7 @@ public final class ParameterExchange {
   public func distribute() throws(MPIError) {
     try memory.synchronise()
     if leadsGroup {
-      let length = byteCount - group.size * Self.aligned(count) * MemoryLayout<Float>.stride
+      let length = UnsafeRawPointer(slabs) - UnsafeRawPointer(parameters)
       try peers.broadcast(parameters, count: length)
     }
     var steps = Int64(optimiserSteps)
@@ -139,32 +156,48 @@ public final class ParameterExchange {
     try memory.synchronise()
   }
 
-  /// The slabs of this rank's part, summed in rank order into the first.
+  /// Elements of a block that is summed and used while it stays in the first-level cache.
+  private static let blockLength = 2048
+
+  /// How many slabs make the gradient: with several groups, slab 0 alone, after the exchange with the others.
+  private var slabsToSum: Int { peers.size > 1 ? 1 : group.size }
+
+  /// The slabs of this rank's part, summed in rank order into slab 0.
   private func sumSlabs() {
-    let slab = Self.aligned(count)
-    // Blocks small enough to stay in the cache until the last slab is added.
-    for start in stride(from: part.lowerBound, to: part.upperBound, by: 4096) {
-      let length = min(4096, part.upperBound - start)
-      for other in 1..<max(group.size, 1) {
-        Float.add(reducedGradient + other * slab + start, to: reducedGradient + start, count: length)
-      }
+    guard group.size > 1 else { return }
+    for start in stride(from: part.lowerBound, to: part.upperBound, by: Self.blockLength) {
+      let length = min(Self.blockLength, part.upperBound - start)
+      for rank in 1..<group.size { Float.add(slabs + rank * slab + start, to: slabs + start, count: length) }
     }
   }
 
-  /// Target and parameters of this rank's part. The target moves toward the parameters from before the step.
-  private func move(_ step: AdamStep<Float>) {
-    for start in stride(from: part.lowerBound, to: part.upperBound, by: 4096) {
-      let block = start..<min(start + 4096, part.upperBound)
-      let moved = block.clamped(to: followed)
+  /// The gradient of a block of parameters: the sum of the slabs, in rank order.
+  private func gradient(_ start: Int, _ length: Int) -> UnsafePointer<Float> {
+    guard slabsToSum > 1 else { return UnsafePointer(slabs + start) }
+    block.base.update(from: slabs + start, count: length)
+    for rank in 1..<slabsToSum { Float.add(slabs + rank * slab + start, to: block.base, count: length) }
+    return UnsafePointer(block.base)
+  }
+
+  /// Moves target and parameters of this rank's part, the target toward the parameters from before the step.
+  /// Returns the sum of squares of the gradient there.
+  private func move(_ step: AdamStep<Float>) -> Double {
+    var squares = 0.0
+    for start in stride(from: part.lowerBound, to: part.upperBound, by: Self.blockLength) {
+      let range = start..<min(start + Self.blockLength, part.upperBound)
+      let gradient = gradient(start, range.count)
+      squares += Float.sumOfSquares(gradient, count: range.count)
+      let moved = range.clamped(to: followed)
       if !moved.isEmpty {
         Float.moveTarget(
           target + (moved.lowerBound - followed.lowerBound), toward: parameters + moved.lowerBound, tau: tau,
           count: moved.count)
       }
       Float.adam(
-        parameters + start, gradient: reducedGradient + start, firstMoment: moments.first + start,
-        secondMoment: moments.second + start, step, count: block.count)
+        parameters + start, gradient: gradient, firstMoment: moments.first + start,
+        secondMoment: moments.second + start, step, count: range.count)
     }
+    return squares
   }
 
   private func communicate(

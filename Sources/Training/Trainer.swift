@@ -170,10 +170,13 @@ public final class Trainer {
     sampler.load(step: step)
     try evaluateLosses(sampler.batch, logging: logs, gradients: exchange.gradients)
     let figures = logs ? try reduce(agent.figureValues, of: FAN<Float>.figures, over: world) : []
-    let outcome = try exchange.step(stop: shouldStop())
+    let outcome = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: shouldStop())
     step += 1
     try judge(outcome)
-    if logs { try log(figures, gradientNorm: outcome.gradientNorm) }
+    if logs {
+      let squares = try world.allReduce(outcome.gradientSquares)
+      try log(figures, gradientNorm: squares.squareRoot())
+    }
     return outcome
   }
 
@@ -197,7 +200,7 @@ public final class Trainer {
     }
     skipped += 1
     let tensor = agent.layout.slots.first { slot in
-      !Float.sumOfSquares(exchange.reducedGradient + slot.offset, count: slot.count).isFinite
+      !exchange.reducedGradient(slot.range).allSatisfy(\.isFinite)
     }
     let place = "update \(step): the gradient of \(tensor?.name ?? "some tensor") is not finite"
     guard skipped < 5 else {

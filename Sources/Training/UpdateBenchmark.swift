@@ -50,7 +50,6 @@ public final class UpdateBenchmark {
   private let exchange: ParameterExchange
   private let policy: FANPolicy<Float>
   private let data: UnsafeMutableRawPointer
-  private let limits: MachineLimits
   private var step = 0
 
   /// Networks and data of the given sizes. Collective over all ranks.
@@ -84,8 +83,6 @@ public final class UpdateBenchmark {
     try exchange.distribute()
     policy = FANPolicy(
       observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters, rows: 1)
-    let width = hyperparameters.valueHiddenDims.widths.max() ?? 1
-    limits = MachineLimits(rows: sampler.batch.capacity, width: width)
   }
 
   deinit { data.deallocate() }
@@ -94,6 +91,10 @@ public final class UpdateBenchmark {
   public func run(rounds: Int, updates: Int?) throws -> Result {
     for _ in 0..<3 { try update() }
     let count = try updates ?? automaticCount()
+    // Before the matrices that the limits are measured with, which training does not have.
+    let resident = peakResidentBytes()
+    let limits = MachineLimits(
+      rows: sampler.batch.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
     var times: [Double] = []
     var productTimes: [[Double]] = []
     var bandwidths: [Double] = []
@@ -114,7 +115,8 @@ public final class UpdateBenchmark {
     Profile.isOn = false
     return try summarise(
       update: median(times), productRates: (0..<3).map { form in median(productTimes.map { $0[form] }) },
-      bandwidth: median(bandwidths), action: median(actions), profiled: profiled, count: count)
+      bandwidth: median(bandwidths), action: median(actions), profiled: profiled, resident: resident,
+      count: count)
   }
 
   private func update() throws {
@@ -127,7 +129,7 @@ public final class UpdateBenchmark {
       do throws(MPIError) { try exchange.sumOverRanks(&sums) } catch { failure = error }
     }
     if let failure { throw failure }
-    _ = try exchange.step(stop: false)
+    _ = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: false)
     step += 1
   }
 
@@ -138,7 +140,8 @@ public final class UpdateBenchmark {
   }
 
   private func summarise(
-    update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double, count: Int
+    update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double,
+    resident: Double, count: Int
   ) throws -> Result {
     let needed = agent.neededOperations(rows: hyperparameters.batchSize)
     let rates = try productRates.map { try world.allReduce($0) }
@@ -160,7 +163,7 @@ public final class UpdateBenchmark {
       countedGigaOperations: try world.allReduce(Double(Profile.productOperations)) / Double(count) / 1e9,
       rate: total / update / 1e9, productRate: total / limit / 1e9, limit: 1e3 * limit,
       shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
-      residentMegabytes: try world.allReduce(peakResidentBytes(), .max) / 1e6, action: 1e3 * action)
+      residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action)
   }
 
   private static func fill(_ plan: DatasetPlan, _ data: UnsafeMutableRawPointer) {

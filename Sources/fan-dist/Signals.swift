@@ -15,8 +15,14 @@ enum Signals {
     for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
   }
 
-  /// Takes over these signals.
+  /// Takes over these signals, also when whoever started the program had blocked them.
   static func catchStops() {
-    for number in [SIGUSR1, SIGTERM, SIGINT] { signal(number) { _ in Signals.wasAsked = 1 } }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGUSR1, SIGTERM, SIGINT] {
+      signal(number) { _ in Signals.wasAsked = 1 }
+      sigaddset(&signals, number)
+    }
+    sigprocmask(SIG_UNBLOCK, &signals, nil)
   }
 }

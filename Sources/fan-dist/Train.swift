@@ -1,4 +1,5 @@
 import ArgumentParser
+import ArrayFiles
 import Foundation
 import Logging
 import MPI
@@ -42,19 +43,20 @@ struct Train: ParsableCommand {
 
   /// Runs on all ranks of a job.
   func run(_ job: Job) throws {
+    Signals.catchStops()
     let world = try job.world()
     let console = Console(style: world.rank == 0 ? progress : .silent)
     let (train, preset) = try world.together { try layered() }
     let logger = console.logger
-    if let preset, world.rank == 0 {
-      logger.info("preset of \(preset.name): \(preset.arguments.joined(separator: " "))")
-    }
+    try train.agree(world)
     if train.check { return try train.checkGradients(world) }
     let directory = try train.directory(world)
-    Signals.catchStops()
     let trainer = try Trainer(
       train.settings, world: world, directory: directory, resume: train.resume == .auto, logger: logger,
       watch: console.show, shouldStop: { Signals.stopRequested })
+    if let preset, world.rank == 0 {
+      logger.info("preset of \(preset.name): \(preset.arguments.joined(separator: " "))")
+    }
     let summary = try trainer.run()
     console.endLine()
     if summary.wasStopped {
@@ -68,7 +70,7 @@ struct Train: ParsableCommand {
       "done: success \(text(policy.success)) of FAN, \(text(behaviour.success)) of behaviour cloning, over \(policy.episodes) episodes each"
     )
     logger.info("results in \(directory.path); best policy: \(directory.best)")
-    logger.info("next: fan-dist evaluate \(directory.best)")
+    logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)")
   }
 
   /// Settings from preset, file and flags, each overriding those before, all read by the same parser.
@@ -89,6 +91,14 @@ struct Train: ParsableCommand {
     let named = try Train.parse(file + flags)
     let preset = Preset.named(named.settings.env)
     return (try Train.parse((preset?.arguments ?? []) + file + flags), preset)
+  }
+
+  /// What is not in the configuration also decides which way ranks go, together.
+  private func agree(_ world: Communicator) throws {
+    var digest = Digest()
+    Array("\(check) \(resume)".utf8).withUnsafeBytes { digest.update($0) }
+    try world.requireAgreement(
+      on: "the command line", digest.value, advice: "start all ranks with the same arguments")
   }
 
   /// The run's directory, the first rank's.
