@@ -1,0 +1,79 @@
+"""Times an update of the published implementation (JAX) from a checkout of github.com/brianlsy98/FAN.
+
+Needs jax, flax, optax, distrax and ml_collections. Nothing of the checkout is changed.
+"""
+
+import argparse
+import importlib.util
+import json
+import statistics
+import sys
+import time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("checkout")
+parser.add_argument("--batch-size", type=int, default=256)
+parser.add_argument("--observation-size", type=int, default=37)
+parser.add_argument("--action-size", type=int, default=5)
+parser.add_argument("--hidden", default="512,512,512,512")
+parser.add_argument("--seconds", type=float, default=3.0, help="time to measure for")
+options = parser.parse_args()
+
+sys.path.insert(0, options.checkout)
+import jax
+import numpy as np
+
+spec = importlib.util.spec_from_file_location("fan", f"{options.checkout}/agents/fan.py")
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+
+O, A, B = options.observation_size, options.action_size, options.batch_size
+random = np.random.default_rng(0)
+config = module.get_config()
+config.actor_hidden_dims = config.value_hidden_dims = tuple(int(width) for width in options.hidden.split(","))
+config.batch_size = B
+batch = {
+    "observations": random.standard_normal((B, O), dtype=np.float32),
+    "next_observations": random.standard_normal((B, O), dtype=np.float32),
+    "actions": random.uniform(-1, 1, (B, A)).astype(np.float32),
+    "next_actions": random.uniform(-1, 1, (B, A)).astype(np.float32),
+    "rewards": -np.ones(B, np.float32),
+    "masks": np.ones(B, np.float32),
+}
+example = {key: value[:1] for key, value in batch.items()} | {"min_reward": -1.0, "max_reward": 0.0}
+agent = module.FANAgent.create(0, example, config)
+
+
+def update():
+    global agent
+    agent, _ = agent.update(batch)
+    jax.block_until_ready(agent.network.params)
+
+
+def act():
+    jax.block_until_ready(agent.sample_actions(batch["observations"][0], seed=jax.random.PRNGKey(0)))
+
+
+def milliseconds(work, seconds):
+    work(), work(), work()
+    start = time.perf_counter()
+    work()
+    count = max(3, int(seconds / 5 / (time.perf_counter() - start)))
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(count):
+            work()
+        times.append((time.perf_counter() - start) / count)
+    return 1e3 * statistics.median(times)
+
+
+print(
+    json.dumps(
+        {
+            "name": f"published code, jax {jax.__version__}",
+            "update": milliseconds(update, options.seconds),
+            "action": milliseconds(act, 0.5),
+        }
+    )
+)
