@@ -201,10 +201,10 @@ extension Float: Real {
       let g = load(gradient, j, n)
       let m = (load(firstMoment, j, n) * step.beta1).addingProduct(complement1, g)
       let v = (load(secondMoment, j, n) * step.beta2).addingProduct(complement2, g * g)
-      let root = (v * step.secondCorrection).squareRoot() + step.epsilon
+      let deviation = root(v * step.secondCorrection) + step.epsilon
       store(m, firstMoment, j, n)
       store(v, secondMoment, j, n)
-      store(load(parameters, j, n) - step.rate * m / root, parameters, j, n)
+      store(load(parameters, j, n) - step.rate * m / deviation, parameters, j, n)
     }
   }
 }

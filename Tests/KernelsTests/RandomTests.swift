@@ -24,6 +24,9 @@ import Testing
       let power = powerOfTwo(Lanes(repeating: x * 250 - 125))[3]
       let exact = exp2(Double(x * 250 - 125))
       #expect(abs(Double(power) - exact) <= 2e-7 * exact, "exp2 \(x * 250 - 125)")
+      let square = exp2(Double(x * 250 - 125))
+      let squareRoot = root(Lanes(repeating: Float(square)))[9]
+      #expect(abs(Double(squareRoot) - square.squareRoot()) <= 3e-7 * square.squareRoot(), "root \(square)")
       let positive = x * x * 1000 + 1e-7
       let l = logarithm(Lanes(repeating: positive))[5]
       let exactLog = log(Double(positive))
