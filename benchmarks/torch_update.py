@@ -136,4 +136,6 @@ if ranks == 1:
 if int(os.environ.get("RANK", "0")) == 0:
     print(json.dumps(result))
 if ranks > 1:
+    # Nobody closes the connections while another still uses them.
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
