@@ -98,14 +98,14 @@ public final class FAN<T: Real> {
   ///   - gradients: receives this rank's part of the gradient, as long as the flat vector; the ranks' parts add
   ///     up to it. Nil computes losses and figures only.
   ///   - sumOverRanks: replaces its argument by its sum over all ranks. Called once, by all ranks, only when the
-  ///     value losses are normalised.
-  public func evaluate(
+  ///     value losses are normalised. What it throws is thrown.
+  public func evaluate<E: Error>(
     _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) -> Void
-  ) {
+    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws(E) -> Void
+  ) throws(E) {
     forward(parameters, target, batch, logging: logging)
     criticLoss(batch, logging: logging)
-    if normalisesValueLoss && !freezesValueScales { measureValueScales(batch, sumOverRanks) }
+    if normalisesValueLoss && !freezesValueScales { try measureValueScales(batch, sumOverRanks) }
     actorLoss(batch, logging: logging)
     if let gradients { backward(parameters, batch, into: gradients) }
   }
@@ -249,14 +249,16 @@ public final class FAN<T: Real> {
   }
 
   /// The scales of −mean(q) and −mean(z): one over the mean magnitude, over all ranks.
-  private func measureValueScales(_ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) -> Void) {
+  private func measureValueScales<E: Error>(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws(E) -> Void
+  ) throws(E) {
     let n = batch.rows
     var magnitudes = SIMD2<Double>(0, 0)
     for i in 0..<n {
       magnitudes.x += Double(abs(actorQ(i, n)))
       magnitudes.y += Double(abs(actorZ(i, n)))
     }
-    sumOverRanks(&magnitudes)
+    try sumOverRanks(&magnitudes)
     valueScales = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
   }
 

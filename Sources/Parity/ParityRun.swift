@@ -82,14 +82,10 @@ private final class ParityRunner {
 
   func update(_ step: Int, _ result: inout ParityResult) throws {
     try load(step)
-    var failure: (any Error)?
-    agent.evaluate(
+    try agent.evaluate(
       exchange.parameters, target: exchange.target, batch: batch, logging: true,
       gradients: exchange.gradients
-    ) { sums in
-      do { try exchange.sumOverRanks(&sums) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
     _ = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: false)
     try compareFigures(step, &result)
     for slot in agent.layout.slots {

@@ -25,11 +25,6 @@ public struct EvaluationResult: Sendable, Equatable {
     returnError = (variance / count).squareRoot()
     meanLength = Double(episodes.reduce(0) { $0 + $1.length }) / count
   }
-
-  /// Whether this is a better policy's result: more successes, or as many with a higher return.
-  public func isBetter(than other: EvaluationResult) -> Bool {
-    (success, meanReturn) > (other.success, other.meanReturn)
-  }
 }
 
 /// Plays episodes of an embedded task, all at once, so that the policy acts in batches.

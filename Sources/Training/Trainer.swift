@@ -183,13 +183,9 @@ public final class Trainer {
   private func evaluateLosses(
     _ batch: Batch<Float>, logging: Bool, gradients: UnsafeMutablePointer<Float>?
   ) throws {
-    var failure: MPIError?
-    agent.evaluate(
+    try agent.evaluate(
       exchange.parameters, target: exchange.target, batch: batch, logging: logging, gradients: gradients
-    ) { sums in
-      do throws(MPIError) { try exchange.sumOverRanks(&sums) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
   }
 
   /// A gradient that is not finite was skipped by all ranks; several in a row end the run.

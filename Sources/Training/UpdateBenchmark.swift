@@ -121,14 +121,10 @@ public final class UpdateBenchmark {
 
   private func update() throws {
     Profile.time(.sampling) { sampler.load(step: step) }
-    var failure: MPIError?
-    agent.evaluate(
+    try agent.evaluate(
       exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
       gradients: exchange.gradients
-    ) { sums in
-      do throws(MPIError) { try exchange.sumOverRanks(&sums) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
     _ = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: false)
     step += 1
   }
