@@ -13,7 +13,8 @@ fail() {
 }
 
 # What building and running need on Debian 12, and why.
-packages=(
+# shellcheck disable=SC2034 # for those that source this
+build_packages=(
   'libopenmpi-dev   Open MPI headers, to build: ranks exchange gradients through it'
   'openmpi-bin      mpirun, which starts the ranks'
   'libopenblas-dev  matrix products'
@@ -28,15 +29,26 @@ packages=(
   'libsqlite3-0     library that the Swift package manager loads'
 )
 
-# Installs the packages that are missing; without any, apt is not called and no network is needed.
+# What launch/python-env needs on top of that.
+# shellcheck disable=SC2034 # for those that source this
+python_packages=(
+  'python3          runs the environments'
+  'python3-venv     makes virtual environments'
+  'libegl1          MuJoCo renders without a display through it, for videos'
+  'libgl1-mesa-dri  renders without a graphics card'
+  'libopengl0       how MuJoCo calls it'
+)
+
+# install_missing ENTRIES...: installs those packages that are missing, each given with its reason behind its name;
+# when all are there, apt is not called and no network is needed.
 install_missing() {
   if ! command -v dpkg-query >/dev/null; then
     say 'Not a Debian system: expecting the equivalents of these packages to be there:'
-    printf '  %s\n' "${packages[@]}"
+    printf '  %s\n' "$@"
     return
   fi
   local entry name missing=()
-  for entry in "${packages[@]}"; do
+  for entry in "$@"; do
     name=${entry%% *}
     [[ $(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null) == installed ]] && continue
     [[ ${#missing[@]} -gt 0 ]] || say 'Installing:'

@@ -144,3 +144,13 @@ public let noMPIRun = "mpirun (Open MPI) is not installed or cannot start a job"
 public let hasNumPy = (try? run("python3", ["-c", "import numpy"]))?.code == 0
 /// Why tests that need it are skipped.
 public let noNumPy = "Python 3 with NumPy is not installed"
+
+/// The Python that has the packages of requirements.txt: FAN_DIST_PYTHON, or what launch/python-env makes in the
+/// repository, where tests run; nil without either.
+public let pythonWithPackages: String? = [
+  ProcessInfo.processInfo.environment["FAN_DIST_PYTHON"],
+  FileManager.default.currentDirectoryPath + "/.python-env/bin/python",
+].compactMap(\.self).first { FileManager.default.isExecutableFile(atPath: $0) }
+/// Why tests that need it are skipped.
+public let noPythonWithPackages =
+  "the packages of requirements.txt are not installed: launch/python-env does it"
