@@ -29,6 +29,7 @@ let package = Package(
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: numeric),
     .target(name: "Kernels", dependencies: ["COpenBLAS"], swiftSettings: numeric),
     .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
+    .target(name: "ProtobufFiles", dependencies: ["ArrayFiles"]),
     .target(name: "Networks", dependencies: ["Kernels"], swiftSettings: numeric),
     .target(
       name: "Agents",
@@ -41,7 +42,7 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Agents", "ArrayFiles", "Datasets", "Environments", "Kernels", "MPI", "Networks",
+        "Agents", "ArrayFiles", "Datasets", "Environments", "Kernels", "MPI", "Networks", "ProtobufFiles",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),

@@ -42,7 +42,7 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The reason the last system call failed; call it before anything else changes `errno`.
-  static func system(_ kind: Kind, _ file: String, _ action: String) -> FileError {
+  package static func system(_ kind: Kind, _ file: String, _ action: String) -> FileError {
     FileError(kind, file: file, reason: "\(action): \(String(cString: strerror(errno)))")
   }
 }

@@ -6,6 +6,8 @@ final class CSVFile {
   private let handle: FileHandle
   private let path: String
   let columns: [String]
+  /// The last row that was there already and stays.
+  private(set) var lastKept: [String]?
 
   /// Opens `path` for appending.
   ///
@@ -26,7 +28,10 @@ final class CSVFile {
       let lines = old.split(separator: "\n", omittingEmptySubsequences: false).dropLast().dropFirst()
       for line in lines {
         let fields = line.split(separator: ",", omittingEmptySubsequences: false)
-        if let step = fields.first.flatMap({ Int($0) }), keep(step, fields) { text += line + "\n" }
+        if let step = fields.first.flatMap({ Int($0) }), keep(step, fields) {
+          text += line + "\n"
+          lastKept = fields.map(String.init)
+        }
       }
     }
     do {

@@ -7,6 +7,7 @@ import Kernels
 import Logging
 import MPI
 import Networks
+import ProtobufFiles
 
 /// The version of the program.
 public let version = "0.1.0"
@@ -65,8 +66,8 @@ public final class Trainer {
   private let agent: FAN<Float>
   private let exchange: ParameterExchange
   private let evaluator: Evaluator?
-  private var trainingCSV: CSVFile?
-  private var evaluationCSV: CSVFile?
+  private var trainingLog: FigureLog?
+  private var evaluationLog: FigureLog?
   private let lock: Int32?
   private let nodes: Int
 
@@ -235,7 +236,7 @@ public final class Trainer {
     self.figures = named
     // Together, so that a full disk on the first rank ends all of them.
     try world.together {
-      try trainingCSV?.append(
+      try trainingLog?.append(
         ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
     }
     if world.rank == 0 { report(rate: rate, share: share, isLogged: true) }
@@ -273,7 +274,7 @@ public final class Trainer {
   }
 
   private func write(_ result: EvaluationResult, actor: Evaluator.Actor) throws {
-    try evaluationCSV?.append([
+    try evaluationLog?.append([
       "\(step)", actor.rawValue, "\(result.episodes)", "\(result.success)", "\(result.meanReturn)",
       "\(result.returnError)", "\(result.meanLength)",
     ])
@@ -360,17 +361,20 @@ public final class Trainer {
   private func openFiles() throws {
     let figures = FAN<Float>.figures.map(\.name)
     let validationFigures = validation == nil ? [] : figures.map { "validation/\($0)" }
+    let events = try EventFile(directory: directory.path, from: step)
     // What a resumed run computes again goes, and what only the end of the run before it had.
-    trainingCSV = try CSVFile(
+    trainingLog = try FigureLog(
       path: directory.training,
       columns: ["step"] + figures + ["grad/norm"] + validationFigures
-        + ["time/updates_per_second", "time/communication_share"]
+        + ["time/updates_per_second", "time/communication_share"],
+      events: events, from: step, group: { _ in "" }
     ) { [self] row, _ in
       row <= step && (row % configuration.logInterval == 0 || row == configuration.steps)
     }
-    evaluationCSV = try CSVFile(
+    evaluationLog = try FigureLog(
       path: directory.evaluation,
-      columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"]
+      columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"],
+      events: events, from: step, group: { "eval/\($0[1] ?? "")/" }
     ) { [self] row, fields in
       // The evaluation of the last update is not periodic: it is repeated when a whole run is resumed.
       let isPeriodic =

@@ -1,0 +1,101 @@
+import ArrayFiles
+import Foundation
+
+/// A file of events that TensorBoard shows while it grows.
+///
+/// It is a sequence of records, each with checksums of its length and of its data; the data is an `Event` of
+/// TensorFlow's event.proto.
+public final class EventFile {
+  /// The file's path.
+  public let path: String
+  private let descriptor: Int32
+
+  /// Starts a file in `directory`, to be read after those that are there.
+  ///
+  /// - Parameter step: what older files say of this step and later ones no longer counts.
+  /// - Throws: `FileError` of kind `.unwritable`.
+  public init(directory: String, from step: Int) throws(FileError) {
+    path = directory + "/" + Self.name(after: directory)
+    descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw .system(.unwritable, path, "cannot be created") }
+    var version = Self.event(step: 0)
+    version.add(3, "brain.Event:2")
+    try append(version)
+    // A SessionLog with status START: readers drop what they have of its step and later ones.
+    var session = ProtobufMessage()
+    session.add(1, 1)
+    var start = Self.event(step: step)
+    start.add(7, session)
+    try append(start)
+  }
+
+  deinit { close(descriptor) }
+
+  /// Adds scalars of one step.
+  ///
+  /// - Throws: `FileError` of kind `.unwritable`.
+  public func write(step: Int, _ scalars: [(tag: String, value: Float)]) throws(FileError) {
+    var summary = ProtobufMessage()
+    for scalar in scalars {
+      var value = ProtobufMessage()
+      value.add(1, scalar.tag)
+      value.add(2, scalar.value)
+      summary.add(1, value)
+    }
+    var event = Self.event(step: step)
+    event.add(5, summary)
+    try append(event)
+  }
+
+  /// An event of now.
+  private static func event(step: Int) -> ProtobufMessage {
+    var event = ProtobufMessage()
+    event.add(1, Date().timeIntervalSince1970)
+    event.add(2, step)
+    return event
+  }
+
+  /// Appends a record, in one piece so that a reader seldom sees a part of it.
+  private func append(_ event: ProtobufMessage) throws(FileError) {
+    let length = withUnsafeBytes(of: UInt64(event.bytes.count).littleEndian) { Array($0) }
+    let record = length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes)
+    var done = 0
+    while done < record.count {
+      let put = record.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done) }
+      if put < 0 && errno == EINTR { continue }
+      guard put > 0 else { throw .system(.unwritable, path, "cannot be written") }
+      done += put
+    }
+  }
+
+  private static var host: String {
+    var name = [CChar](repeating: 0, count: 256)
+    gethostname(&name, name.count - 1)
+    return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// `events.out.tfevents.SECONDS.HOST.PROCESS.0`. Files are read in the order of their names, so the seconds are
+  /// later than those of all files there, also where the clock is not.
+  private static func name(after directory: String) -> String {
+    let prefix = "events.out.tfevents."
+    let others = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    let last = others.filter { $0.hasPrefix(prefix) }.compactMap {
+      Int($0.dropFirst(prefix.count).prefix { $0 != "." })
+    }.max()
+    let seconds = max(Int(Date().timeIntervalSince1970), (last ?? 0) &+ 1)
+    return "\(prefix)\(seconds).\(host).\(getpid()).0"
+  }
+}
+
+/// CRC-32C of `bytes` as records hold it: rotated and offset, so that the checksum of data that contains checksums
+/// is a good one too. Four bytes, lowest first.
+private func maskedChecksum(_ bytes: [UInt8]) -> [UInt8] {
+  let crc = ~bytes.reduce(~0 as UInt32) { crc32cTable[Int(($0 ^ UInt32($1)) & 0xFF)] ^ $0 >> 8 }
+  let masked = (crc >> 15 | crc << 17) &+ 0xA282_EAD8
+  return withUnsafeBytes(of: masked.littleEndian) { Array($0) }
+}
+
+/// The remainders of all bytes by Castagnoli's polynomial, bits reversed.
+private let crc32cTable: [UInt32] = (0..<256).map { byte in
+  (0..<8).reduce(UInt32(byte)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0x82F6_3B78 : rest >> 1 }
+}
