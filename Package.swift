@@ -52,14 +52,15 @@ let package = Package(
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "Environments", "MPI", "Training",
+        "Agents", "ArrayFiles", "Environments", "Kernels", "MPI", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "Agents", "MPI", "Parity", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Agents", "Kernels", "MPI", "Parity",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
     // MPI programs that the tests run under mpirun, and what tests share.

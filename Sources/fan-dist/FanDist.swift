@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Kernels
 import MPI
 import Training
 
@@ -22,6 +23,7 @@ struct FanDist: ParsableCommand {
 @main
 enum Main {
   static func main() {
+    BLAS.restartWithFittingKernels()
     Signals.tolerateClosedStreams()
     let job: Job
     do {

@@ -1,6 +1,7 @@
 import Agents
 import ArgumentParser
 import Foundation
+import Kernels
 import MPI
 import Parity
 
@@ -27,6 +28,7 @@ struct FanParity: ParsableCommand {
   var ranksPerNode: Int?
 
   func run() throws {
+    BLAS.restartWithFittingKernels()
     try MPI.initialise()
     let world = try Communicator.world()
     let code = world.rank == 0 ? try report(world) { print($0) } : try report(world) { _ in }
