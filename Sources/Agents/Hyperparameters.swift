@@ -1,4 +1,6 @@
 import ArgumentParser
+import Kernels
+import Networks
 
 /// How the values of an ensemble become one.
 public enum Aggregation: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -31,8 +33,14 @@ public struct HiddenDims: ExpressibleByArgument, Equatable, Sendable, CustomStri
   public var defaultValueDescription: String { description }
 }
 
-/// The settings of the algorithm, with the published defaults.
+/// The settings of all agents. Each agent reads some of them and has published defaults of its own; those shown here
+/// are FAN's, or those of the agents that read them.
 public struct Hyperparameters: ParsableArguments, Sendable {
+  @Option(
+    help: ArgumentHelp(
+      "What to train.", discussion: "Its published defaults take the place of those that this help shows."))
+  public var agent = AgentKind.fan
+
   @Option(help: "Adam's learning rate.")
   public var lr = 3e-4
 
@@ -65,10 +73,13 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   @Option(help: "How the ensemble's Z of the next state becomes one value: mean or min.")
   public var zAgg = Aggregation.mean
 
-  @Option(help: "Weight of the flow anchoring in the actor loss.")
+  @Option(help: "How the ensemble's Q of the next state becomes one value: mean or min.")
+  public var qAgg = Aggregation.mean
+
+  @Option(help: "Weight of the constraint to the data in the actor loss.")
   public var alpha1 = 10.0
 
-  @Option(help: "Weight of the flow anchoring in the critic's target.")
+  @Option(help: "Weight of the constraint to the data in the critic's target.")
   public var alpha2 = 10.0
 
   @Flag(
@@ -76,7 +87,7 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     help: "Scale the actor's value losses by one over their mean magnitude.")
   public var normalizeValueLoss = false
 
-  /// The published defaults; readable only after parsing, as with every `ParsableArguments`.
+  /// The defaults; readable only after parsing, as with every `ParsableArguments`.
   public init() {}
 
   /// Rejects values that no run can mean.
@@ -88,6 +99,26 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     try require((0...1).contains(expectile), "--expectile must be between 0 and 1")
     try require(alpha1 >= 0 && alpha1.isFinite, "--alpha1 must not be negative")
     try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must not be negative")
+  }
+}
+
+extension Hyperparameters {
+  /// The shape of a policy or of a flow of actions.
+  func actorShape(_ name: String, inputs: Int, outputs: Int) -> NetworkShape {
+    NetworkShape(
+      name: name, inputs: inputs, hidden: actorHiddenDims.widths, outputs: outputs, layerNorm: actorLayerNorm)
+  }
+
+  /// The shape of two critics.
+  func valueShape(_ name: String, inputs: Int) -> NetworkShape {
+    NetworkShape(
+      name: name, inputs: inputs, hidden: valueHiddenDims.widths, outputs: 1, layerNorm: layerNorm,
+      ensemble: 2)
+  }
+
+  /// Scratch memory for backward passes of these networks over stacks of up to `rows` rows.
+  func scratch<T>(rows: Int, _: T.Type) -> Scratch<T> {
+    Scratch(rows: rows, width: (actorHiddenDims.widths + valueHiddenDims.widths).max() ?? 0)
   }
 }
 

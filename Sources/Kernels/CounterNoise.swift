@@ -32,11 +32,20 @@ public enum CounterNoise {
     }
   }
 
-  /// Uniform on [0, 1), the first column of the first `rows` rows.
+  /// Uniform on [0, 1), every element of the first `rows` rows.
+  ///
+  /// - Parameter counter: as for ``normal(_:rows:key:counter:)``.
   @inlinable
   public static func uniform(
     _ matrix: Matrix<Float>, rows: Int, key: SIMD2<UInt32>, counter: (_ row: Int) -> SIMD4<UInt32>
   ) {
-    for r in 0..<rows { matrix[r, 0] = unitInterval(Philox.words(counter: counter(r), key: key).x) }
+    for r in 0..<rows {
+      var position = counter(r)
+      for start in stride(from: 0, to: matrix.columns, by: 4) {
+        position.x = UInt32(truncatingIfNeeded: start / 4)
+        let words = Philox.words(counter: position, key: key)
+        for c in start..<min(start + 4, matrix.columns) { matrix[r, c] = unitInterval(words[c - start]) }
+      }
+    }
   }
 }

@@ -99,6 +99,14 @@ public struct Matrix<T: Real> {
     columns(a.columns + b.columns..<columns).copy(c)
   }
 
+  /// Each element becomes what `change` makes of it.
+  @inlinable
+  public func replaceEach(_ change: (T) -> T) {
+    for r in 0..<rows {
+      for c in 0..<columns { self[r, c] = change(self[r, c]) }
+    }
+  }
+
   /// Each element becomes that of `source`, limited to −1 … 1.
   @inlinable
   public func clip(_ source: Matrix) {

@@ -81,6 +81,10 @@ public struct RandomStream: RawRepresentable, Sendable {
   public static let reset = RandomStream(rawValue: 4)
   /// Policy noise in evaluation.
   public static let acting = RandomStream(rawValue: 5)
+  /// Policy noise in evaluation: draw number `index` of the policy.
+  public static func acting(_ index: Int) -> RandomStream {
+    index == 0 ? acting : RandomStream(rawValue: 128 + UInt32(index))
+  }
   /// Validation batches and their noise.
   public static let validation = RandomStream(rawValue: 6)
   /// The draws of an update: draw number `index` of the agent.

@@ -23,6 +23,9 @@ public final class MLP<T: Real> {
   /// Number of elements from the first parameter to the end of the last.
   public let parameterCount: Int
 
+  /// The network's parameters in the flat vector.
+  public var range: Range<Int> { start..<start + parameterCount }
+
   /// Whether all gradients of the last backward pass are finite.
   public private(set) var gradientIsFinite = true
 
@@ -129,11 +132,11 @@ public final class MLP<T: Real> {
 
   private func note(_ squares: Double) { gradientIsFinite = gradientIsFinite && squares.isFinite }
 
-  /// The first value of the last forward pass that is not finite, in the order of computation, as
+  /// The first value of the last forward passes that is not finite, in the order of computation, as
   /// `network/layer`; nil when all are.
-  public func firstNonFinite(rows: Range<Int>) -> String? {
+  public var firstNonFinite: String? {
     func isFinite(_ matrix: Matrix<T>) -> Bool {
-      rows.allSatisfy { r in (0..<matrix.columns).allSatisfy { matrix[r, $0].isFinite } }
+      (0..<matrix.rows).allSatisfy { r in (0..<matrix.columns).allSatisfy { matrix[r, $0].isFinite } }
     }
     if !isFinite(input) { return "\(shape.name)/input" }
     for (index, layer) in hidden.enumerated() {

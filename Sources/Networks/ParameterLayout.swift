@@ -67,6 +67,8 @@ public struct ParameterLayout: Sendable, Equatable {
   public private(set) var slots: [TensorSlot] = []
   /// Length of the flat vector.
   public private(set) var count = 0
+  /// The parts of the flat vector that targets follow. The targets' own vector holds one after the other.
+  public private(set) var followed: [Range<Int>] = []
 
   /// No tensors yet.
   public init() {}
@@ -77,6 +79,37 @@ public struct ParameterLayout: Sendable, Equatable {
     slots.append(slot)
     count = (count + slot.count + Self.alignment - 1) / Self.alignment * Self.alignment
     return slot.offset
+  }
+
+  /// Gives a network a target, and returns where it starts in the targets' vector.
+  public mutating func follow<T>(_ network: MLP<T>) -> Int {
+    defer { followed.append(network.range) }
+    return targetCount
+  }
+
+  /// Length of the targets' vector.
+  public var targetCount: Int { followed.reduce(0) { $0 + $1.count } }
+
+  /// The targets' tensors, with their offsets in the targets' vector.
+  public var targetSlots: [TensorSlot] {
+    var start = 0
+    return followed.flatMap { range in
+      defer { start += range.count }
+      return slots.filter { range.contains($0.offset) }.map {
+        TensorSlot(
+          name: "target_\($0.name)", shape: $0.shape, offset: start + $0.offset - range.lowerBound,
+          initialiser: $0.initialiser)
+      }
+    }
+  }
+
+  /// Makes targets equal to what they follow.
+  public func copyFollowed<T: Real>(of parameters: UnsafePointer<T>, to target: UnsafeMutablePointer<T>) {
+    var start = target
+    for range in followed {
+      start.update(from: parameters + range.lowerBound, count: range.count)
+      start += range.count
+    }
   }
 
   /// Fills a flat vector with initial parameters; they depend on `seed` and the layout only.

@@ -13,14 +13,12 @@ public struct ParityCase {
   public let agent: String
   /// Rows of the batch.
   public let batchSize: Int
-  /// Observation size.
-  public let observationSize: Int
-  /// Action size.
-  public let actionSize: Int
+  /// Sizes, and the rewards that the case says its dataset has.
+  public let problem: Problem
   /// Number of updates.
   public let steps: Int
-  /// The agent's settings.
-  public let hyperparameters: Hyperparameters
+  /// The agent's settings; nil when there is no such agent here.
+  public let hyperparameters: Hyperparameters?
   /// The arrays.
   public let arrays: NpzFile
 
@@ -45,6 +43,10 @@ public struct ParityCase {
     case switched(Bool)
     case text(String)
 
+    var number: Double? {
+      if case .text(let text) = self { Double(text) } else { nil }
+    }
+
     init(from decoder: Decoder) throws {
       let container = try decoder.singleValueContainer()
       if let value = try? container.decode(Bool.self) {
@@ -67,20 +69,23 @@ public struct ParityCase {
     name = json.deletingPathExtension().lastPathComponent
     agent = header.agent
     batchSize = header.batchSize
-    observationSize = header.observationSize
-    actionSize = header.actionSize
+    let lowest = header.config["min_reward"]?.number ?? 0
+    problem = Problem(
+      observationSize: header.observationSize, actionSize: header.actionSize,
+      rewards: lowest...max(lowest, header.config["max_reward"]?.number ?? 0))
     steps = header.steps
-    hyperparameters = try Self.hyperparameters(header.config)
+    hyperparameters = try AgentKind(rawValue: agent).map { try Self.hyperparameters($0, header.config) }
     arrays = try NpzFile(path: json.deletingPathExtension().appendingPathExtension("npz").path)
   }
 
-  /// The case's settings as arguments of our command; what is no hyperparameter here is passed over.
-  private static func hyperparameters(_ config: [String: Value]) throws -> Hyperparameters {
-    let names = Set(Hyperparameters.settingNames)
-    var arguments: [String] = []
+  /// The case's settings as arguments of our command; what the agent does not read here is passed over.
+  private static func hyperparameters(
+    _ agent: AgentKind, _ config: [String: Value]
+  ) throws -> Hyperparameters {
+    var arguments = ["--agent", agent.rawValue] + agent.defaults
     for (key, value) in config.sorted(by: { $0.key < $1.key }) {
       let flag = key.replacing("_", with: "-")
-      guard names.contains(flag) else { continue }
+      guard agent.reads(flag) else { continue }
       switch value {
       case .switched(let on): arguments.append(on ? "--\(flag)" : "--no-\(flag)")
       case .text(let text): arguments += ["--\(flag)", text]

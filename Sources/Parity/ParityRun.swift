@@ -26,9 +26,10 @@ public struct ParityResult: Sendable {
 /// Runs a case as the trainer would: each rank a contiguous part of the batch's rows, gradients through the
 /// exchange. Collective over all ranks; all get the same result.
 public func run(
-  _ parityCase: ParityCase, world: Communicator, ranksPerNode: Int? = nil
+  _ parityCase: ParityCase, _ hyperparameters: Hyperparameters, world: Communicator,
+  ranksPerNode: Int? = nil
 ) throws -> ParityResult {
-  let runner = try ParityRunner(parityCase, world: world, ranksPerNode: ranksPerNode)
+  let runner = try ParityRunner(parityCase, hyperparameters, world: world, ranksPerNode: ranksPerNode)
   var result = ParityResult()
   for step in 0..<parityCase.steps { try runner.update(step, &result) }
   return result
@@ -37,29 +38,26 @@ public func run(
 private final class ParityRunner {
   private let parityCase: ParityCase
   private let world: Communicator
-  private let agent: FAN<Float>
+  private let agent: any Agent<Float>
   private let exchange: ParameterExchange
   private let rows: Range<Int>
   private let draws: [Draw]
   private let batch: Batch<Float>
 
-  init(_ parityCase: ParityCase, world: Communicator, ranksPerNode: Int?) throws {
+  init(
+    _ parityCase: ParityCase, _ hyperparameters: Hyperparameters, world: Communicator, ranksPerNode: Int?
+  ) throws {
     self.parityCase = parityCase
     self.world = world
     let size = parityCase.batchSize
     rows = size * world.rank / world.size..<size * (world.rank + 1) / world.size
-    agent = FAN(
-      observationSize: parityCase.observationSize, actionSize: parityCase.actionSize,
-      hyperparameters: parityCase.hyperparameters, rows: rows.count)
-    draws = FAN<Float>.draws(actionSize: parityCase.actionSize)
-    batch = Batch(
-      capacity: rows.count, observationSize: parityCase.observationSize, actionSize: parityCase.actionSize,
-      draws: draws)
+    agent = hyperparameters.agent.make(parityCase.problem, hyperparameters, rows: rows.count)
+    draws = hyperparameters.agent.draws(parityCase.problem, hyperparameters)
+    batch = Batch(capacity: rows.count, parityCase.problem, draws: draws)
     batch.globalRows = size
     exchange = try ParameterExchange(
-      world: world, count: agent.layout.count, followed: agent.criticRange,
-      learningRate: parityCase.hyperparameters.lr, tau: parityCase.hyperparameters.tau,
-      ranksPerNode: ranksPerNode)
+      world: world, count: agent.layout.count, followed: agent.layout.followed,
+      learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
     // Only these ranks read the parameters, and all of them must hear of it when one cannot.
     try world.together {
       guard exchange.leadsGroup else { return }
@@ -72,12 +70,10 @@ private final class ParityRunner {
     try exchange.distribute()
   }
 
-  /// Every tensor of the trained networks and of the target, with its address.
+  /// Every tensor of the trained networks and of the targets, with its address.
   private var tensors: [(name: String, base: UnsafeMutablePointer<Float>, count: Int)] {
     agent.layout.slots.map { ($0.name, exchange.parameters + $0.offset, $0.count) }
-      + agent.layout.slots.filter { agent.criticRange.contains($0.offset) }.map {
-        ("target_\($0.name)", exchange.target + $0.offset - agent.criticRange.lowerBound, $0.count)
-      }
+      + agent.layout.targetSlots.map { ($0.name, exchange.target + $0.offset, $0.count) }
   }
 
   func update(_ step: Int, _ result: inout ParityResult) throws {
@@ -86,7 +82,8 @@ private final class ParityRunner {
       exchange.parameters, target: exchange.target, batch: batch, logging: true,
       gradients: exchange.gradients
     ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
-    _ = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: false)
+    _ = try exchange.step(
+      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step), stop: false)
     try compareFigures(step, &result)
     for slot in agent.layout.slots {
       let name = "step\(step)/grads/\(slot.name)"
@@ -104,30 +101,38 @@ private final class ParityRunner {
   /// This rank's rows of the batch and the noise of a step.
   private func load(_ step: Int) throws {
     let prefix = "step\(step)"
+    batch.update = step
     try load("\(prefix)/batch/observations", into: batch.observations)
     try load("\(prefix)/batch/actions", into: batch.actions)
     try load("\(prefix)/batch/next_observations", into: batch.nextObservations)
     try load("\(prefix)/batch/next_actions", into: batch.nextActions)
     try load("\(prefix)/batch/rewards", into: Matrix(batch.rewards, rows: rows.count, columns: 1))
     try load("\(prefix)/batch/masks", into: Matrix(batch.masks, rows: rows.count, columns: 1))
-    for (draw, matrix) in zip(draws, batch.noise) { try load("\(prefix)/noise/\(draw.name)", into: matrix) }
+    for (draw, matrix) in zip(draws, batch.noise) {
+      try load("\(prefix)/noise/\(draw.name)", into: matrix, sharedRows: draw.sharedRows)
+    }
   }
 
-  private func load(_ name: String, into matrix: Matrix<Float>) throws {
+  private func load(_ name: String, into matrix: Matrix<Float>, sharedRows: Int? = nil) throws {
     let values = try parityCase.arrays.floats(name)
-    try expect(values.count == parityCase.batchSize * matrix.columns, name)
-    for (r, row) in rows.enumerated() {
+    try expect(values.count == (sharedRows ?? parityCase.batchSize) * matrix.columns, name)
+    for (r, row) in (sharedRows.map { 0..<$0 } ?? rows).enumerated() {
       for c in 0..<matrix.columns { matrix[r, c] = values[row * matrix.columns + c] }
     }
   }
 
+  /// Every figure that the published code logs in this step. One that it logs for each sample is compared by its
+  /// mean.
   private func compareFigures(_ step: Int, _ result: inout ParityResult) throws {
-    let values = try reduce(agent.figureValues, of: FAN<Float>.figures, over: world)
-    for (figure, value) in zip(FAN<Float>.figures, values) {
-      let name = "step\(step)/info/\(figure.name)"
+    let figures = agent.figures.all
+    let values = try reduce(agent.figures.values, of: figures, over: world)
+    let prefix = "step\(step)/info/"
+    for name in parityCase.arrays.memberNames where name.hasPrefix(prefix) {
       let published = try parityCase.arrays.doubles(name)
-      try expect(published.count == 1, name)
-      note(name, abs(value - published[0]) / (abs(published[0]) + 0.1), "figures", \.figures, &result)
+      try expect(!published.isEmpty, name)
+      let mean = published.reduce(0, +) / Double(published.count)
+      let value = figures.firstIndex { $0.name == name.dropFirst(prefix.count) }.map { values[$0] } ?? .nan
+      note(name, abs(value - mean) / (abs(mean) + 0.1), "figures", \.figures, &result)
     }
   }
 

@@ -18,10 +18,13 @@ final class BatchSampler {
 
   /// Batches of `batchSize` samples over all ranks from a dataset, which outlives the sampler.
   ///
-  /// - Parameter parts: virtual shards that the data are cut into.
+  /// - Parameters:
+  ///   - parts: virtual shards that the data are cut into.
+  ///   - draws: the random inputs of the agent's updates.
   /// - Throws: the same `Failure` on all ranks when there are more of them than the batch has parts.
   init(
-    _ dataset: TransitionDataset, batchSize: Int, parts: Int, seed: UInt32, world: Communicator
+    _ dataset: TransitionDataset, _ problem: Problem, draws: [Draw], batchSize: Int, parts: Int,
+    seed: UInt32, world: Communicator
   ) throws(Failure) {
     if let problem = VirtualShards.problem(
       transitions: dataset.count, batch: batchSize, shards: parts, ranks: world.size)
@@ -32,11 +35,8 @@ final class BatchSampler {
     self.seed = seed
     shards = VirtualShards(
       transitions: dataset.count, batch: batchSize, shards: parts, ranks: world.size, rank: world.rank)
-    let plan = dataset.plan
-    draws = FAN<Float>.draws(actionSize: plan.actionSize)
-    batch = Batch(
-      capacity: shards.maximumRows, observationSize: plan.observationSize, actionSize: plan.actionSize,
-      draws: draws)
+    self.draws = draws
+    batch = Batch(capacity: shards.maximumRows, problem, draws: draws)
     batch.globalRows = batchSize
     sampleNumbers = .allocate(capacity: shards.maximumRows)
     sampleNumbers.initialize(repeating: 0, count: shards.maximumRows)
@@ -55,17 +55,11 @@ final class BatchSampler {
         nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))
       rows += 1
     }
+    batch.update = step
     batch.rows = rows
-    let (low, high) = (UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32))
     for (index, draw) in draws.enumerated() {
       let key = SIMD2(seed, RandomStream.draw(index).rawValue)
-      let noise = batch.noise[index]
-      switch draw.distribution {
-      case .normal:
-        CounterNoise.normal(noise, rows: rows, key: key) { SIMD4(0, sampleNumbers[$0], low, high) }
-      case .uniform:
-        CounterNoise.uniform(noise, rows: rows, key: key) { SIMD4(0, sampleNumbers[$0], low, high) }
-      }
+      draw.fill(batch.noise[index], rows: rows, key: key, step: step) { sampleNumbers[$0] }
     }
   }
 }

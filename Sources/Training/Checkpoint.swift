@@ -7,17 +7,16 @@ import Networks
 struct NamedTensors {
   let tensors: [(name: String, shape: [Int], base: UnsafeMutablePointer<Float>, count: Int)]
 
-  /// Parameters and moments of every trained tensor, and the target network's parameters.
-  init(_ agent: FAN<Float>, _ exchange: ParameterExchange) {
+  /// Parameters and moments of every trained tensor, and the targets' parameters.
+  init(_ layout: ParameterLayout, _ exchange: ParameterExchange) {
     var all: [(name: String, shape: [Int], base: UnsafeMutablePointer<Float>, count: Int)] = []
-    for slot in agent.layout.slots {
+    for slot in layout.slots {
       all.append((slot.name, slot.shape, exchange.parameters + slot.offset, slot.count))
       all.append(("adam/first/\(slot.name)", slot.shape, exchange.moments.first + slot.offset, slot.count))
       all.append(("adam/second/\(slot.name)", slot.shape, exchange.moments.second + slot.offset, slot.count))
-      if agent.criticRange.contains(slot.offset) {
-        let offset = slot.offset - agent.criticRange.lowerBound
-        all.append(("target_\(slot.name)", slot.shape, exchange.target + offset, slot.count))
-      }
+    }
+    for slot in layout.targetSlots {
+      all.append((slot.name, slot.shape, exchange.target + slot.offset, slot.count))
     }
     tensors = all
   }
@@ -33,20 +32,19 @@ public struct CheckpointState: Sendable {
   public var configuration: String
   /// Digest of the dataset, hexadecimal.
   public var datasetDigest: String
-  /// Size of the observations.
-  public var observationSize: Int
-  /// Size of the actions.
-  public var actionSize: Int
+  /// What the agent knows about the dataset.
+  public var problem: Problem
   /// Success and mean return of the best evaluation so far.
   public var best: (success: Double, meanReturn: Double)?
 
-  private static let format = "fan-dist checkpoint 1"
+  private static let format = "fan-dist checkpoint 2"
 
   var metadata: [String: String] {
     var metadata = [
       "format": Self.format, "version": version, "step": "\(step)", "optimiser_steps": "\(optimiserSteps)",
       "configuration": configuration, "dataset_digest": datasetDigest,
-      "observation_size": "\(observationSize)", "action_size": "\(actionSize)",
+      "observation_size": "\(problem.observationSize)", "action_size": "\(problem.actionSize)",
+      "smallest_reward": "\(problem.rewards.lowerBound)", "largest_reward": "\(problem.rewards.upperBound)",
     ]
     if let best {
       metadata["best_success"] = "\(best.success)"
@@ -56,15 +54,14 @@ public struct CheckpointState: Sendable {
   }
 
   init(
-    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, observationSize: Int,
-    actionSize: Int, best: (success: Double, meanReturn: Double)?
+    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, problem: Problem,
+    best: (success: Double, meanReturn: Double)?
   ) {
     self.step = step
     self.optimiserSteps = optimiserSteps
     self.configuration = configuration
     self.datasetDigest = datasetDigest
-    self.observationSize = observationSize
-    self.actionSize = actionSize
+    self.problem = problem
     self.best = best
   }
 
@@ -81,6 +78,12 @@ public struct CheckpointState: Sendable {
       }
       return value
     }
+    func reward(_ key: String) throws -> Double {
+      guard let value = Double(try text(key)), value.isFinite else {
+        throw FileError(.malformed, file: file.path, reason: "'\(key)' is not a number")
+      }
+      return value
+    }
     guard try text("format") == Self.format else {
       throw FileError(.malformed, file: file.path, reason: "not a checkpoint of this version of fan-dist")
     }
@@ -88,8 +91,13 @@ public struct CheckpointState: Sendable {
     optimiserSteps = try number("optimiser_steps")
     configuration = try text("configuration")
     datasetDigest = try text("dataset_digest")
-    observationSize = try number("observation_size")
-    actionSize = try number("action_size")
+    let rewards = (try reward("smallest_reward"), try reward("largest_reward"))
+    guard rewards.0 <= rewards.1 else {
+      throw FileError(.malformed, file: file.path, reason: "the smallest reward is larger than the largest")
+    }
+    problem = Problem(
+      observationSize: try number("observation_size"), actionSize: try number("action_size"),
+      rewards: rewards.0...rewards.1)
     if let success = file.metadata["best_success"].flatMap(Double.init),
       let meanReturn = file.metadata["best_return"].flatMap(Double.init)
     {

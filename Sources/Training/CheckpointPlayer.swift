@@ -12,6 +12,8 @@ public final class CheckpointPlayer {
   public let task: String
   /// Seed of its episodes.
   public let seed: UInt32
+  /// The agent that trained it.
+  public let agent: AgentKind
 
   private let parameters: Buffer<Float>
   private let evaluator: Evaluator
@@ -28,30 +30,33 @@ public final class CheckpointPlayer {
     task = env ?? configuration.env
     self.seed = seed ?? configuration.seed
     let embedded = try embeddedTask(task)
-    let (observationSize, actionSize) = (checkpoint.state.observationSize, checkpoint.state.actionSize)
-    guard observationSize == PointMazeTask.observationSize, actionSize == PointMazeTask.actionSize else {
+    let (problem, hyperparameters) = (checkpoint.state.problem, configuration.hyperparameters)
+    guard problem.observationSize == PointMazeTask.observationSize,
+      problem.actionSize == PointMazeTask.actionSize
+    else {
       throw FileError(
         .malformed, file: path,
         reason:
-          "is for observations of \(observationSize) and actions of \(actionSize), but the task \(task) has \(PointMazeTask.observationSize) and \(PointMazeTask.actionSize)"
+          "is for observations of \(problem.observationSize) and actions of \(problem.actionSize), but the task \(task) has \(PointMazeTask.observationSize) and \(PointMazeTask.actionSize)"
       )
     }
-    let agent = FAN<Float>(
-      observationSize: observationSize, actionSize: actionSize,
-      hyperparameters: configuration.hyperparameters,
-      rows: 1)
+    let layout = hyperparameters.agent.make(problem, hyperparameters, rows: 1, Float.self).layout
     // The file's word for its sizes is believed only when all tensors are there.
-    for slot in agent.layout.slots { try checkpoint.require(slot.name, shape: slot.shape) }
-    parameters = Buffer(count: agent.layout.count)
-    for slot in agent.layout.slots {
+    for slot in layout.slots { try checkpoint.require(slot.name, shape: slot.shape) }
+    parameters = Buffer(count: layout.count)
+    for slot in layout.slots {
       try checkpoint.read(slot.name, shape: slot.shape, into: parameters.base + slot.offset)
     }
     evaluator = Evaluator(
-      task: embedded, hyperparameters: configuration.hyperparameters, episodes: episodes, seed: self.seed)
+      task: embedded, problem, hyperparameters, episodes: episodes, seed: self.seed)
+    agent = hyperparameters.agent
   }
 
-  /// Plays all episodes.
-  public func run(_ actor: Evaluator.Actor) -> EvaluationResult {
+  /// Whether the agent has such an actor.
+  public func plays(_ actor: Evaluator.Actor) -> Bool { evaluator.plays(actor) }
+
+  /// Plays all episodes; nil when the agent has no such actor.
+  public func run(_ actor: Evaluator.Actor) -> EvaluationResult? {
     evaluator.run(parameters.base, actor: actor)
   }
 }

@@ -68,8 +68,10 @@ public struct Configuration: ParsableArguments, Sendable {
   /// Names of all settings, hyperparameters included.
   public static var allSettingNames: [String] { settingNames + Hyperparameters.settingNames }
 
-  /// All settings with their values.
-  public var allSettings: [Setting] { settings + hyperparameters.settings }
+  /// All settings that the agent reads, with their values.
+  public var allSettings: [Setting] {
+    settings + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
+  }
 
   /// The settings that make two runs the same run: all but where it computes and how often it reports.
   public var identity: [Setting] {
@@ -99,6 +101,16 @@ public struct Configuration: ParsableArguments, Sendable {
       !value.isEmpty
       && value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/".contains($0)) }
     return isPlain ? value : "'" + value.replacing("'", with: "''") + "'"
+  }
+}
+
+extension AgentKind {
+  /// Throws when arguments set a hyperparameter that this agent does not read.
+  ///
+  /// - Parameter source: where they come from, such as a file; nil for the command line.
+  public func requireReads(_ arguments: [String], source: String? = nil) throws(Failure) {
+    guard let name = firstUnread(in: arguments) else { return }
+    throw Failure(.usage, "\(source.map { $0 + ": " } ?? "")--\(name): not a setting of --agent \(rawValue)")
   }
 }
 

@@ -35,34 +35,41 @@ public final class Evaluator {
   public enum Actor: String, Sendable {
     /// The policy.
     case policy
-    /// The behaviour flow alone: behaviour cloning, for comparison.
+    /// The behaviour flow alone: behaviour cloning, for comparison. Not every agent has one.
     case behaviour
   }
 
   private let environment: PointMaze
-  private let policy: FANPolicy<Float>
+  private let policies: [Actor: any Policy<Float>]
   private let episodes: Int
   private let seed: UInt32
 
-  /// Evaluates with the networks of a configuration.
-  public init(task: PointMazeTask, hyperparameters: Hyperparameters, episodes: Int, seed: UInt32) {
+  /// Evaluates with the agent of some hyperparameters.
+  public init(
+    task: PointMazeTask, _ problem: Problem, _ hyperparameters: Hyperparameters, episodes: Int, seed: UInt32
+  ) {
     environment = task.environment
     self.episodes = episodes
     self.seed = seed
-    policy = FANPolicy(
-      observationSize: PointMazeTask.observationSize, actionSize: PointMazeTask.actionSize,
-      hyperparameters: hyperparameters, rows: episodes)
+    let agent = hyperparameters.agent
+    var policies = [Actor.policy: agent.policy(problem, hyperparameters, rows: episodes)]
+    policies[.behaviour] = agent.behaviour(problem, hyperparameters, rows: episodes)
+    self.policies = policies
   }
 
-  /// Plays all episodes with the given parameters.
-  public func run(_ parameters: UnsafePointer<Float>, actor: Actor = .policy) -> EvaluationResult {
+  /// Whether the agent has such an actor.
+  public func plays(_ actor: Actor) -> Bool { policies[actor] != nil }
+
+  /// Plays all episodes with the given parameters; nil when the agent has no such actor.
+  public func run(_ parameters: UnsafePointer<Float>, actor: Actor = .policy) -> EvaluationResult? {
+    guard let policy = policies[actor] else { return nil }
     var states = (0..<episodes).map { environment.reset(seed: seed, episode: UInt64($0)) }
     var results = [(success: Bool, total: Double, length: Int)](repeating: (false, 0, 0), count: episodes)
     // The episodes still running; row i of the policy's matrices is episode running[i].
     var running = Array(0..<episodes)
     var step = 0
     while !running.isEmpty {
-      act(parameters, actor, states, running, step)
+      act(parameters, policy, states, running, step)
       for (row, e) in running.enumerated() {
         let action = SIMD2(policy.actions[row, 0], policy.actions[row, 1])
         let outcome = environment.step(&states[e], action: action)
@@ -78,21 +85,18 @@ public final class Evaluator {
   }
 
   private func act(
-    _ parameters: UnsafePointer<Float>, _ actor: Actor, _ states: [PointMaze.Episode], _ running: [Int],
-    _ step: Int
+    _ parameters: UnsafePointer<Float>, _ policy: any Policy<Float>, _ states: [PointMaze.Episode],
+    _ running: [Int], _ step: Int
   ) {
     for (row, e) in running.enumerated() {
       let observation = environment.observation(of: states[e])
       policy.observations[row, 0] = observation.x
       policy.observations[row, 1] = observation.y
     }
-    let key = SIMD2(seed, RandomStream.acting.rawValue)
-    CounterNoise.normal(policy.noise, rows: running.count, key: key) { row in
-      SIMD4(0, UInt32(running[row]), UInt32(step), 0)
+    for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
+      let key = SIMD2(seed, RandomStream.acting(index).rawValue)
+      draw.fill(noise, rows: running.count, key: key, step: step) { UInt32(running[$0]) }
     }
-    switch actor {
-    case .policy: policy.act(parameters, rows: running.count)
-    case .behaviour: policy.imitate(parameters, rows: running.count)
-    }
+    policy.act(parameters, rows: running.count)
   }
 }

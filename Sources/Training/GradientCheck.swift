@@ -27,35 +27,38 @@ public enum GradientCheck {
   public static func run(_ configuration: Configuration, world: Communicator) throws -> Report {
     let task = try embeddedTask(configuration.env)
     let data = try SharedDataset(configuration, task: task, world: world)
+    let hyperparameters = configuration.hyperparameters
     let sampler = try BatchSampler(
-      data.transitions, batchSize: configuration.hyperparameters.batchSize,
-      parts: configuration.virtualShards,
-      seed: configuration.seed, world: world)
+      data.transitions, data.problem, draws: hyperparameters.agent.draws(data.problem, hyperparameters),
+      batchSize: hyperparameters.batchSize, parts: configuration.virtualShards, seed: configuration.seed,
+      world: world)
     sampler.load(step: 0)
     let batch = sampler.batch
     batch.rows = min(batch.rows, 32)
     batch.globalRows = batch.rows
-    return check(batch, configuration.hyperparameters, seed: configuration.seed)
+    return try check(batch, data.problem, hyperparameters, seed: configuration.seed)
   }
 
   /// Checks the gradients of a batch at the initial parameters of a seed.
-  public static func check(_ batch: Batch<Float>, _ hyperparameters: Hyperparameters, seed: UInt32) -> Report
-  {
-    let single = Evaluation<Float>(hyperparameters, batch, seed)
-    single.computeGradient()
-    if let place = single.agent.firstNonFinite(rows: batch.rows) {
+  public static func check(
+    _ batch: Batch<Float>, _ problem: Problem, _ hyperparameters: Hyperparameters, seed: UInt32
+  ) throws -> Report {
+    let single = Evaluation<Float>(problem, hyperparameters, batch, seed)
+    try single.computeGradient()
+    if let place = single.agent.firstNonFinite {
       return Report(problem: "the first value that is not finite is in \(place), in the forward pass")
     }
-    let wide = Batch<Double>(widening: batch)
-    let double = Evaluation<Double>(hyperparameters, wide, seed)
-    double.computeGradient()
+    let draws = hyperparameters.agent.draws(problem, hyperparameters)
+    let wide = Batch<Double>(widening: batch, problem, draws: draws)
+    let double = Evaluation<Double>(problem, hyperparameters, wide, seed)
+    try double.computeGradient()
     var report = Report()
     for slot in double.agent.layout.slots {
       guard slot.range.allSatisfy({ single.gradient.base[$0].isFinite }) else {
         report.problem = "the first value that is not finite is in the gradient of \(slot.name)"
         return report
       }
-      let difference = double.differenceError(slot, seed: seed)
+      let difference = try double.differenceError(slot, seed: seed)
       let precision = precisionError(slot, single, double)
       let passes = difference <= differenceTolerance && precision <= precisionTolerance
       let name = slot.name.padding(toLength: 34, withPad: " ", startingAt: 0)
@@ -87,35 +90,33 @@ public enum GradientCheck {
 
 /// The losses of one batch as a function of the parameters.
 private final class Evaluation<T: Real> {
-  let agent: FAN<T>
+  let agent: any Agent<T>
   let gradient: Buffer<T>
   private let batch: Batch<T>
   private let parameters: Buffer<T>
   private let target: Buffer<T>
 
-  init(_ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
+  init(_ problem: Problem, _ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
     self.batch = batch
-    agent = FAN(
-      observationSize: batch.observations.columns, actionSize: batch.actions.columns,
-      hyperparameters: hyperparameters, rows: batch.rows)
+    agent = hyperparameters.agent.make(problem, hyperparameters, rows: batch.rows)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
-    target = Buffer(count: agent.criticRange.count)
+    target = Buffer(count: agent.layout.targetCount)
     agent.layout.initialise(parameters.base, seed: seed)
-    target.base.update(from: parameters.base + agent.criticRange.lowerBound, count: target.count)
+    agent.layout.copyFollowed(of: parameters.base, to: target.base)
   }
 
-  func computeGradient() { evaluate(gradient.base) }
+  func computeGradient() throws { try evaluate(gradient.base) }
 
-  private func evaluate(_ gradient: UnsafeMutablePointer<T>?) {
-    agent.evaluate(
+  private func evaluate(_ gradient: UnsafeMutablePointer<T>?) throws {
+    try agent.evaluate(
       parameters.base, target: target.base, batch: batch, logging: true, gradients: gradient
     ) { _ in }
   }
 
   /// Relative error of the derivative of the loss along a direction of one tensor: the gradient's own direction
   /// and a random one added, so that the derivative is not small and every element takes part.
-  func differenceError(_ slot: TensorSlot, seed: UInt32) -> Double {
+  func differenceError(_ slot: TensorSlot, seed: UInt32) throws -> Double {
     var random = RandomSequence(seed: seed, stream: .acting, index: UInt64(slot.offset))
     let noise = (0..<slot.count).map { _ in T(random.normal()) }
     let gradientNorm = norm(slot.range.map { gradient.base[$0] })
@@ -127,17 +128,17 @@ private final class Evaluation<T: Real> {
     let network = String(slot.name.prefix { $0 != "/" })
     let start = slot.range.map { parameters.base[$0] }
     // Stopped gradients: the scales of normalised losses stay as they are at the centre.
-    agent.freezesValueScales = true
-    defer { agent.freezesValueScales = false }
+    agent.freezesScales = true
+    defer { agent.freezesScales = false }
     let step: T = 1e-5
-    func loss(_ sign: T) -> Double {
+    func loss(_ sign: T) throws -> Double {
       for (i, (value, d)) in zip(slot.range, zip(start, direction)) {
         parameters.base[i] = value + sign * step * d
       }
-      evaluate(nil)
+      try evaluate(nil)
       return agent.lossReaching(network)
     }
-    let (above, below) = (loss(1), loss(-1))
+    let (above, below) = (try loss(1), try loss(-1))
     for (i, value) in zip(slot.range, start) { parameters.base[i] = value }
     let measured = (above - below) / (2 * Double(step))
     // What rounding of the losses alone can make of the quotient.
@@ -150,14 +151,13 @@ private final class Evaluation<T: Real> {
 
 extension Batch where T == Double {
   /// The same batch in double precision.
-  convenience init(widening batch: Batch<Float>) {
-    self.init(
-      capacity: batch.rows, observationSize: batch.observations.columns, actionSize: batch.actions.columns,
-      draws: FAN<Double>.draws(actionSize: batch.actions.columns))
+  convenience init(widening batch: Batch<Float>, _ problem: Problem, draws: [Draw]) {
+    self.init(capacity: batch.rows, problem, draws: draws)
+    update = batch.update
     rows = batch.rows
     globalRows = batch.globalRows
     func widen(_ source: Matrix<Float>, _ destination: Matrix<Double>) {
-      for r in 0..<rows {
+      for r in 0..<destination.rows {
         for c in 0..<source.columns { destination[r, c] = Double(source[r, c]) }
       }
     }

@@ -15,7 +15,7 @@ import MPI
 public final class ParameterExchange {
   /// Trained parameters, one vector a group.
   public let parameters: UnsafeMutablePointer<Float>
-  /// The target network's parameters, one vector a group.
+  /// The targets' parameters, one vector a group.
   public let target: UnsafeMutablePointer<Float>
   /// Adam's moments, one vector each a group.
   public let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
@@ -45,29 +45,33 @@ public final class ParameterExchange {
   private let block = Buffer<Float>(count: ParameterExchange.blockLength)
   /// What this rank sums and optimises.
   private let part: Range<Int>
-  /// Where the network that the target follows lies in the flat vector.
-  private let followed: Range<Int>
+  /// The parts of the flat vector that targets follow, and where the target of each starts.
+  private let followed: [(range: Range<Int>, target: Int)]
   private let learningRate: Double
   private let tau: Float
 
   /// Memory for `count` parameters, all zero, and the groups of ranks. Collective over `world`.
   ///
   /// - Parameters:
-  ///   - followed: the part of the vector that the target follows.
+  ///   - followed: the parts of the vector that targets follow, as in `ParameterLayout`.
   ///   - ranksPerNode: how many ranks share memory; nil for all of a node.
   public init(
-    world: Communicator, count: Int, followed: Range<Int>, learningRate: Double, tau: Double,
+    world: Communicator, count: Int, followed: [Range<Int>], learningRate: Double, tau: Double,
     ranksPerNode: Int? = nil
   ) throws(MPIError) {
     self.world = world
     self.count = count
-    self.followed = followed
+    var targetCount = 0
+    self.followed = followed.map { range in
+      defer { targetCount += range.count }
+      return (range, targetCount)
+    }
     self.learningRate = learningRate
     self.tau = Float(tau)
     group = try Self.group(world, ranksPerNode: ranksPerNode)
     peers = try world.split(colour: group.rank)
     slab = Self.aligned(count)
-    let targetLength = Self.aligned(followed.count)
+    let targetLength = Self.aligned(targetCount)
     let floats = slab * (3 + group.size) + targetLength
     byteCount = floats * MemoryLayout<Float>.stride + group.size * MemoryLayout<SIMD8<Double>>.stride
     memory = try SharedMemory(group, byteCount: byteCount)
@@ -101,8 +105,9 @@ public final class ParameterExchange {
   /// - Parameters:
   ///   - gradientIsFinite: whether every element of this rank's `gradients` is finite; if not on all ranks, no
   ///     rank takes the step.
+  ///   - movesTarget: whether the targets follow in this step; the same on all ranks.
   ///   - stop: this rank's wish to stop after this step.
-  public func step(gradientIsFinite: Bool, stop: Bool) throws(MPIError) -> Outcome {
+  public func step(gradientIsFinite: Bool, movesTarget: Bool, stop: Bool) throws(MPIError) -> Outcome {
     notes[group.rank] = SIMD8(gradientIsFinite ? 0 : 1, stop ? 1 : 0, 0, 0, 0, 0, 0, 0)
     try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
     var summary = (0..<group.size).reduce(SIMD2<Double>.zero) { $0 + notes[$1].lowHalf.lowHalf }
@@ -117,7 +122,8 @@ public final class ParameterExchange {
     if summary.x == 0 {
       optimiserSteps += 1
       Profile.time(.optimiser) {
-        squares = move(AdamStep(number: optimiserSteps, learningRate: learningRate))
+        squares = move(
+          AdamStep(number: optimiserSteps, learningRate: learningRate), movesTarget: movesTarget)
       }
     }
     try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
@@ -179,25 +185,31 @@ public final class ParameterExchange {
     return UnsafePointer(block.base)
   }
 
-  /// Moves target and parameters of this rank's part, the target toward the parameters from before the step.
+  /// Moves targets and parameters of this rank's part, the targets toward the parameters from before the step.
   /// Returns the sum of squares of the gradient there.
-  private func move(_ step: AdamStep<Float>) -> Double {
+  private func move(_ step: AdamStep<Float>, movesTarget: Bool) -> Double {
     var squares = 0.0
     for start in stride(from: part.lowerBound, to: part.upperBound, by: Self.blockLength) {
       let range = start..<min(start + Self.blockLength, part.upperBound)
       let gradient = gradient(start, range.count)
       squares += Float.sumOfSquares(gradient, count: range.count)
-      let moved = range.clamped(to: followed)
-      if !moved.isEmpty {
-        Float.moveTarget(
-          target + (moved.lowerBound - followed.lowerBound), toward: parameters + moved.lowerBound, tau: tau,
-          count: moved.count)
-      }
+      if movesTarget { moveTargets(range) }
       Float.adam(
         parameters + start, gradient: gradient, firstMoment: moments.first + start,
         secondMoment: moments.second + start, step, count: range.count)
     }
     return squares
+  }
+
+  /// Moves the targets of some parameters.
+  private func moveTargets(_ range: Range<Int>) {
+    for (followed, start) in followed {
+      let moved = range.clamped(to: followed)
+      guard !moved.isEmpty else { continue }
+      Float.moveTarget(
+        target + start + (moved.lowerBound - followed.lowerBound), toward: parameters + moved.lowerBound,
+        tau: tau, count: moved.count)
+    }
   }
 
   private func communicate(

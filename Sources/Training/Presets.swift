@@ -1,11 +1,17 @@
+import Agents
 import Environments
 
 /// Settings that a task comes with, applied before configuration file and flags.
 public struct Preset: Sendable {
   /// What it is, for the log.
   public let name: String
-  /// The settings as arguments.
-  public let arguments: [String]
+  /// Settings for all agents, as arguments.
+  private let common: [String]
+  /// Settings that only some agents read, or that mean something else to each.
+  private let particular: [AgentKind: [String]]
+
+  /// The settings for an agent, as arguments.
+  public func arguments(for agent: AgentKind) -> [String] { common + (particular[agent] ?? []) }
 
   /// The preset of a task, if it has one.
   public static func named(_ task: String) -> Preset? {
@@ -13,10 +19,13 @@ public struct Preset: Sendable {
     guard task == PointMazeTask.defaultName else { return nil }
     return Preset(
       name: task,
-      arguments: [
+      common: [
         "--steps", "30000", "--actor-hidden-dims", "64,64", "--value-hidden-dims", "64,64", "--lr", "0.001",
-        "--discount", "0.97", "--tau", "0.02", "--alpha1", "3", "--alpha2", "0.1", "--log-interval", "500",
-        "--eval-interval", "5000", "--save-interval", "5000",
+        "--discount", "0.97", "--tau", "0.02", "--log-interval", "500", "--eval-interval", "5000",
+        "--save-interval", "5000",
+      ],
+      particular: [
+        .fan: ["--alpha1", "3", "--alpha2", "0.1"], .faql: ["--alpha1", "3", "--alpha2", "0.1"],
       ])
   }
 }

@@ -1,3 +1,4 @@
+import Agents
 import ArrayFiles
 import Datasets
 import Environments
@@ -9,6 +10,8 @@ struct SharedDataset {
   let transitions: TransitionDataset
   /// What the data look like; on the first rank of each node.
   let statistics: DatasetStatistics?
+  /// What an agent needs to know about them.
+  let problem: Problem
   /// Identifies the data, hexadecimal.
   let digest: String
   /// Bytes of this node's copy over the node's ranks.
@@ -64,6 +67,11 @@ struct SharedDataset {
     try memory.synchronise()
     self.memory = memory
     transitions = TransitionDataset(plan: plan, base: UnsafeRawPointer(memory.base))
+    let spread = statistics?.reward
+    var rewards = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
+    try node.broadcast(&rewards, count: MemoryLayout.size(ofValue: rewards))
+    problem = Problem(
+      observationSize: plan.observationSize, actionSize: plan.actionSize, rewards: rewards.x...rewards.y)
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
     bytesPerRank = plan.byteCount / node.size
     try world.requireAgreement(

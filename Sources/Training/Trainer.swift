@@ -46,7 +46,7 @@ public final class Trainer {
     public let steps: Int
     /// The policy's last evaluation; on rank 0.
     public let policy: EvaluationResult?
-    /// The behaviour flow's evaluation at the end; on rank 0.
+    /// The behaviour flow's evaluation at the end, if the agent has one; on rank 0.
     public let behaviour: EvaluationResult?
     /// Whether a signal ended it before all updates were done.
     public let wasStopped: Bool
@@ -63,7 +63,7 @@ public final class Trainer {
   private let sampler: BatchSampler
   private let validationData: SharedDataset?
   private let validation: BatchSampler?
-  private let agent: FAN<Float>
+  private let agent: any Agent<Float>
   private let exchange: ParameterExchange
   private let evaluator: Evaluator?
   private var trainingLog: FigureLog?
@@ -106,27 +106,27 @@ public final class Trainer {
     let task = try world.together { try embeddedTask(configuration.env) }
     let data = try SharedDataset(configuration, task: task, world: world)
     self.data = data
-    let (size, parts) = (configuration.hyperparameters.batchSize, configuration.virtualShards)
+    let (hyperparameters, parts) = (configuration.hyperparameters, configuration.virtualShards)
+    let draws = hyperparameters.agent.draws(data.problem, hyperparameters)
     sampler = try BatchSampler(
-      data.transitions, batchSize: size, parts: parts, seed: configuration.seed, world: world)
+      data.transitions, data.problem, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
+      seed: configuration.seed, world: world)
     // Another seed, so that validation batches draw other numbers than training.
     validationData = try SharedDataset.validation(configuration, task: task, world: world)
     validation = try validationData.map {
       try BatchSampler(
-        $0.transitions, batchSize: size, parts: parts, seed: configuration.seed ^ 0x9E37_79B9, world: world)
+        $0.transitions, data.problem, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
+        seed: configuration.seed ^ 0x9E37_79B9, world: world)
     }
-    let plan = data.transitions.plan
-    let hyperparameters = configuration.hyperparameters
-    agent = FAN(
-      observationSize: plan.observationSize, actionSize: plan.actionSize, hyperparameters: hyperparameters,
-      rows: max(sampler.batch.capacity, validation?.batch.capacity ?? 0))
+    agent = hyperparameters.agent.make(
+      data.problem, hyperparameters, rows: max(sampler.batch.capacity, validation?.batch.capacity ?? 0))
     exchange = try ParameterExchange(
-      world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
-      tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
+      world: world, count: agent.layout.count, followed: agent.layout.followed,
+      learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
     evaluator =
       world.rank == 0
       ? Evaluator(
-        task: task, hyperparameters: hyperparameters, episodes: configuration.evalEpisodes,
+        task: task, data.problem, hyperparameters, episodes: configuration.evalEpisodes,
         seed: configuration.seed) : nil
     lock = try world.together { world.rank == 0 ? try directory.open(resuming: resume) : nil }
     try start(resume: resume)
@@ -170,8 +170,10 @@ public final class Trainer {
     let logs = (step + 1) % configuration.logInterval == 0 || step + 1 == configuration.steps
     sampler.load(step: step)
     try evaluateLosses(sampler.batch, logging: logs, gradients: exchange.gradients)
-    let figures = logs ? try reduce(agent.figureValues, of: FAN<Float>.figures, over: world) : []
-    let outcome = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: shouldStop())
+    let figures = logs ? try reduce(agent.figures.values, of: agent.figures.all, over: world) : []
+    let outcome = try exchange.step(
+      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step),
+      stop: shouldStop())
     step += 1
     try judge(outcome)
     if logs {
@@ -212,7 +214,7 @@ public final class Trainer {
   private func compareReplicas() throws {
     var digest = Digest()
     digest.update(UnsafeRawBufferPointer(start: exchange.parameters, count: exchange.count * 4))
-    digest.update(UnsafeRawBufferPointer(start: exchange.target, count: agent.criticRange.count * 4))
+    digest.update(UnsafeRawBufferPointer(start: exchange.target, count: agent.layout.targetCount * 4))
     try world.requireAgreement(
       on: "the parameters after update \(step)", digest.value,
       advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")
@@ -223,13 +225,13 @@ public final class Trainer {
   // MARK: Logs
 
   private func log(_ figures: [Double], gradientNorm: Double) throws {
-    var named = zip(FAN<Float>.figures, figures).map { (name: $0.name, value: $1) }
+    var named = zip(agent.figures.all, figures).map { (name: $0.name, value: $1) }
     named.append((name: "grad/norm", value: gradientNorm))
     if let validation {
       validation.load(step: step)
       try evaluateLosses(validation.batch, logging: true, gradients: nil)
-      let values = try reduce(agent.figureValues, of: FAN<Float>.figures, over: world)
-      named += zip(FAN<Float>.figures, values).map { (name: "validation/\($0.name)", value: $1) }
+      let values = try reduce(agent.figures.values, of: agent.figures.all, over: world)
+      named += zip(agent.figures.all, values).map { (name: "validation/\($0.name)", value: $1) }
     }
     let (rate, share) = meter.reading(step: step, communication: exchange.communicationSeconds)
     meter.restart(step: step, communication: exchange.communicationSeconds)
@@ -259,8 +261,7 @@ public final class Trainer {
   }
 
   private func evaluate() throws {
-    guard let evaluator else { return }
-    let result = evaluator.run(exchange.parameters)
+    guard let result = evaluator?.run(exchange.parameters) else { return }
     lastResult = result
     try write(result, actor: .policy)
     logger.info(
@@ -269,7 +270,7 @@ public final class Trainer {
     if best.map({ (result.success, result.meanReturn) > $0 }) ?? true {
       best = (result.success, result.meanReturn)
       try requireFiniteState()
-      try Checkpoint.write(directory.best, state, NamedTensors(agent, exchange))
+      try Checkpoint.write(directory.best, state, NamedTensors(agent.layout, exchange))
     }
   }
 
@@ -283,14 +284,15 @@ public final class Trainer {
   private func save() throws {
     try requireFiniteState()
     let path = directory.checkpoint(step: step)
-    try Checkpoint.write(path, state, NamedTensors(agent, exchange))
+    try Checkpoint.write(path, state, NamedTensors(agent.layout, exchange))
     directory.prune(step: step)
     logger.info("update \(step): saved \(path)")
   }
 
   /// A finite gradient can still lead to parameters that are not finite, at an absurd learning rate.
   private func requireFiniteState() throws {
-    for (base, count) in [(exchange.parameters, exchange.count), (exchange.target, agent.criticRange.count)] {
+    for (base, count) in [(exchange.parameters, exchange.count), (exchange.target, agent.layout.targetCount)]
+    {
       guard UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite) else {
         throw Failure(
           .software,
@@ -303,8 +305,7 @@ public final class Trainer {
   private var state: CheckpointState {
     CheckpointState(
       step: step, optimiserSteps: exchange.optimiserSteps, configuration: configuration.yaml,
-      datasetDigest: data.digest, observationSize: data.transitions.plan.observationSize,
-      actionSize: data.transitions.plan.actionSize, best: best)
+      datasetDigest: data.digest, problem: data.problem, best: best)
   }
 
   /// Work of rank 0 between updates, while the others wait. Collective: what fails there ends all ranks.
@@ -326,8 +327,7 @@ public final class Trainer {
     }
     if exchange.leadsGroup && !resumed {
       agent.layout.initialise(exchange.parameters, seed: configuration.seed)
-      exchange.target.update(
-        from: exchange.parameters + agent.criticRange.lowerBound, count: agent.criticRange.count)
+      agent.layout.copyFollowed(of: exchange.parameters, to: exchange.target)
     }
     var position = Int64(step)
     try world.broadcast(&position, count: 8)
@@ -351,7 +351,7 @@ public final class Trainer {
         "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(data.digest)"
       )
     }
-    try checkpoint.read(into: NamedTensors(agent, exchange))
+    try checkpoint.read(into: NamedTensors(agent.layout, exchange))
     exchange.optimiserSteps = state.optimiserSteps
     step = state.step
     best = state.best
@@ -359,7 +359,7 @@ public final class Trainer {
   }
 
   private func openFiles() throws {
-    let figures = FAN<Float>.figures.map(\.name)
+    let figures = agent.figures.all.map(\.name)
     let validationFigures = validation == nil ? [] : figures.map { "validation/\($0)" }
     let events = try EventFile(directory: directory.path, from: step)
     // What a resumed run computes again goes, and what only the end of the run before it had.

@@ -4,7 +4,7 @@ import Foundation
 import Kernels
 import MPI
 
-/// Times updates of FAN on made-up data, between measurements of what the machine can do.
+/// Times updates on made-up data, between measurements of what the machine can do.
 public final class UpdateBenchmark {
   /// Medians over the rounds. Times are in milliseconds.
   public struct Result: Codable, Sendable {
@@ -46,9 +46,9 @@ public final class UpdateBenchmark {
   private let hyperparameters: Hyperparameters
   private let threads: Int
   private let sampler: BatchSampler
-  private let agent: FAN<Float>
+  private let agent: any Agent<Float>
   private let exchange: ParameterExchange
-  private let policy: FANPolicy<Float>
+  private let policy: any Policy<Float>
   private let data: UnsafeMutableRawPointer
   private var step = 0
 
@@ -66,23 +66,21 @@ public final class UpdateBenchmark {
       rows: 50_001, observationSize: observationSize, actionSize: actionSize, transitions: 50_000)
     data = .allocate(byteCount: plan.byteCount, alignment: 64)
     Self.fill(plan, data)
+    let problem = Problem(observationSize: observationSize, actionSize: actionSize, rewards: -1...1)
     sampler = try BatchSampler(
-      TransitionDataset(plan: plan, base: UnsafeRawPointer(data)), batchSize: hyperparameters.batchSize,
+      TransitionDataset(plan: plan, base: UnsafeRawPointer(data)), problem,
+      draws: hyperparameters.agent.draws(problem, hyperparameters), batchSize: hyperparameters.batchSize,
       parts: 64, seed: 0, world: world)
-    agent = FAN(
-      observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters,
-      rows: sampler.batch.capacity)
+    agent = hyperparameters.agent.make(problem, hyperparameters, rows: sampler.batch.capacity)
     exchange = try ParameterExchange(
-      world: world, count: agent.layout.count, followed: agent.criticRange, learningRate: hyperparameters.lr,
-      tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
+      world: world, count: agent.layout.count, followed: agent.layout.followed,
+      learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
     if exchange.leadsGroup {
       agent.layout.initialise(exchange.parameters, seed: 0)
-      exchange.target.update(
-        from: exchange.parameters + agent.criticRange.lowerBound, count: agent.criticRange.count)
+      agent.layout.copyFollowed(of: exchange.parameters, to: exchange.target)
     }
     try exchange.distribute()
-    policy = FANPolicy(
-      observationSize: observationSize, actionSize: actionSize, hyperparameters: hyperparameters, rows: 1)
+    policy = hyperparameters.agent.policy(problem, hyperparameters, rows: 1)
   }
 
   deinit { data.deallocate() }
@@ -125,7 +123,8 @@ public final class UpdateBenchmark {
       exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
       gradients: exchange.gradients
     ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
-    _ = try exchange.step(gradientIsFinite: agent.gradientIsFinite, stop: false)
+    _ = try exchange.step(
+      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step), stop: false)
     step += 1
   }
 
@@ -139,12 +138,12 @@ public final class UpdateBenchmark {
     update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double,
     resident: Double, count: Int
   ) throws -> Result {
-    let needed = agent.neededOperations(rows: hyperparameters.batchSize)
+    let needed = agent.operations(rows: hyperparameters.batchSize)
     let rates = try productRates.map { try world.allReduce($0) }
     let limit = zip([needed.forward, needed.weights, needed.inputs], rates).reduce(0) {
       $0 + Double($1.0) / $1.1
     }
-    let total = Double(needed.forward + needed.weights + needed.inputs)
+    let total = Double(needed.total)
     var parts: [String: Double] = [:]
     var rest = profiled
     for part in Profile.Part.allCases {

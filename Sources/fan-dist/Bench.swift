@@ -48,6 +48,7 @@ struct Bench: ParsableCommand {
 
   func run(_ job: Job) throws {
     let world = try job.world()
+    let hyperparameters = try published()
     let benchmark = try UpdateBenchmark(
       world: world, hyperparameters: hyperparameters, observationSize: observationSize,
       actionSize: actionSize,
@@ -55,6 +56,13 @@ struct Bench: ParsableCommand {
     let result = try benchmark.run(rounds: rounds, updates: updates)
     guard world.rank == 0 else { return }
     print(json ? try encoded(result) : table(result))
+  }
+
+  /// The hyperparameters with the agent's published defaults under what the command line says.
+  private func published() throws -> Hyperparameters {
+    let arguments = Array(CommandLine.arguments.drop { $0 != "bench" }.dropFirst())
+    try hyperparameters.agent.requireReads(arguments)
+    return try Bench.parse(hyperparameters.agent.defaults + arguments).hyperparameters
   }
 
   private func encoded(_ result: UpdateBenchmark.Result) throws -> String {

@@ -1,3 +1,4 @@
+import Agents
 import ArgumentParser
 import Foundation
 import Training
@@ -30,12 +31,16 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let player = try CheckpointPlayer(path: checkpoint, env: env, seed: seed, episodes: episodes)
+    if behaviour && !player.plays(.behaviour) {
+      throw Failure(.usage, "--behaviour: \(player.agent.title) learns no flow of the dataset's actions")
+    }
     print("\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
     show("policy", player.run(.policy))
     if behaviour { show("behaviour cloning", player.run(.behaviour)) }
   }
 
-  private func show(_ name: String, _ result: EvaluationResult) {
+  private func show(_ name: String, _ result: EvaluationResult?) {
+    guard let result else { return }
     print(
       name + ": "
         + String(

@@ -10,7 +10,7 @@ struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a policy (the default).",
     discussion: """
-      Settings come from, later ones winning: published defaults, the preset of the task, the file of --config, \
+      Settings come from, later ones winning: published defaults of the agent, the preset of the task, the file of --config, \
       flags. A configuration file is YAML with the names below, underscores for dashes: batch_size: 256.
       """)
 
@@ -47,6 +47,7 @@ struct Train: ParsableCommand {
     let world = try job.world()
     let console = Console(style: world.rank == 0 ? progress : .silent)
     let (train, preset) = try world.together { try layered() }
+    let agent = train.settings.hyperparameters.agent
     let logger = console.logger
     try train.agree(world)
     if train.check { return try train.checkGradients(world) }
@@ -55,7 +56,7 @@ struct Train: ParsableCommand {
       train.settings, world: world, directory: directory, resume: train.resume == .auto, logger: logger,
       watch: console.show, shouldStop: { Signals.stopRequested })
     if let preset, world.rank == 0 {
-      logger.info("preset of \(preset.name): \(preset.arguments.joined(separator: " "))")
+      logger.info("preset of \(preset.name): \(preset.arguments(for: agent).joined(separator: " "))")
     }
     let summary = try trainer.run()
     console.endLine()
@@ -65,15 +66,16 @@ struct Train: ParsableCommand {
         "stopped by a signal after update \(summary.steps); continue with --run-dir \(directory.path) --resume auto"
       )
     }
-    guard world.rank == 0, let policy = summary.policy, let behaviour = summary.behaviour else { return }
+    guard world.rank == 0, let policy = summary.policy else { return }
+    let cloning = summary.behaviour.map { ", \(text($0.success)) of behaviour cloning" } ?? ""
     logger.info(
-      "done: success \(text(policy.success)) of FAN, \(text(behaviour.success)) of behaviour cloning, over \(policy.episodes) episodes each"
+      "done: success \(text(policy.success)) of \(agent.title)\(cloning), over \(policy.episodes) episodes each"
     )
     logger.info("results in \(directory.path); best policy: \(directory.best)")
     logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)")
   }
 
-  /// Settings from preset, file and flags, each overriding those before, all read by the same parser.
+  /// Settings from the agent's defaults, preset, file and flags, each overriding those before, all read by the same parser.
   private func layered() throws -> (Train, Preset?) {
     var flags = Array(CommandLine.arguments.dropFirst())
     if flags.first == "train" { flags.removeFirst() }
@@ -88,9 +90,13 @@ struct Train: ParsableCommand {
           .usage, "\(config): \(Train.message(for: error).split(separator: "\n").joined(separator: " "))")
       }
     }
-    let named = try Train.parse(file + flags)
-    let preset = Preset.named(named.settings.env)
-    return (try Train.parse((preset?.arguments ?? []) + file + flags), preset)
+    let named = try Train.parse(file + flags).settings
+    let agent = named.hyperparameters.agent
+    if let config { try agent.requireReads(file, source: config) }
+    try agent.requireReads(flags)
+    let preset = Preset.named(named.env)
+    let arguments = agent.defaults + (preset?.arguments(for: agent) ?? []) + file + flags
+    return (try Train.parse(arguments), preset)
   }
 
   /// What is not in the configuration also decides which way ranks go, together.

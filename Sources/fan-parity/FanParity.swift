@@ -53,12 +53,13 @@ struct FanParity: ParsableCommand {
     for file in cases {
       do {
         let parityCase = try ParityCase(json: file)
-        guard parityCase.agent == "fan" else {
+        guard let hyperparameters = parityCase.hyperparameters else {
           print("\(pad(parityCase.name)) agent '\(parityCase.agent)' is not built yet")
           unknown += 1
           continue
         }
-        let result = try Parity.run(parityCase, world: world, ranksPerNode: ranksPerNode)
+        let result = try Parity.run(
+          parityCase, hyperparameters, world: world, ranksPerNode: ranksPerNode)
         let passes = result.largest <= tolerance
         print(line(parityCase.name, result, passes))
         if passes { passed += 1 } else { failed += 1 }

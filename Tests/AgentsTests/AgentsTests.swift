@@ -4,12 +4,15 @@ import Networks
 import Testing
 import Training
 
-private let (O, A) = (5, 3)
+private let problem = Problem(observationSize: 5, actionSize: 3, rewards: -3...3)
+private let features = problem.observationSize
 
 /// A batch of ordinary numbers, rows `range` of a batch of `count`.
-private func batch<T: Real>(_ range: Range<Int>, of count: Int, _: T.Type = T.self) -> Batch<T> {
-  let batch = Batch<T>(
-    capacity: range.count, observationSize: O, actionSize: A, draws: FAN<T>.draws(actionSize: A))
+private func batch<T: Real>(
+  _ range: Range<Int>, of count: Int, _ hyperparameters: Hyperparameters, _: T.Type = T.self
+) -> Batch<T> {
+  let draws = hyperparameters.agent.draws(problem, hyperparameters)
+  let batch = Batch<T>(capacity: range.count, problem, draws: draws)
   batch.globalRows = count
   for (row, sample) in range.enumerated() {
     var random = RandomSequence(seed: 11, stream: .acting, index: UInt64(sample))
@@ -22,7 +25,7 @@ private func batch<T: Real>(_ range: Range<Int>, of count: Int, _: T.Type = T.se
     fill(batch.nextActions) { 1.8 * $0.uniform() - 0.9 }
     batch.rewards[row] = T(random.normal())
     batch.masks[row] = sample % 4 == 0 ? 0 : 1
-    for (draw, matrix) in zip(FAN<T>.draws(actionSize: A), batch.noise) {
+    for (draw, matrix) in zip(draws, batch.noise) {
       fill(matrix) { draw.distribution == .normal ? $0.normal() : $0.uniform() }
     }
   }
@@ -46,7 +49,7 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
   ]) func gradientsAgreeWithDifferences(settings: String) throws {
     let parameters = try hyperparameters(settings.split(separator: " ").map(String.init))
     for seed in [UInt32(0), 1] {
-      let report = GradientCheck.check(batch(0..<8, of: 8), parameters, seed: seed)
+      let report = try GradientCheck.check(batch(0..<8, of: 8, parameters), problem, parameters, seed: seed)
       #expect(report.problem == nil, "seed \(seed): \(report.lines.filter { $0.hasSuffix("WRONG") })")
       #expect(report.lines.last == "all gradients agree on 8 samples")
     }
@@ -57,24 +60,27 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
     (Float.nan, "actor_onestep_flow/input"), (.infinity, "actor_onestep_flow/input"),
     (3e38, "actor_onestep_flow/dense0"),
   ]) func theFirstNumberThatIsNotFiniteIsNamed(value: Float, place: String) throws {
-    let bad: Batch<Float> = batch(0..<8, of: 8)
-    for c in 0..<O { bad.observations[3, c] = value }
-    let report = GradientCheck.check(bad, try hyperparameters(), seed: 0)
+    let parameters = try hyperparameters()
+    let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
+    for c in 0..<features { bad.observations[3, c] = value }
+    let report = try GradientCheck.check(bad, problem, parameters, seed: 0)
     #expect(report.problem == "the first value that is not finite is in \(place), in the forward pass")
   }
 
   @Test func actionsThatAreNotFiniteAreNamedWhereTheyEnter() throws {
-    let bad: Batch<Float> = batch(0..<8, of: 8)
+    let parameters = try hyperparameters()
+    let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     bad.actions[2, 1] = .nan
-    let report = GradientCheck.check(bad, try hyperparameters(), seed: 0)
+    let report = try GradientCheck.check(bad, problem, parameters, seed: 0)
     #expect(report.problem?.contains("actor_bc_flow/input") == true, "\(report.problem ?? "nothing found")")
   }
 
   /// Rewards reach no network's forward pass: only the gradients show them.
   @Test func aRewardThatIsNotFiniteIsNamed() throws {
-    let bad: Batch<Float> = batch(0..<8, of: 8)
+    let parameters = try hyperparameters()
+    let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     bad.rewards[7] = .infinity
-    let report = GradientCheck.check(bad, try hyperparameters(), seed: 0)
+    let report = try GradientCheck.check(bad, problem, parameters, seed: 0)
     #expect(
       report.problem == "the first value that is not finite is in the gradient of critic/dense0/weight",
       "\(report.problem ?? "nothing found")")
@@ -88,35 +94,35 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
     let parameters = try hyperparameters(settings.split(separator: " ").map(String.init))
     var sums = SIMD2<Double>(0, 0)
     let whole = Part(0..<8, parameters)
-    whole.evaluate { sums = $0 }
+    try whole.evaluate { sums = $0 }
     let parts = [Part(0..<3, parameters), Part(3..<8, parameters)]
     var partial = SIMD2<Double>(0, 0)
-    for part in parts { part.evaluate { partial += $0 } }
+    for part in parts { try part.evaluate { partial += $0 } }
     if parameters.normalizeValueLoss { #expect(abs(partial - sums).max() < 1e-12) }
-    for part in parts { part.evaluate { $0 = partial } }
+    for part in parts { try part.evaluate { $0 = partial } }
     for slot in whole.agent.layout.slots {
       let error = slot.range.map { i in
         abs(whole.gradient.base[i] - parts[0].gradient.base[i] - parts[1].gradient.base[i])
       }.max()!
       #expect(error < 1e-12, "\(slot.name)")
     }
-    for (index, figure) in FAN<Double>.figures.enumerated() {
-      let (a, b) = (parts[0].agent.figureValues[index], parts[1].agent.figureValues[index])
+    for (index, figure) in whole.agent.figures.all.enumerated() {
+      let (a, b) = (parts[0].agent.figures.values[index], parts[1].agent.figures.values[index])
       let both =
         switch figure.reduction {
         case .sum: a + b
         case .minimum: min(a, b)
         case .maximum: max(a, b)
         }
-      #expect(abs(both - whole.agent.figureValues[index]) < 1e-12, "\(figure.name)")
+      #expect(abs(both - whole.agent.figures.values[index]) < 1e-12, "\(figure.name)")
     }
   }
 
   /// Without logging the gradients are the same.
   @Test func loggingDoesNotChangeGradients() throws {
     let (logged, silent) = (Part(0..<8, try hyperparameters()), Part(0..<8, try hyperparameters()))
-    logged.evaluate { _ in }
-    silent.evaluate(logging: false) { _ in }
+    try logged.evaluate { _ in }
+    try silent.evaluate(logging: false) { _ in }
     for i in 0..<logged.gradient.count {
       #expect(abs(logged.gradient.base[i] - silent.gradient.base[i]) < 1e-12)
     }
@@ -124,8 +130,9 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
 
   // MARK: Names
 
-  @Test func drawsAreThoseOfThePublishedCode() {
-    let draws = FAN<Float>.draws(actionSize: 6)
+  @Test func drawsAreThoseOfThePublishedCode() throws {
+    let sizes = Problem(observationSize: 5, actionSize: 6, rewards: 0...0)
+    let draws = AgentKind.fan.draws(sizes, try hyperparameters())
     #expect(
       draws.map(\.name) == [
         "critic/next_action_noise", "critic/next_time", "critic/target_noise", "actor/flow_noise",
@@ -135,15 +142,16 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
     #expect(draws.allSatisfy { ($0.distribution == .uniform) == ($0.width == 1) })
   }
 
-  @Test func figuresAreThoseOfThePublishedCode() {
+  @Test func figuresAreThoseOfThePublishedCode() throws {
+    let figures = Part(0..<8, try hyperparameters()).agent.figures.all
     #expect(
-      FAN<Float>.figures.map(\.name) == [
+      figures.map(\.name) == [
         "critic/critic_loss", "critic/q_loss", "critic/z_loss", "critic/br_mse", "critic/q_mean",
         "critic/q_max", "critic/q_min", "critic/z_mean", "critic/z_max", "critic/z_min", "actor/actor_loss",
         "actor/bc_flow_loss", "actor/br_loss", "actor/q_loss", "actor/z_loss", "actor/q", "actor/z",
         "actor/mse",
       ])
-    for figure in FAN<Float>.figures {
+    for figure in figures {
       let expected: Figure.Reduction =
         figure.name.hasSuffix("_max") ? .maximum : figure.name.hasSuffix("_min") ? .minimum : .sum
       #expect(figure.reduction == expected, "\(figure.name)")
@@ -153,7 +161,7 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
   /// Defaults of the paper: 4 × 512, 4.9 million trained parameters at O = 37, A = 5.
   @Test func publishedSize() throws {
     let agent = FAN<Float>(
-      observationSize: 37, actionSize: 5, hyperparameters: try Hyperparameters.parse([]), rows: 1)
+      Problem(observationSize: 37, actionSize: 5, rewards: 0...0), try Hyperparameters.parse([]), rows: 1)
     let trained = agent.layout.slots.reduce(0) { $0 + $1.count }
     #expect((4_850_000...4_950_000).contains(trained), "\(trained)")
     let networks = agent.layout.slots.map { String($0.name.prefix { $0 != "/" }) }
@@ -163,23 +171,24 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
 
 /// One rank's rows of a batch of eight, and its part of the gradient at the initial parameters.
 private final class Part {
-  let agent: FAN<Double>
+  let agent: any Agent<Double>
   let gradient: Buffer<Double>
   private let rows: Batch<Double>
   private let parameters: Buffer<Double>
 
   init(_ range: Range<Int>, _ hyperparameters: Hyperparameters) {
-    rows = batch(range, of: 8)
-    agent = FAN(
-      observationSize: O, actionSize: A, hyperparameters: hyperparameters, rows: range.count)
+    rows = batch(range, of: 8, hyperparameters)
+    agent = hyperparameters.agent.make(problem, hyperparameters, rows: range.count)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
     agent.layout.initialise(parameters.base, seed: 3)
   }
 
-  func evaluate(logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void) {
-    agent.evaluate(
-      parameters.base, target: parameters.base + agent.criticRange.lowerBound, batch: rows, logging: logging,
+  func evaluate(logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void) throws {
+    let target = Buffer<Double>(count: agent.layout.targetCount)
+    agent.layout.copyFollowed(of: parameters.base, to: target.base)
+    try agent.evaluate(
+      parameters.base, target: target.base, batch: rows, logging: logging,
       gradients: gradient.base, sumOverRanks: sumOverRanks)
   }
 }

@@ -12,7 +12,7 @@ private let (learningRate, tau) = (0.01, 0.1)
 /// Eight updates with a known gradient, some of them not finite, against the same in double precision on one rank.
 func checkExchange(_ world: Communicator, ranksPerNode: Int?) throws {
   let exchange = try ParameterExchange(
-    world: world, count: count, followed: followed, learningRate: learningRate, tau: tau,
+    world: world, count: count, followed: [followed], learningRate: learningRate, tau: tau,
     ranksPerNode: ranksPerNode)
   let sharing = [nil: world.size, 1: 1, 2: world.size % 2 == 0 ? 2 : 1][ranksPerNode]!
   try expect(exchange.groupSize == sharing, "\(exchange.groupSize) ranks share memory, not \(sharing)")
@@ -32,7 +32,7 @@ func checkExchange(_ world: Communicator, ranksPerNode: Int?) throws {
     // The last rank alone asks to stop.
     let isFinite = Float.sumOfSquares(exchange.gradients, count: count).isFinite
     let outcome = try exchange.step(
-      gradientIsFinite: isFinite, stop: step == 6 && world.rank == world.size - 1)
+      gradientIsFinite: isFinite, movesTarget: true, stop: step == 6 && world.rank == world.size - 1)
     let outcomeNorm = try world.allReduce(outcome.gradientSquares).squareRoot()
     try expect(outcome.isFinite == (fault == nil), "update \(step): finite \(outcome.isFinite)")
     try expect(outcome.stops == (step == 6), "update \(step): stops \(outcome.stops)")

@@ -1,0 +1,142 @@
+import Kernels
+import Networks
+
+/// What an agent needs to know about the data it learns from.
+public struct Problem: Sendable, Equatable {
+  /// O, the numbers of an observation.
+  public let observationSize: Int
+  /// A, the numbers of an action.
+  public let actionSize: Int
+  /// The smallest and the largest reward of the dataset.
+  public let rewards: ClosedRange<Double>
+
+  /// A problem of these sizes.
+  public init(observationSize: Int, actionSize: Int, rewards: ClosedRange<Double>) {
+    self.observationSize = observationSize
+    self.actionSize = actionSize
+    self.rewards = rewards
+  }
+}
+
+/// A method of offline reinforcement learning: networks, losses and gradients of one update.
+///
+/// An update computes the gradient of all losses at the parameters from before it; Adam then takes one step with
+/// all parameters, and the targets follow the parameters from before that step. The trainer does the latter two.
+public protocol Agent<T>: AnyObject {
+  /// The precision: Float trains, Double checks.
+  associatedtype T: Real
+
+  /// Its name as people write it.
+  static var title: String { get }
+  /// The settings that it reads, beside those that all agents do, with their published defaults: flags without
+  /// dashes, and `true` or `false` for switches.
+  static var settings: KeyValuePairs<String, String> { get }
+  /// The random inputs of an update, in the order in which they are drawn.
+  static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw]
+  /// Its way to act, for up to `rows` observations at once.
+  static func policy(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) -> any Policy<T>
+  /// Behaviour cloning with the flow that it learns of the dataset's actions; nil when it learns none.
+  static func behaviour(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) -> (any Policy<T>)?
+
+  /// Networks and workspaces for up to `rows` rows on this rank.
+  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int)
+
+  /// Where the tensors lie in the flat vector of parameters, and which of them have a target.
+  var layout: ParameterLayout { get }
+  /// All networks, targets included, in the order in which an update evaluates them.
+  var networks: [MLP<T>] { get }
+  /// The logged figures, with this rank's part of each from the last logging call of `evaluate`.
+  var figures: Figures { get }
+  /// Keeps the scales of normalised losses as they are, for checks by finite differences: they stand outside the
+  /// gradient.
+  var freezesScales: Bool { get set }
+  /// The matrix products that an update of `rows` rows needs.
+  func operations(rows: Int) -> Operations
+
+  /// One update's losses and gradients on this rank's rows.
+  ///
+  /// - Parameters:
+  ///   - parameters: the flat vector, of `layout.count` elements.
+  ///   - target: the targets' parameters, of `layout.targetCount` elements.
+  ///   - logging: whether `figures` are wanted; what only they need is otherwise not computed.
+  ///   - gradients: receives this rank's part of the gradient, as long as the flat vector; the ranks' parts add
+  ///     up to it. Nil computes losses and figures only.
+  ///   - sumOverRanks: replaces its argument by its sum over all ranks. Called by all ranks or by none. What it
+  ///     throws is thrown.
+  func evaluate(
+    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
+    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  ) throws
+
+  /// Whether the targets move in an update, counted from 0.
+  func movesTarget(update: Int) -> Bool
+
+  /// The part of the loss that reaches a network's parameters, from the figures of the last logging call: what
+  /// differences of that network's gradient are taken of.
+  func lossReaching(_ network: String) -> Double
+}
+
+extension Agent {
+  /// Whether this rank's part of the gradient is finite in the last call that computed it.
+  public var gradientIsFinite: Bool { networks.allSatisfy(\.gradientIsFinite) }
+
+  /// The network and layer that gave the first value that is not finite in the last logging call, for a batch as
+  /// large as the workspaces; nil when all are finite.
+  public var firstNonFinite: String? {
+    for network in networks {
+      if let place = network.firstNonFinite { return place }
+    }
+    return nil
+  }
+
+  /// The targets move in every update.
+  public func movesTarget(update: Int) -> Bool { true }
+}
+
+/// An agent's way to act, with a workspace of its own, so that it can act on a copy of the parameters while
+/// training goes on.
+public protocol Policy<T>: AnyObject {
+  /// The precision.
+  associatedtype T: Real
+
+  /// Observations to act on, rows × O; filled by the caller.
+  var observations: Matrix<T> { get }
+  /// The random inputs of a step.
+  var draws: [Draw] { get }
+  /// One matrix for each of `draws`; filled by the caller.
+  var noise: [Matrix<T>] { get }
+  /// The actions of the last call, rows × A, in [−1, 1].
+  var actions: Matrix<T> { get }
+
+  /// Chooses the actions of the first `rows` observations.
+  ///
+  /// - Parameter parameters: the flat vector of the agent's layout.
+  func act(_ parameters: UnsafePointer<T>, rows: Int)
+}
+
+/// Matrix products, counted from the networks.
+public struct Operations: Sendable, Equatable {
+  /// Multiplications and additions of forward passes.
+  public private(set) var forward = 0
+  /// Those of gradients by weights.
+  public private(set) var weights = 0
+  /// Those of gradients by inputs, each taken to cost what a forward pass does.
+  public private(set) var inputs = 0
+  /// The same in forward passes of one network over the rows of the batch, members of ensembles counted singly.
+  public private(set) var passes = 0
+
+  /// None.
+  public init() {}
+
+  /// All of them together.
+  public var total: Int { forward + weights + inputs }
+
+  /// Adds passes over one network, `rows` rows each.
+  mutating func add<T>(_ network: MLP<T>, rows: Int, forward: Int, weights: Int = 0, inputs: Int = 0) {
+    let cost = rows * network.shape.operationsPerRow
+    self.forward += forward * cost
+    self.weights += weights * cost
+    self.inputs += inputs * cost
+    passes += (forward + weights + inputs) * network.shape.members
+  }
+}

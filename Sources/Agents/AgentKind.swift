@@ -1,0 +1,75 @@
+import ArgumentParser
+import Kernels
+
+/// The agents there are. To add one, give it a case and its type here; nothing else names agents.
+public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
+  case fan, faql
+
+  private func type<T: Real>(_: T.Type) -> any Agent<T>.Type {
+    switch self {
+    case .fan: FAN<T>.self
+    case .faql: FAQL<T>.self
+    }
+  }
+
+  /// Its name as people write it.
+  public var title: String { type(Float.self).title }
+
+  /// An agent with workspaces for up to `rows` rows on this rank.
+  public func make<T: Real>(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, _: T.Type = T.self
+  ) -> any Agent<T> {
+    type(T.self).init(problem, hyperparameters, rows: rows)
+  }
+
+  /// The random inputs of its updates.
+  public func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
+    type(Float.self).draws(problem, hyperparameters)
+  }
+
+  /// Its way to act, for up to `rows` observations at once.
+  public func policy(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+  ) -> any Policy<Float> {
+    type(Float.self).policy(problem, hyperparameters, rows: rows)
+  }
+
+  /// Behaviour cloning with its flow; nil when it has none.
+  public func behaviour(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+  ) -> (any Policy<Float>)? {
+    type(Float.self).behaviour(problem, hyperparameters, rows: rows)
+  }
+
+  // MARK: Settings
+
+  /// Settings that every agent reads; their defaults are those of `Hyperparameters`.
+  private static let common: Set = [
+    "agent", "lr", "batch-size", "actor-hidden-dims", "value-hidden-dims", "tau",
+  ]
+
+  /// Whether it reads a setting.
+  public func reads(_ setting: String) -> Bool {
+    Self.common.contains(setting) || type(Float.self).settings.contains { $0.key == setting }
+  }
+
+  /// Its published defaults as arguments, to be put before those that override them.
+  public var defaults: [String] {
+    type(Float.self).settings.flatMap { name, value in
+      switch value {
+      case "true": ["--\(name)"]
+      case "false": ["--no-\(name)"]
+      default: ["--\(name)", value]
+      }
+    }
+  }
+
+  /// The first hyperparameter that arguments set although this agent does not read it.
+  public func firstUnread(in arguments: [String]) -> String? {
+    let known = Set(Hyperparameters.settingNames)
+    return arguments.lazy.filter { $0.hasPrefix("--") }.map { argument in
+      let name = String(argument.dropFirst(2).prefix { $0 != "=" })
+      return name.hasPrefix("no-") ? String(name.dropFirst(3)) : name
+    }.first { known.contains($0) && !reads($0) }
+  }
+}

@@ -1,0 +1,135 @@
+import Kernels
+import Networks
+
+/// Flow-Anchored Q-Learning, FAN without its noise-conditioned value (arXiv 2605.01663, ablations): flow anchoring as
+/// in `FAN`, and Q-learning with `critic` Q(s, a). There is no `critic_z`, no critic takes noise, and the actor's
+/// value is taken at π *unclipped*.
+public final class FAQL<T: Real>: Agent {
+  public static var title: String { "FAQL" }
+
+  public static var settings: KeyValuePairs<String, String> {
+    [
+      "discount": "0.995", "q-agg": "mean", "alpha1": "10", "alpha2": "0.1",
+      "normalize-value-loss": "false", "layer-norm": "true", "actor-layer-norm": "false",
+    ]
+  }
+
+  /// The random inputs of an update.
+  private enum Noise: Int, CaseIterable {
+    case nextAction, nextTime, flow, flowTime, action, actionTime, logAction
+
+    var name: String {
+      switch self {
+      case .nextAction: "critic/next_action_noise"
+      case .nextTime: "critic/next_time"
+      case .flow: "actor/flow_noise"
+      case .flowTime: "actor/flow_time"
+      case .action: "actor/action_noise"
+      case .actionTime: "actor/action_time"
+      case .logAction: "log/action_noise"
+      }
+    }
+  }
+
+  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
+    Noise.allCases.map { Draw(noiseOrTime: $0.name, problem) }
+  }
+
+  public let layout: ParameterLayout
+  public let figures = Figures([
+    "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
+    "actor/bc_flow_loss", "actor/br_loss", "actor/q_loss", "actor/q", "actor/mse",
+  ])
+  public let networks: [MLP<T>]
+
+  private let alpha1: T
+  private let alpha2: T
+  private let actor: OneStepActor<T>
+  private let anchoring: FlowAnchoring<T>
+  private let value: ActionValue<T>
+
+  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+    alpha1 = T(hyperparameters.alpha1)
+    alpha2 = T(hyperparameters.alpha2)
+    let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
+    var layout = ParameterLayout()
+    anchoring = FlowAnchoring(
+      problem, hyperparameters, weight: alpha1, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    value = ActionValue(
+      problem, hyperparameters, normalises: hyperparameters.normalizeValueLoss, layout: &layout, rows: rows,
+      scratch: scratch)
+    self.layout = layout
+    networks = [actor.network, anchoring.flow.network, value.critic, value.target]
+  }
+
+  @specialized(where T == Float)
+  public func evaluate(
+    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
+    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  ) throws {
+    let n = batch.rows
+    let figures = logging ? figures : nil
+
+    actor.forward(
+      parameters, batch, nextNoise: batch[Noise.nextAction], noise: batch[Noise.action],
+      logNoise: logging ? batch[Noise.logAction] : nil)
+    let next = Path(
+      from: batch[Noise.nextAction], to: actor.nextAction.rows(0..<n), time: batch[Noise.nextTime])
+    let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
+    let policy = Path(from: batch[Noise.action], to: actor.output(n), time: batch[Noise.actionTime])
+    anchoring.forward(parameters, batch, next: alpha2 != 0 ? next : nil, data: data, policy: policy)
+    value.forward(parameters, target, batch, nextAction: actor.nextAction, action: actor.output(n))
+
+    // y = r + γ · mask · (q′ − alpha2 · br), sg.
+    value.criticLoss(
+      batch, penalty: alpha2 != 0 ? Penalty(weight: alpha2, values: anchoring.nextError) : nil, figures)
+    anchoring.loss(batch, data: data, policy: policy, gradient: actor.gradient(n), figures)
+    try value.actorLoss(batch, sumOverRanks, figures)
+    if let figures {
+      figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
+      actor.log(batch, figures)
+    }
+
+    guard let gradients else { return }
+    actor.add(value.backward(parameters, into: gradients, rows: n))
+    anchoring.backward(parameters, into: gradients, policy: policy, gradient: actor.gradient(n))
+    actor.backward(parameters, into: gradients, rows: n)
+  }
+
+  private var policyLoss: Double { Double(alpha1) * figures["actor/br_loss"] + figures["actor/q_loss"] }
+
+  public var freezesScales: Bool {
+    get { value.freezesScales }
+    set { value.freezesScales = newValue }
+  }
+
+  public func lossReaching(_ network: String) -> Double {
+    switch network {
+    case "critic": figures["critic/critic_loss"]
+    case "actor_bc_flow": figures["actor/bc_flow_loss"]
+    default: policyLoss
+    }
+  }
+
+  public func operations(rows: Int) -> Operations {
+    var sum = Operations()
+    actor.addOperations(rows: rows, to: &sum)
+    anchoring.addOperations(rows: rows, weighsNext: alpha2 != 0, to: &sum)
+    value.addOperations(rows: rows, to: &sum)
+    return sum
+  }
+
+  public static func policy(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+  ) -> any Policy<T> {
+    OneStepPolicy(
+      problem, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(problem, hyperparameters))
+  }
+
+  public static func behaviour(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+  ) -> (any Policy<T>)? {
+    FlowPolicy(problem, hyperparameters, rows: rows, steps: 10)
+  }
+}

@@ -1,0 +1,102 @@
+import Kernels
+import Networks
+
+/// The value of Q-learning: `critic` Q(s, a), with a target critic that values the next action.
+///
+/// Rows of the critic: n at (s, a), trained; n at (s, π), through which the actor learns. Of the target critic: n at
+/// (s′, a′).
+final class ActionValue<T: Real> {
+  let critic: MLP<T>
+  let target: MLP<T>
+  /// Keeps the scale of a normalised loss as it is.
+  var freezesScales = false
+
+  private let targetStart: Int
+  private let discount: T
+  private let aggregation: Aggregation
+  private let normalises: Bool
+  /// sg(1 / mean|q|) of the actor's q when normalised, else 1.
+  private var scale = 1.0
+
+  /// - Parameter normalises: whether the actor's loss is divided by the mean magnitude of its values.
+  init(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, normalises: Bool,
+    layout: inout ParameterLayout, rows: Int, scratch: Scratch<T>
+  ) {
+    discount = T(hyperparameters.discount)
+    aggregation = hyperparameters.qAgg
+    self.normalises = normalises
+    let (O, A) = (problem.observationSize, problem.actionSize)
+    let shape = hyperparameters.valueShape("critic", inputs: O + A)
+    critic = MLP(
+      shape, layout: &layout, rows: 2 * rows, inputGradientColumns: O..<O + A, scratch: scratch)
+    targetStart = layout.follow(critic)
+    var apart = ParameterLayout()
+    target = MLP(shape, layout: &apart, rows: rows, scratch: scratch)
+  }
+
+  func forward(
+    _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, _ batch: Batch<T>,
+    nextAction: Matrix<T>, action: Matrix<T>
+  ) {
+    let n = batch.rows
+    let s = batch.observations.rows(0..<n)
+    critic.input.rows(block(0, n)).concatenate(s, batch.actions.rows(0..<n))
+    critic.input.rows(block(1, n)).concatenate(s, action.rows(0..<n))
+    critic.forward(parameters + critic.start, rows: 0..<2 * n, gradientRows: 0..<2 * n)
+    target.input.rows(block(0, n)).concatenate(batch.nextObservations.rows(0..<n), nextAction.rows(0..<n))
+    target.forward(targets + targetStart, rows: 0..<n)
+  }
+
+  /// Mean over E and B of (Q(s, a)θ − y)² with y = r + γ · mask · (q′ − penalty), sg, where q′ is the target
+  /// critic's value of (s′, a′).
+  func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
+    let n = batch.rows
+    let perValue = batch.perSample / 2
+    var loss = T(0)
+    for i in 0..<n {
+      var next = target.aggregate(i, aggregation)
+      if let penalty { next -= penalty.weight * penalty.values[i] }
+      let y = batch.rewards[i] + discount * batch.masks[i] * next
+      for e in 0..<2 {
+        let q = critic.output(e)[i, 0] - y
+        loss += q * q
+        critic.outputGradient(e)[i, 0] = 2 * q * perValue
+      }
+    }
+    guard let figures else { return }
+    figures["critic/critic_loss"] = Double(loss * perValue)
+    critic.log("critic/q", rows: block(0, n), batch, figures)
+  }
+
+  /// The actor's −scale · mean Q(s, π).
+  func actorLoss(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+  ) throws {
+    let rows = block(1, batch.rows)
+    if normalises && !freezesScales {
+      var magnitude = SIMD2(critic.magnitude(rows: rows), 0)
+      try sumOverRanks(&magnitude)
+      scale = Double(batch.globalRows) / magnitude.x
+    }
+    critic.ascend(rows: rows, scale: scale, batch)
+    guard let figures else { return }
+    figures["actor/q"] = Double(rows.reduce(0) { $0 + critic.mean($1) } * batch.perSample)
+    figures["actor/q_loss"] = -scale * figures["actor/q"]
+  }
+
+  /// The critic's gradients; returns what reaches the actor's action, n × A.
+  func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, rows n: Int
+  ) -> Matrix<T> {
+    critic.backward(
+      parameters + critic.start, into: gradients + critic.start, weightRows: block(0, n),
+      inputRows: block(1, n))
+    return critic.inputGradient.rows(block(1, n))
+  }
+
+  func addOperations(rows n: Int, to sum: inout Operations) {
+    sum.add(critic, rows: n, forward: 2, weights: 1, inputs: 2)
+    sum.add(target, rows: n, forward: 1)
+  }
+}

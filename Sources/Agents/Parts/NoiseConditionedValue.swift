@@ -1,0 +1,137 @@
+import Kernels
+import Networks
+
+/// FAN's value: `critic` Q(s, a, ε), which over random ε represents the distribution of returns, and `critic_z`
+/// Z(s, a), the upper expectile of Q over ε.
+///
+/// Rows of the critic: n at (s, a, ε′), trained; n at (s, π_c, ε_q), through which the actor learns. Of Z: n at
+/// (s′, a′); n at (s, a), trained; n at (s, π_c). Of the target critic: n at (s, a, ε).
+final class NoiseConditionedValue<T: Real> {
+  let critic: MLP<T>
+  let criticZ: MLP<T>
+  let target: MLP<T>
+  /// Keeps the scales of normalised losses as they are.
+  var freezesScales = false
+
+  private let targetStart: Int
+  private let discount: T
+  private let expectile: T
+  private let aggregation: Aggregation
+  private let normalises: Bool
+  /// sg(1 / mean|·|) of the actor's q and z when normalised, else 1.
+  private var scales = SIMD2<Double>(1, 1)
+
+  init(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
+    scratch: Scratch<T>
+  ) {
+    discount = T(hyperparameters.discount)
+    expectile = T(hyperparameters.expectile)
+    aggregation = hyperparameters.zAgg
+    normalises = hyperparameters.normalizeValueLoss
+    let (O, A) = (problem.observationSize, problem.actionSize)
+    let shape = hyperparameters.valueShape("critic", inputs: O + 2 * A)
+    critic = MLP(
+      shape, layout: &layout, rows: 2 * rows, inputGradientColumns: O..<O + A, scratch: scratch)
+    criticZ = MLP(
+      hyperparameters.valueShape("critic_z", inputs: O + A), layout: &layout, rows: 3 * rows,
+      inputGradientColumns: O..<O + A, scratch: scratch)
+    targetStart = layout.follow(critic)
+    var apart = ParameterLayout()
+    target = MLP(shape, layout: &apart, rows: rows, scratch: scratch)
+  }
+
+  /// - Parameters:
+  ///   - nextNoise: ε′, which chose a′.
+  ///   - targetNoise: ε.
+  ///   - valueNoise: ε_q.
+  func forward(
+    _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, _ batch: Batch<T>,
+    _ actor: OneStepActor<T>, nextNoise: Matrix<T>, targetNoise: Matrix<T>, valueNoise: Matrix<T>
+  ) {
+    let n = batch.rows
+    let (s, a) = (batch.observations.rows(0..<n), batch.actions.rows(0..<n))
+    let action = actor.action.rows(0..<n)
+    criticZ.input.rows(block(0, n)).concatenate(
+      batch.nextObservations.rows(0..<n), actor.nextAction.rows(0..<n))
+    criticZ.input.rows(block(1, n)).concatenate(s, a)
+    criticZ.input.rows(block(2, n)).concatenate(s, action)
+    criticZ.forward(parameters + criticZ.start, rows: 0..<3 * n, gradientRows: n..<3 * n)
+    critic.input.rows(block(0, n)).concatenate(s, a, nextNoise)
+    critic.input.rows(block(1, n)).concatenate(s, action, valueNoise)
+    critic.forward(parameters + critic.start, rows: 0..<2 * n, gradientRows: 0..<2 * n)
+    target.input.rows(block(0, n)).concatenate(s, a, targetNoise)
+    target.forward(targets + targetStart, rows: 0..<n)
+  }
+
+  /// The critic's loss, mean over E and B of (Q(s, a, ε′)θ − y)² with y = r + γ · mask · (z′ − penalty), sg, where
+  /// z′ is the current Z(s′, a′); and Z's, the expectile regression to the target critic at (s, a, ε).
+  func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
+    let n = batch.rows
+    let perValue = batch.perSample / 2
+    var (qLoss, zLoss) = (T(0), T(0))
+    for i in 0..<n {
+      var next = criticZ.aggregate(i, aggregation)
+      if let penalty { next -= penalty.weight * penalty.values[i] }
+      let y = batch.rewards[i] + discount * batch.masks[i] * next
+      let yZ = target.mean(i)
+      for e in 0..<2 {
+        let q = critic.output(e)[i, 0] - y
+        qLoss += q * q
+        critic.outputGradient(e)[i, 0] = 2 * q * perValue
+        // d = y_z − z; w = expectile where d ≥ 0, else 1 − expectile.
+        let d = yZ - criticZ.output(e)[n + i, 0]
+        let weight = d >= 0 ? expectile : 1 - expectile
+        zLoss += weight * d * d
+        criticZ.outputGradient(e)[n + i, 0] = -2 * weight * d * perValue
+      }
+    }
+    guard let figures else { return }
+    figures["critic/q_loss"] = Double(qLoss * perValue)
+    figures["critic/z_loss"] = Double(zLoss * perValue)
+    figures["critic/critic_loss"] = figures["critic/q_loss"] + figures["critic/z_loss"]
+    critic.log("critic/q", rows: block(0, n), batch, figures)
+    criticZ.log("critic/z", rows: block(1, n), batch, figures)
+  }
+
+  /// The actor's −scale · mean Q(s, π_c, ε_q) − scale · mean Z(s, π_c), each with its own scale.
+  func actorLoss(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+  ) throws {
+    let n = batch.rows
+    let (q, z) = (block(1, n), block(2, n))
+    if normalises && !freezesScales {
+      var magnitudes = SIMD2(critic.magnitude(rows: q), criticZ.magnitude(rows: z))
+      try sumOverRanks(&magnitudes)
+      scales = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
+    }
+    critic.ascend(rows: q, scale: scales.x, batch)
+    criticZ.ascend(rows: z, scale: scales.y, batch)
+    guard let figures else { return }
+    figures["actor/q"] = Double(q.reduce(0) { $0 + critic.mean($1) } * batch.perSample)
+    figures["actor/z"] = Double(z.reduce(0) { $0 + criticZ.mean($1) } * batch.perSample)
+    figures["actor/q_loss"] = -scales.x * figures["actor/q"]
+    figures["actor/z_loss"] = -scales.y * figures["actor/z"]
+  }
+
+  /// The gradients of both critics; adds what reaches π through them to the actor's.
+  func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, _ actor: OneStepActor<T>,
+    rows n: Int
+  ) {
+    critic.backward(
+      parameters + critic.start, into: gradients + critic.start, weightRows: block(0, n),
+      inputRows: block(1, n))
+    criticZ.backward(
+      parameters + criticZ.start, into: gradients + criticZ.start, weightRows: block(1, n),
+      inputRows: block(2, n))
+    actor.addThroughClip(critic.inputGradient.rows(block(1, n)))
+    actor.addThroughClip(criticZ.inputGradient.rows(block(2, n)))
+  }
+
+  func addOperations(rows n: Int, to sum: inout Operations) {
+    sum.add(criticZ, rows: n, forward: 3, weights: 1, inputs: 2)
+    sum.add(critic, rows: n, forward: 2, weights: 1, inputs: 2)
+    sum.add(target, rows: n, forward: 1)
+  }
+}

@@ -1,0 +1,73 @@
+import Kernels
+import Networks
+
+/// Acts with `actor_onestep_flow`: a = clip(π(s, ε)), fresh ε in each step.
+final class OneStepPolicy<T: Real>: Policy {
+  let observations: Matrix<T>
+  let draws: [Draw]
+  let noise: [Matrix<T>]
+  let actions: Matrix<T>
+
+  private let network: MLP<T>
+  private let workspace = Workspace<T>()
+
+  /// - Parameter first: the network that comes before the policy in the agent's layout, if there is one.
+  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, after first: NetworkShape?) {
+    // Only forward passes: no scratch memory is used.
+    let scratch = hyperparameters.scratch(rows: 0, T.self)
+    var layout = ParameterLayout()
+    if let first { _ = MLP<T>(first, layout: &layout, rows: 0, scratch: scratch) }
+    network = MLP(
+      OneStepActor<T>.shape(problem, hyperparameters), layout: &layout, rows: rows, scratch: scratch)
+    observations = workspace.matrix(rows: rows, columns: problem.observationSize)
+    draws = [Draw("noise", .normal, width: problem.actionSize)]
+    noise = [draws[0].matrix(rows: rows, workspace)]
+    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+  }
+
+  @specialized(where T == Float)
+  func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    network.input.rows(0..<n).concatenate(observations.rows(0..<n), noise[0].rows(0..<n))
+    network.forward(parameters + network.start, rows: 0..<n)
+    actions.rows(0..<n).clip(network.output().rows(0..<n))
+  }
+}
+
+/// Acts with a flow of actions, integrated from fresh ε in each step: behaviour cloning. The flow comes first in the
+/// agent's layout.
+final class FlowPolicy<T: Real>: Policy {
+  let observations: Matrix<T>
+  let draws: [Draw]
+  let noise: [Matrix<T>]
+  let actions: Matrix<T>
+
+  private let flow: BehaviourFlow<T>
+  private let steps: Int
+  private let clipsEachStep: Bool
+  private let workspace = Workspace<T>()
+
+  /// - Parameters:
+  ///   - steps: Euler steps of the integration.
+  ///   - clipsEachStep: clips after each of them.
+  init(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, steps: Int, clipsEachStep: Bool = false
+  ) {
+    self.steps = steps
+    self.clipsEachStep = clipsEachStep
+    var layout = ParameterLayout()
+    flow = BehaviourFlow(
+      BehaviourFlow<T>.shape(problem, hyperparameters), layout: &layout, rows: rows, passesGradient: false,
+      scratch: hyperparameters.scratch(rows: 0, T.self))
+    observations = workspace.matrix(rows: rows, columns: problem.observationSize)
+    draws = [Draw("noise", .normal, width: problem.actionSize)]
+    noise = [draws[0].matrix(rows: rows, workspace)]
+    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+  }
+
+  @specialized(where T == Float)
+  func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    flow.integrate(
+      parameters, observations.rows(0..<n), from: noise[0].rows(0..<n), steps: steps,
+      clipsEachStep: clipsEachStep, into: actions.rows(0..<n))
+  }
+}
