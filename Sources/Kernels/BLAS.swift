@@ -28,7 +28,7 @@ public enum BLAS {
   }
 
   /// Kernels to ask for instead of the `chosen` ones; nil when those are of this decade, or no better ones run.
-  static func fittingKernels(chosen: String, processorFeatures: Set<String>) -> String? {
+  public static func fittingKernels(chosen: String, processorFeatures: Set<String>) -> String? {
     guard !["haswell", "zen", "skylakex", "cooperlake", "sapphirerapids"].contains(chosen.lowercased()) else {
       return nil
     }

@@ -1,6 +1,5 @@
+import Kernels
 import Testing
-
-@testable import Kernels
 
 /// Which kernels are asked for when OpenBLAS does not know the processor.
 struct BLASTests {
