@@ -38,7 +38,9 @@ let package = Package(
       ], swiftSettings: numeric),
     .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
-      name: "Environments", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
+      name: "Environments", dependencies: ["ArrayFiles", "Kernels"],
+      // In the command itself, which then works wherever it is copied.
+      resources: [.embedInCode("Worker/worker.py")], swiftSettings: numeric),
     .target(
       name: "Training",
       dependencies: [
@@ -83,7 +85,7 @@ let package = Package(
     .testTarget(
       name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles", "Kernels"], swiftSettings: numeric),
     .testTarget(
-      name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles", "Kernels"],
+      name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles", "Kernels", "TestSupport"],
       exclude: ["Fixtures"],
       swiftSettings: numeric),
   ],

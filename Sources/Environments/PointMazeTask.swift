@@ -19,7 +19,8 @@ public struct UnknownTask: Error, CustomStringConvertible {
     let behaviours = Behaviour.allCases.map(\.rawValue).joined(separator: ",")
     return """
       unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName) and \
-      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0
+      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0; others are OGBench's \
+      NAME-singletask[-taskN]-v0, ogbench:NAME, gymnasium:ID and minari:ID
       """
   }
 }
@@ -61,6 +62,11 @@ public struct PointMazeTask: Sendable {
     self.number = number
     self.behaviour = behaviour
     environment = tasks[number - 1]
+  }
+
+  /// Whether a name is meant to be an embedded task's, if only by its beginning.
+  static func claims(_ name: String) -> Bool {
+    ([small] + benchmark.map { $0[0] }).contains { name.hasPrefix("pointmaze-\($0.maze.name)-") }
   }
 
   /// The tasks on a maze for which data of `behaviour` exist.

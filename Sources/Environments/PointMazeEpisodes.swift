@@ -1,0 +1,52 @@
+import Kernels
+
+/// Episodes of an embedded point maze.
+public final class PointMazeEpisodes: VectorEnvironment {
+  public let capacity: Int
+  private let maze: PointMaze
+  private let seed: UInt32
+  private var running: [PointMaze.Episode?]
+
+  /// Up to `capacity` episodes at once.
+  public init(_ task: PointMazeTask, seed: UInt32, capacity: Int) {
+    maze = task.environment
+    self.seed = seed
+    self.capacity = capacity
+    running = Array(repeating: nil, count: capacity)
+  }
+
+  public func describe() -> EnvironmentDescription {
+    EnvironmentDescription(
+      observationSize: PointMazeTask.observationSize, actionSize: PointMazeTask.actionSize)
+  }
+
+  public func start(_ episodes: [Int], in slots: [Int], _ observations: Matrix<Float>) {
+    for (row, (episode, slot)) in zip(episodes, slots).enumerated() {
+      let start = maze.reset(seed: seed, episode: UInt64(episode))
+      running[slot] = start
+      show(start, observations, row)
+    }
+  }
+
+  public func step(
+    _ slots: [Int], _ actions: Matrix<Float>, _ observations: Matrix<Float>
+  ) -> [StepOutcome] {
+    slots.enumerated().map { row, slot in
+      guard var episode = running[slot] else { preconditionFailure("no episode is running in slot \(slot)") }
+      let outcome = maze.step(&episode, action: SIMD2(actions[row, 0], actions[row, 1]))
+      running[slot] = episode
+      show(episode, observations, row)
+      return StepOutcome(
+        reward: Double(outcome.reward), terminated: outcome.terminated, truncated: outcome.truncated,
+        success: outcome.terminated)
+    }
+  }
+
+  public func stop() {}
+
+  private func show(_ episode: PointMaze.Episode, _ observations: Matrix<Float>, _ row: Int) {
+    let observation = maze.observation(of: episode)
+    observations[row, 0] = observation.x
+    observations[row, 1] = observation.y
+  }
+}

@@ -1,0 +1,219 @@
+import Foundation
+import Kernels
+
+/// Episodes of a Gymnasium environment, played by Python workers: processes of their own, several environments
+/// each.
+///
+/// Workers are started when they are first needed. After a failure they are all ended, and the next use starts
+/// fresh ones.
+public final class GymnasiumEnvironment: VectorEnvironment {
+  /// How workers are run.
+  public struct Options: Sendable {
+    /// The Python interpreter.
+    public var python: String
+    /// Number of processes.
+    public var workers: Int
+    /// How long a worker may take to answer.
+    public var timeout: Duration
+    /// Where a video of the first episode goes.
+    public var video: String?
+
+    /// Options of workers.
+    public init(python: String, workers: Int, timeout: Duration, video: String? = nil) {
+      self.python = python
+      self.workers = workers
+      self.timeout = timeout
+      self.video = video
+    }
+  }
+
+  /// Environments that are played at once even with fewer workers: policies act faster in batches, and results
+  /// are the same bits for 1, 2 and 4 workers.
+  private static let batch = 4
+
+  public let capacity: Int
+  private let task: GymnasiumTask
+  private let options: Options
+  private let seed: UInt32
+  private let isCancelled: () -> Bool
+  private var description: EnvironmentDescription?
+  /// Slot s is environment s / workers of worker s mod workers.
+  private var workers: [WorkerProcess] = []
+
+  /// Up to as many episodes at once as there are workers, and at least a few.
+  ///
+  /// - Parameters:
+  ///   - episodes: how many will be played; no more environments are made.
+  ///   - seed: decides all episodes.
+  ///   - isCancelled: asked while waiting for workers; yes ends the wait with a failure.
+  public init(
+    _ task: GymnasiumTask, _ options: Options, seed: UInt32, episodes: Int,
+    isCancelled: @escaping () -> Bool = { false }
+  ) {
+    self.task = task
+    self.seed = seed
+    self.isCancelled = isCancelled
+    let each = (Self.batch + options.workers - 1) / options.workers
+    capacity = min(episodes, each * options.workers)
+    self.options = options
+  }
+
+  deinit { stop() }
+
+  public func describe() throws -> EnvironmentDescription {
+    if workers.isEmpty { try launch(1) }
+    return description!
+  }
+
+  public func start(_ episodes: [Int], in slots: [Int], _ observations: Matrix<Float>) throws {
+    try launch(min(options.workers, capacity))
+    try exchange(.reset, slots, length: observations.columns * 4) { rows in
+      rows.flatMap { row in
+        var random = RandomSequence(seed: seed, stream: .reset, index: UInt64(episodes[row]))
+        return WorkerFrame.bytes(environment(of: slots[row])) + WorkerFrame.bytes(random.word() >> 1)
+      }
+    } unpack: { rows, bytes in
+      try unpack(bytes, rows, observations)
+    }
+  }
+
+  public func step(
+    _ slots: [Int], _ actions: Matrix<Float>, _ observations: Matrix<Float>
+  ) throws -> [StepOutcome] {
+    var outcomes = [StepOutcome?](repeating: nil, count: slots.count)
+    try exchange(.step, slots, length: observations.columns * 4 + 8 + 1) { rows in
+      rows.flatMap { WorkerFrame.bytes(environment(of: slots[$0])) }
+        + rows.flatMap { row in
+          (0..<actions.columns).flatMap { WorkerFrame.bytes(actions[row, $0].bitPattern) }
+        }
+    } unpack: { rows, bytes in
+      try unpack(bytes, rows, observations)
+      let rewards = rows.count * observations.columns * 4
+      for (i, row) in rows.enumerated() {
+        let reward = Double(bitPattern: WorkerFrame.word(bytes, at: rewards + 8 * i))
+        guard reward.isFinite else { throw WorkerFailure("gave a reward that is not finite") }
+        outcomes[row] = StepOutcome(reward: reward, flags: bytes[rewards + 8 * rows.count + i])
+      }
+    }
+    return outcomes.map { $0! }
+  }
+
+  public func stop() {
+    for worker in workers { worker.stop() }
+    workers = []
+  }
+
+  // MARK: Workers
+
+  /// What a worker is asked to open.
+  private struct Opening: Encodable {
+    let source, name: String
+    let environments: Int
+    let video: String?
+  }
+
+  /// What it says it has opened.
+  private struct Opened: Decodable {
+    let observationSize, actionSize: Int
+    let referenceReturns: [Double]?
+  }
+
+  /// Starts workers until there are `count`, all at once: making environments takes seconds.
+  private func launch(_ count: Int) throws {
+    let fresh = workers.count..<max(count, workers.count)
+    for i in fresh {
+      workers.append(WorkerProcess(timeout: options.timeout, isCancelled: isCancelled))
+      let opening = Opening(
+        source: task.source.rawValue, name: task.name,
+        environments: (capacity + options.workers - 1) / options.workers,
+        video: i == 0 ? options.video : nil)
+      try with(i) { worker in
+        try worker.start(python: options.python)
+        // Strings and numbers can always be encoded.
+        worker.send(.open, [UInt8](try! JSONEncoder().encode(opening)))
+      }
+    }
+    for i in fresh {
+      let bytes = try with(i) { worker in try worker.receive(.open) }
+      try with(i) { _ in description = try described(bytes) }
+    }
+  }
+
+  /// What a worker says of its environments, which it has to have the same.
+  private func described(_ bytes: [UInt8]) throws -> EnvironmentDescription {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    guard bytes.count < 1 << 16, let opened = try? decoder.decode(Opened.self, from: Data(bytes)),
+      (1...1_000_000).contains(opened.observationSize), (1...100_000).contains(opened.actionSize)
+    else { throw WorkerFailure("does not describe its environment: '\(WorkerFrame.shown(bytes))'") }
+    let returns = opened.referenceReturns
+    guard returns.map({ $0.count == 2 && $0.allSatisfy(\.isFinite) && $0[0] != $0[1] }) ?? true else {
+      throw WorkerFailure("gives reference returns that mean nothing: '\(WorkerFrame.shown(bytes))'")
+    }
+    let new = EnvironmentDescription(
+      observationSize: opened.observationSize, actionSize: opened.actionSize, referenceReturns: returns)
+    guard description ?? new == new else { throw WorkerFailure("opened another environment than before") }
+    return new
+  }
+
+  /// Runs `body` with a worker. A failure says which one it was and what it wrote, and ends all of them.
+  private func with<Result>(
+    _ index: Int, _ body: (WorkerProcess) throws -> Result
+  ) throws -> Result {
+    do {
+      return try body(workers[index])
+    } catch {
+      let lines = workers[index].lastLines
+      stop()
+      let last = lines.isEmpty ? "" : "; its last lines: " + lines.joined(separator: " | ")
+      throw WorkerFailure("worker \(index) (\(options.python)) \(error)\(last)")
+    }
+  }
+
+  // MARK: Exchange
+
+  private func environment(of slot: Int) -> UInt32 { UInt32(slot / workers.count) }
+
+  /// Asks all workers concerned, then awaits their answers in turn: they compute at the same time.
+  ///
+  /// - Parameters:
+  ///   - length: bytes of an answer for each slot.
+  ///   - pack: the request about some rows of `slots`, behind their number.
+  ///   - unpack: reads the answer for these rows.
+  private func exchange(
+    _ kind: WorkerFrame.Kind, _ slots: [Int], length: Int, pack: ([Int]) -> [UInt8],
+    unpack: ([Int], [UInt8]) throws -> Void
+  ) throws {
+    let rows = Dictionary(grouping: slots.indices) { slots[$0] % workers.count }.sorted { $0.key < $1.key }
+    for (index, rows) in rows {
+      workers[index].send(kind, WorkerFrame.bytes(UInt32(rows.count)) + pack(rows))
+    }
+    for (index, rows) in rows {
+      try with(index) { worker in
+        try unpack(rows, worker.receive(kind, length: rows.count * length))
+      }
+    }
+  }
+
+  /// Reads the observations at the beginning of an answer.
+  private func unpack(
+    _ bytes: [UInt8], _ rows: [Int], _ observations: Matrix<Float>
+  ) throws {
+    for (i, row) in rows.enumerated() {
+      for column in 0..<observations.columns {
+        let value = Float(bitPattern: WorkerFrame.word(bytes, at: 4 * (i * observations.columns + column)))
+        guard value.isFinite else { throw WorkerFailure("gave an observation that is not finite") }
+        observations[row, column] = value
+      }
+    }
+  }
+}
+
+extension StepOutcome {
+  /// An outcome as a worker writes it; `worker.py` lists the flags.
+  fileprivate init(reward: Double, flags: UInt8) {
+    self.init(
+      reward: reward, terminated: flags & 1 != 0, truncated: flags & 2 != 0,
+      success: flags & 4 != 0 ? flags & 8 != 0 : nil)
+  }
+}

@@ -1,0 +1,250 @@
+"""Serves Gymnasium environments to fan-dist over its standard input and output.
+
+fan-dist holds this program and sends it to `python3 -c` ahead of the first request; GymnasiumEnvironment.swift is the other end. A frame is
+
+    magic "FANW" | version u16 | kind u16 | length u32 | that many bytes
+
+with all numbers little-endian. Each request is answered by one frame of the same kind, or by a frame of kind 0
+with the text of an error, after which the program ends. With O numbers an observation and A an action, request and
+answer of each kind:
+
+    1 open    JSON {source, name, environments, video?}
+              JSON {observation_size, action_size, reference_returns}
+    2 reset   count u32, count x (environment u32, seed u32)
+              count x O f32
+    3 step    count u32, count x environment u32, count x A f32
+              count x O f32, count x reward f64, count x flags u8
+
+The end of the input ends the program.
+"""
+
+import os
+import sys
+
+# Both streams belong to the protocol: what libraries print goes to standard error, and they read nothing.
+requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+sys.stdin = open(os.devnull)
+os.dup2(2, 1)
+# Modules in the current directory may register environments, but must not stand in for installed ones.
+sys.path[:] = [path for path in sys.path if path] + [os.getcwd()]
+
+import atexit
+import ctypes
+import json
+import random
+import signal
+import struct
+import traceback
+
+MAGIC, VERSION = b"FANW", 1
+ERROR, OPEN, RESET, STEP = 0, 1, 2, 3
+HEADER = struct.Struct("<4sHHI")
+LARGEST = 16 << 20
+# Flags of a step.
+TERMINATED, TRUNCATED, KNOWS_SUCCESS, SUCCESS = 1, 2, 4, 8
+
+
+def end_with_parent(parent):
+    """Has the kernel end this process when the one that started it ends, whatever an environment is doing."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the process that started this worker is gone")
+
+
+def read(count):
+    """That many bytes of input; None when it has ended before the first."""
+    data = requests.read(count)
+    if not data and count:
+        return None
+    if len(data) < count:
+        sys.exit("the input ends within a frame")
+    return data
+
+
+def write(kind, payload):
+    replies.write(HEADER.pack(MAGIC, VERSION, kind, len(payload)) + payload)
+    replies.flush()
+
+
+def make(source, name, renders):
+    """The environment that a dataset or an id names."""
+    options = {"render_mode": "rgb_array"} if renders else {}
+    if source == "ogbench":
+        import ogbench
+
+        return ogbench.make_env_and_datasets(name, env_only=True, **options)
+    if source == "minari":
+        import minari
+
+        return minari.load_dataset(name).recover_environment(eval_env=True, **options)
+    import gymnasium
+
+    return gymnasium.make(name, **options)
+
+
+def reference_returns(source, name):
+    """The returns that a benchmark scores 0 and 100, if it says so."""
+    if source != "minari":
+        return None
+    import minari
+
+    metadata = minari.load_dataset(name).storage.metadata
+    returns = [metadata.get("ref_min_score"), metadata.get("ref_max_score")]
+    return None if None in returns else [float(value) for value in returns]
+
+
+def boxes(space, what):
+    """The boxes that a space consists of: itself, or the parts of a dictionary in the order of their keys."""
+    import gymnasium
+
+    if isinstance(space, gymnasium.spaces.Dict):
+        return [box for key in sorted(space.spaces) for box in boxes(space.spaces[key], f"{what} {key!r}")]
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise TypeError(f"{what}: only boxes are supported, not {space}")
+    return [space]
+
+
+def flat(observation):
+    """An observation as one vector; the parts of a dictionary in the order of their keys."""
+    if isinstance(observation, dict):
+        return np.concatenate([flat(observation[key]) for key in sorted(observation)])
+    return np.asarray(observation, dtype=np.float32).ravel()
+
+
+class Slot:
+    """One environment with what is particular to it."""
+
+    def __init__(self, source, name, video=None):
+        import gymnasium
+
+        self.environment = make(source, name, renders=video is not None)
+        self.video = video
+        self.recording = None
+        action = self.environment.action_space
+        if not isinstance(action, gymnasium.spaces.Box):
+            raise TypeError(f"actions: only boxes are supported, not {action}")
+        observation = self.environment.observation_space
+        self.observation_size = sum(int(np.prod(box.shape)) for box in boxes(observation, "observations"))
+        self.action_size = int(np.prod(action.shape))
+        self.low, self.high = action.low.ravel().astype(np.float64), action.high.ravel().astype(np.float64)
+        # Components without bounds, or with those of the policy, get the policy's actions as they are.
+        self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
+
+    def reset(self, seed):
+        # Environments draw from all of these: OGBench's mazes place the start with NumPy's global generator and
+        # shake it with samples of the action space.
+        random.seed(seed)
+        np.random.seed(seed)
+        self.environment.action_space.seed(seed)
+        self.environment.unwrapped.action_space.seed(seed)
+        observation, _ = self.environment.reset(seed=seed)
+        if self.video:
+            self.recording, self.video = Recording(self.environment, self.video), None
+        return flat(observation)
+
+    def step(self, action):
+        # A policy that has diverged may give NaN.
+        action = np.clip(np.nan_to_num(action.astype(np.float64)), -1, 1)
+        with np.errstate(invalid="ignore"):
+            scaled = self.low + (action + 1) / 2 * (self.high - self.low)
+        action = np.where(self.is_scaled, scaled, action)
+        space = self.environment.action_space
+        result = self.environment.step(action.astype(space.dtype).reshape(space.shape))
+        observation, reward, terminated, truncated, info = result
+        success = info.get("success", info.get("is_success"))
+        flags = TERMINATED * bool(terminated) | TRUNCATED * bool(truncated)
+        if success is not None:
+            flags |= KNOWS_SUCCESS | SUCCESS * bool(success)
+        if self.recording:
+            self.recording.add()
+            if terminated or truncated:
+                self.recording = self.recording.finish()
+        return flat(observation), float(reward), flags
+
+
+class Recording:
+    """A video of one episode, in its place once it is whole."""
+
+    def __init__(self, environment, path):
+        import imageio
+
+        self.environment, self.path = environment, path
+        folder, name = os.path.split(path)
+        self.partial = os.path.join(folder, f".partial-{os.getpid()}-{name}")
+        atexit.register(self.forget)
+        rate = environment.metadata.get("render_fps", 30)
+        # MP4 needs even sizes, GIF milliseconds.
+        options = {"fps": rate, "macro_block_size": 2} if name.endswith(".mp4") else {"duration": 1000 / rate}
+        self.writer = imageio.get_writer(self.partial, **options)
+        self.add()
+
+    def add(self):
+        frame = self.environment.render()
+        if frame is None:
+            raise TypeError("the environment renders nothing")
+        self.writer.append_data(np.asarray(frame))
+
+    def finish(self):
+        self.writer.close()
+        os.replace(self.partial, self.path)
+
+    def forget(self):
+        if os.path.exists(self.partial):
+            os.unlink(self.partial)
+
+
+class Server:
+    def __init__(self):
+        self.arguments = None
+        self.slots = {}
+
+    def slot(self, index):
+        # Made when first needed: some take seconds and 200 MB each.
+        if index not in self.slots:
+            if not 0 <= index < self.arguments["environments"]:
+                raise IndexError(f"there is no environment {index}")
+            video = self.arguments.get("video") if index == 0 else None
+            self.slots[index] = Slot(self.arguments["source"], self.arguments["name"], video)
+        return self.slots[index]
+
+    def open(self, payload):
+        self.arguments = json.loads(payload)
+        # OpenGL is loaded for videos only.
+        os.environ.setdefault("MUJOCO_GL", "egl" if "video" in self.arguments else "disable")
+        first = self.slot(0)
+        returns = reference_returns(self.arguments["source"], self.arguments["name"])
+        sizes = {"observation_size": first.observation_size, "action_size": first.action_size}
+        return json.dumps({**sizes, "reference_returns": returns}).encode()
+
+    def reset(self, payload):
+        pairs = np.frombuffer(payload, "<u4", offset=4).reshape(-1, 2)
+        return b"".join(self.slot(int(index)).reset(int(seed)).tobytes() for index, seed in pairs)
+
+    def step(self, payload):
+        (count,) = struct.unpack_from("<I", payload)
+        indices = np.frombuffer(payload, "<u4", count, offset=4)
+        actions = np.frombuffer(payload, "<f4", offset=4 + 4 * count).reshape(count, -1)
+        results = [self.slot(int(index)).step(action) for index, action in zip(indices, actions)]
+        observations, rewards, flags = zip(*results)
+        return np.concatenate(observations).tobytes() + np.array(rewards, "<f8").tobytes() + bytes(flags)
+
+    def serve(self):
+        handlers = {OPEN: self.open, RESET: self.reset, STEP: self.step}
+        while (header := read(HEADER.size)) is not None:
+            magic, version, kind, length = HEADER.unpack(header)
+            if (magic, version) != (MAGIC, VERSION) or kind not in handlers or length > LARGEST:
+                sys.exit("this is not a request that this worker knows")
+            write(kind, handlers[kind](read(length)))
+
+
+try:
+    end_with_parent(int(sys.argv[1]))
+    import numpy as np
+
+    Server().serve()
+except Exception as error:
+    traceback.print_exc()
+    write(ERROR, f"{type(error).__name__}: {error}".encode()[:2000])
+    sys.exit(1)

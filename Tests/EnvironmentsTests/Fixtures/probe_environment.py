@@ -1,0 +1,40 @@
+"""An environment that shows what a worker makes of actions and observations."""
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict
+
+
+class Probe(gymnasium.Env):
+    """Observes the action it was given: its third component first, by the order of the keys."""
+
+    observation_space = Dict({"b": Box(-np.inf, np.inf, (2,)), "a": Box(-np.inf, np.inf, (1,))})
+    action_space = Box(np.array([-2, 0, -np.inf], np.float32), np.array([2, 10, np.inf], np.float32))
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        print("a library that prints")
+        self.steps = 0
+        return self.observation(np.zeros(3)), {}
+
+    def observation(self, action):
+        return {"b": action[:2], "a": action[2:]}
+
+    def step(self, action):
+        print("a library that prints" * 1000)
+        self.steps += 1
+        info = {"is_success": self.steps == 2} if self.steps > 1 else {}
+        return self.observation(action), float(self.steps), self.steps == 2, self.steps == 3, info
+
+
+class WithImages(Probe):
+    observation_space = gymnasium.spaces.Discrete(3)
+
+
+class WithButtons(Probe):
+    action_space = gymnasium.spaces.Discrete(2)
+
+
+gymnasium.register("Probe-v0", Probe)
+gymnasium.register("WithImages-v0", WithImages)
+gymnasium.register("WithButtons-v0", WithButtons)

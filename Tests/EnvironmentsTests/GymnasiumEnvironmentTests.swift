@@ -1,0 +1,263 @@
+import Environments
+import Foundation
+import Kernels
+import TestSupport
+import Testing
+
+/// What the command does when it starts; and Python finds the modules beside the tests, wherever these run.
+private let isPrepared: Void = {
+  signal(SIGPIPE, SIG_IGN)
+  setenv("PYTHONPATH", testFolder.appending(path: "Fixtures").path, 1)
+}()
+
+/// A Gymnasium environment with memory to play it in.
+private final class Played {
+  let environment: GymnasiumEnvironment
+  private let memory = Buffer<Float>(count: 4096)
+  private(set) var observations: Matrix<Float>
+
+  init(_ name: String, workers: Int = 1, python: String? = nil, timeout: Double = 120, seed: UInt32 = 1)
+    throws
+  {
+    _ = isPrepared
+    guard case .gymnasium(let task) = try NamedTask(name: name) else { fatalError("\(name) is embedded") }
+    environment = GymnasiumEnvironment(
+      task,
+      .init(python: python ?? pythonWithPackages!, workers: workers, timeout: .seconds(timeout)), seed: seed,
+      episodes: 8)
+    observations = Matrix(memory, rows: 0, columns: 1)
+  }
+
+  /// The first observations of these episodes, in slots 0, 1, …
+  func start(_ episodes: [Int]) throws -> [[Float]] {
+    let sizes = try environment.describe()
+    observations = Matrix(memory, rows: episodes.count, columns: sizes.observationSize)
+    try environment.start(episodes, in: Array(episodes.indices), observations)
+    return rows(observations)
+  }
+
+  /// One step in slots 0, 1, …
+  func step(_ actions: [[Float]]) throws -> (observations: [[Float]], outcomes: [StepOutcome]) {
+    let buffer = Buffer<Float>(count: actions.count * actions[0].count)
+    let matrix = Matrix(buffer, rows: actions.count, columns: actions[0].count)
+    for (row, action) in actions.enumerated() {
+      for (column, value) in action.enumerated() { matrix[row, column] = value }
+    }
+    let outcomes = try withExtendedLifetime(buffer) {
+      try environment.step(Array(actions.indices), matrix, observations)
+    }
+    return (rows(observations), outcomes)
+  }
+
+  /// All that happens in some steps with actions that depend on episode and step.
+  func history(_ episodes: [Int], steps: Int) throws -> [[Float]] {
+    var history = try start(episodes)
+    let size = try environment.describe().actionSize
+    for step in 0..<steps {
+      let (seen, outcomes) = try self.step(
+        episodes.map { episode in
+          (0..<size).map { Float((episode * 31 + step * 17 + $0 * 7) % 41) / 20 - 1 }
+        })
+      for i in episodes.indices { history[i] += seen[i] + [Float(outcomes[i].reward)] }
+    }
+    return history
+  }
+
+  private func rows(_ matrix: Matrix<Float>) -> [[Float]] {
+    (0..<matrix.rows).map { row in (0..<matrix.columns).map { matrix[row, $0] } }
+  }
+}
+
+/// Workers with real environments.
+@Suite(.serialized, .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"))
+struct GymnasiumEnvironmentTests {
+  /// Episodes do not depend on the worker or slot that plays them, nor on what was played there before.
+  @Test(arguments: [
+    "gymnasium:Pendulum-v1", "pointmaze-teleport-navigate-singletask-v0", "cube-single-play-singletask-v0",
+    "ogbench:antmaze-medium-navigate-singletask-task2-v0",
+  ])
+  func theSameEpisodesEverywhere(name: String) throws {
+    let one = try Played(name)
+    let first = try one.history([0, 1, 2], steps: 8)
+    #expect(try one.history([2, 0], steps: 8) == [first[2], first[0]])
+    #expect(try Played(name, workers: 2).history([1, 2], steps: 8) == Array(first[1...]))
+    #expect(first[0] != first[1])
+    #expect(try Played(name, seed: 2).history([0], steps: 8) != [first[0]])
+  }
+
+  /// Actions in [−1, 1] become the environment's; parts of observations follow the order of their keys.
+  @Test func actionsAndObservations() throws {
+    let probe = try Played("gymnasium:probe_environment:Probe-v0")
+    #expect(
+      try probe.environment.describe() == EnvironmentDescription(observationSize: 3, actionSize: 3))
+    #expect(try probe.start([0, 1, 2]) == [[0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    let (seen, _) = try probe.step([[-1, -1, -1], [0.5, 0.5, 0.5], [7, .nan, 1]])
+    #expect(seen == [[-1, -2, 0], [0.5, 1, 7.5], [1, 2, 5]])
+  }
+
+  @Test func outcomes() throws {
+    let probe = try Played("gymnasium:probe_environment:Probe-v0")
+    _ = try probe.start([0])
+    let outcomes = try (0..<3).map { _ in try probe.step([[0, 0, 0]]).outcomes[0] }
+    #expect(
+      outcomes == [
+        StepOutcome(reward: 1, terminated: false, truncated: false, success: nil),
+        StepOutcome(reward: 2, terminated: true, truncated: false, success: true),
+        StepOutcome(reward: 3, terminated: false, truncated: true, success: false),
+      ])
+  }
+
+  @Test(arguments: [
+    ("gymnasium:NoSuchEnvironment-v0", "NoSuchEnvironment"), ("ogbench:cube-nothing-play-v0", "cube-nothing"),
+    ("minari:no/such-v0", "no/such-v0"), ("gymnasium:no_such_module:Some-v0", "no_such_module"),
+    ("gymnasium:probe_environment:WithImages-v0", "observations: only boxes"),
+    ("gymnasium:probe_environment:WithButtons-v0", "actions: only boxes"),
+  ])
+  func environmentsThatCannotBeUsed(name: String, part: String) throws {
+    let played = try Played(name)
+    let failure = try #require(throws: WorkerFailure.self) { try played.environment.describe() }
+    #expect(failure.description.contains(part), "\(failure)")
+    #expect(!failure.description.contains("\n"))
+  }
+
+  /// Minari's datasets say which environment they come from and what a return is worth.
+  @Test func environmentsOfMinariDatasets() throws {
+    let folder = TemporaryDirectory()
+    setenv("MINARI_DATASETS_PATH", folder.path, 1)
+    let script = """
+      import gymnasium, minari, numpy as np
+      from minari.data_collector import EpisodeBuffer
+      env = gymnasium.make("Pendulum-v1")
+      steps = EpisodeBuffer(observations=np.zeros((3, 3), np.float32), actions=np.zeros((2, 1), np.float32),
+        rewards=[0.0, 0.0], terminations=[False, False], truncations=[False, True])
+      minari.create_dataset_from_buffers("test/pendulum-v0", [steps], env=env,
+        ref_min_score=-1000.0, ref_max_score=-200.0)
+      """
+    let made = try run(pythonWithPackages!, ["-W", "ignore", "-c", script])
+    try #require(made.code == 0, "\(made)")
+    let description = try Played("minari:test/pendulum-v0").environment.describe()
+    #expect(
+      description
+        == EnvironmentDescription(observationSize: 3, actionSize: 1, referenceReturns: [-1000, -200]))
+    #expect(description.normalisedScore(-400) == 75)
+  }
+}
+
+/// What goes wrong with a worker ends with one line, in time, and leaves no process behind.
+@Suite(.serialized) struct WorkerFaultTests {
+  /// A program in place of Python, which answers what it likes.
+  private func failure(_ script: String, timeout: Double = 20) throws -> String {
+    let folder = TemporaryDirectory()
+    let program = try folder.write(
+      "#!/bin/sh\necho $$ >\(folder.file("pid"))\n\(script)\n", to: "python")
+    chmod(program, 0o755)
+    let played = try Played("gymnasium:Pendulum-v1", python: program, timeout: timeout)
+    let failure = try #require(throws: WorkerFailure.self) { try played.start([0]) }
+    let text = try String(contentsOfFile: folder.file("pid"), encoding: .utf8)
+    let process = try #require(Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+    // What is killed takes a moment to go.
+    for _ in 0..<100 where !running(inGroup: process).isEmpty { usleep(20_000) }
+    #expect(running(inGroup: process) == [])
+    return failure.description
+  }
+
+  /// The command lines of the processes of a group, but for those that have ended and were not collected.
+  private func running(inGroup group: Int32) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return names.compactMap { name in
+      // "pid (name) state parent group ..."
+      let text = (try? String(contentsOfFile: "/proc/\(name)/stat", encoding: .utf8)) ?? ""
+      let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+      return fields.count > 2 && fields[2] == "\(group)" && fields[0] != "Z" ? text : nil
+    }
+  }
+
+  /// The bytes of a frame's header for printf.
+  private static func header(magic: String = "FANW", version: Int = 1, kind: Int = 1, length: String)
+    -> String
+  {
+    "\(magic)\\\(version)\\0\\\(kind)\\0\(length)"
+  }
+  private static let fifty = "\\062\\0\\0\\0"
+  private static let opened = #"{"observation_size":3,"action_size":1}"#
+
+  @Test(arguments: [
+    ("echo 'hello, this is no frame'", ["not a frame", "hello, this"]),
+    ("printf '\(header(version: 7, length: fifty))'", ["version 7"]),
+    ("printf '\(header(kind: 2, length: fifty))'", ["kind 2"]),
+    ("printf '\(header(kind: 77, length: fifty))'", ["kind"]),
+    ("printf '\(header(length: "\\0\\0\\0\\377"))'", ["announced", "bytes"]),
+    ("printf 'FANW\\1'; exit 3", ["FANW", "ended with exit code 3"]),
+    ("printf '\(header(length: fifty))abc'", ["abc", "ended with exit code 0"]),
+    ("printf '\(header(kind: 0, length: "\\4\\0\\0\\0"))oops'", ["reports", "oops"]),
+    ("printf '\(header(length: "\\4\\0\\0\\0"))nope'", ["does not describe", "nope"]),
+    // Described well, and then nothing.
+    ("printf '\(header(length: "\\046\\0\\0\\0"))\(opened)'", ["ended with exit code 0"]),
+    // Described well, and then with an answer that is too short.
+    (
+      "printf '\(header(length: "\\046\\0\\0\\0"))\(opened)\(header(kind: 2, length: "\\4\\0\\0\\0"))abcd'",
+      ["4 bytes, not 12"]
+    ),
+    ("echo first >&2; echo 'some reason' >&2; exit 4", ["exit code 4", "first | some reason"]),
+    ("kill -9 $$", ["signal 9"]),
+    ("exec >&-; sleep 100", ["closed its output"]),
+  ]) func answers(script: String, parts: [String]) throws {
+    let line = try failure(script)
+    for part in parts { #expect(line.contains(part), "\(line)") }
+    #expect(!line.contains("\n"))
+  }
+
+  @Test(arguments: [
+    "sleep 100", "sleep 100 & sleep 100", "while :; do echo on and on >&2; done",
+    "printf 'FANW'; sleep 100", "trap '' TERM INT; sleep 100",
+  ]) func hangs(script: String) throws {
+    #expect(try failure(script, timeout: 0.3).contains("did not answer for 0.3 s"))
+  }
+
+  @Test func missingInterpreters() throws {
+    let folder = TemporaryDirectory()
+    let noProgram = try folder.write("text", to: "python")
+    chmod(noProgram, 0o755)
+    for python in ["no-such-python", folder.file("none"), noProgram] {
+      let played = try Played("gymnasium:Pendulum-v1", python: python)
+      let failure = try #require(throws: WorkerFailure.self) { try played.environment.describe() }
+      #expect(failure.description.contains("cannot be started") && failure.description.contains(python))
+    }
+  }
+
+  /// Without site-packages.
+  @Test(.enabled(if: hasNumPy, "\(noNumPy)")) func missingPackages() throws {
+    #expect(try failure("exec python3 -I -S \"$@\"").contains("ModuleNotFoundError: No module named 'numpy'"))
+  }
+
+  /// After a failure the next use starts fresh workers.
+  @Test(.enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)")) func workersAreReplaced() throws {
+    let folder = TemporaryDirectory()
+    let program = try folder.write(
+      "#!/bin/sh\nif mkdir \(folder.file("used")) 2>/dev/null; then exit 1; fi\nexec \(pythonWithPackages!) \"$@\"\n",
+      to: "python")
+    chmod(program, 0o755)
+    let played = try Played("gymnasium:Pendulum-v1", python: program)
+    #expect(throws: WorkerFailure.self) { try played.start([0]) }
+    #expect(try played.start([0]) == Played("gymnasium:Pendulum-v1").start([0]))
+  }
+}
+
+/// Names of tasks.
+@Suite struct NamedTaskTests {
+  private func gymnasium(_ name: String) throws -> GymnasiumTask? {
+    if case .gymnasium(let task) = try NamedTask(name: name) { task } else { nil }
+  }
+
+  @Test func names() throws {
+    #expect(try gymnasium("cube-single-play-singletask-v0")?.source == .ogbench)
+    #expect(try gymnasium("ogbench:pointmaze-medium-navigate-singletask-v0")?.source == .ogbench)
+    #expect(try gymnasium("pointmaze-teleport-navigate-singletask-task2-v0")?.source == .ogbench)
+    #expect(try gymnasium("gymnasium:ALE/Some:Thing-v0")?.name == "ALE/Some:Thing-v0")
+    #expect(try gymnasium("minari:D4RL/pen/human-v2")?.source == .minari)
+    #expect(try NamedTask(name: "pointmaze-medium-navigate-singletask-v0").embedded != nil)
+    for name in ["nowhere", "gymnasium:", "atari:Pong", "pointmaze-medium-fly-singletask-v0", ""] {
+      #expect(throws: UnknownTask.self) { try NamedTask(name: name) }
+    }
+  }
+}
