@@ -48,17 +48,26 @@ final class AtomicFile {
     guard rename(temporaryPath, path) == 0 else { throw .system(.unwritable, path, "cannot be renamed") }
     close(descriptor)
     descriptor = -1
-    try synchronizeDirectory()
+    try synchronizeDirectory(of: path)
   }
+}
 
-  private func synchronizeDirectory() throws(FileError) {
-    let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard handle >= 0 else { throw .system(.unwritable, path, "its directory cannot be opened") }
-    defer { close(handle) }
-    // Some network file systems refuse to sync a directory; there the rename is all that can be done.
-    guard fsync(handle) == 0 || errno == EINVAL || errno == ENOTSUP else {
-      throw .system(.unwritable, path, "its directory cannot be synced")
-    }
+/// Writes a file that appears at `path` when it is complete. Throws ``FileError`` of kind `.unwritable`.
+public func writeFile(_ bytes: [UInt8], path: String) throws(FileError) {
+  let file = try AtomicFile(path: path)
+  try file.write(bytes, at: 0)
+  try file.synchronize()
+  try file.commit()
+}
+
+/// Makes the entries of the directory that holds `path` last.
+func synchronizeDirectory(of path: String) throws(FileError) {
+  let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard handle >= 0 else { throw .system(.unwritable, path, "its directory cannot be opened") }
+  defer { close(handle) }
+  // Some network file systems refuse to sync a directory; there the rename is all that can be done.
+  guard fsync(handle) == 0 || errno == EINVAL || errno == ENOTSUP else {
+    throw .system(.unwritable, path, "its directory cannot be synced")
   }
 }

@@ -3,45 +3,71 @@
 ///
 /// Each 8-byte word enters one of four lanes by xor, multiplication, shift and addition. Every one of these
 /// can be undone, so a change to a single word always changes its lane. ``value`` folds the lanes and the byte
-/// count. The last bytes of each update are padded to a block, so how the bytes are divided into updates is
-/// part of the input: compare only digests that were fed alike.
+/// count. How the bytes are divided into updates makes no difference.
 public struct Digest: Sendable {
   private var lanes = SIMD4<UInt64>(
     0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7344, 0xA409_3822_299F_31D0, 0x082E_FA98_EC4E_6C89)
   private var byteCount: UInt64 = 0
+  /// The last `byteCount % 32` bytes, which do not fill a block yet; zeros behind them.
+  private var pending = SIMD4<UInt64>.zero
 
   /// The digest of nothing.
   public init() {}
 
   /// Adds `bytes`, of any length and alignment.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    guard let base = bytes.baseAddress else { return }
-    var (a, b, c, d) = (lanes.x, lanes.y, lanes.z, lanes.w)
-    let whole = bytes.count & ~31
-    var offset = 0
-    while offset < whole {
-      a = mix(a, base.loadUnaligned(fromByteOffset: offset, as: UInt64.self), 0x9E37_79B9_7F4A_7C15)
-      b = mix(b, base.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self), 0xD6E8_FEB8_6659_FD93)
-      c = mix(c, base.loadUnaligned(fromByteOffset: offset + 16, as: UInt64.self), 0xA076_1D64_78BD_642F)
-      d = mix(d, base.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self), 0xE703_7ED1_A0B4_28DB)
-      offset += 32
+    var rest = bytes[...]
+    if byteCount & 31 > 0 {
+      let taken = rest.prefix(32 - Int(byteCount & 31))
+      rest = rest.dropFirst(taken.count)
+      hold(taken)
+      guard byteCount & 31 == 0 else { return }
+      lanes = Self.mixed(lanes, pending)
+      pending = .zero
     }
-    // The length makes a padded tail differ from the same bytes followed by zeros.
-    lanes = SIMD4(a, b, c, d ^ UInt64(bytes.count & 31))
-    byteCount &+= UInt64(bytes.count)
-    if whole < bytes.count { addTail(UnsafeRawBufferPointer(rebasing: bytes[whole...])) }
+    let blocks = rest.prefix(rest.count & ~31)
+    add(blocks: UnsafeRawBufferPointer(rebasing: blocks))
+    hold(rest.dropFirst(blocks.count))
   }
 
-  private mutating func addTail(_ tail: UnsafeRawBufferPointer) {
-    var words = SIMD4<UInt64>.zero
-    for (index, byte) in tail.enumerated() { words[index / 8] |= UInt64(byte) << (8 * (index % 8)) }
-    lanes = SIMD4(
+  private mutating func add(blocks: UnsafeRawBufferPointer) {
+    guard let base = blocks.baseAddress else { return }
+    var lanes = lanes
+    for offset in stride(from: 0, to: blocks.count, by: 32) {
+      lanes = Self.mixed(
+        lanes,
+        SIMD4(
+          base.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+          base.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self),
+          base.loadUnaligned(fromByteOffset: offset + 16, as: UInt64.self),
+          base.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)))
+    }
+    self.lanes = lanes
+    byteCount &+= UInt64(blocks.count)
+  }
+
+  /// Puts bytes behind those that wait for a block.
+  private mutating func hold(_ bytes: Slice<UnsafeRawBufferPointer>) {
+    for byte in bytes {
+      let place = Int(byteCount & 31)
+      pending[place / 8] |= UInt64(byte) << (8 * (place % 8))
+      byteCount &+= 1
+    }
+  }
+
+  @inline(__always)
+  private static func mixed(_ lanes: SIMD4<UInt64>, _ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
+    SIMD4(
       mix(lanes.x, words.x, 0x9E37_79B9_7F4A_7C15), mix(lanes.y, words.y, 0xD6E8_FEB8_6659_FD93),
       mix(lanes.z, words.z, 0xA076_1D64_78BD_642F), mix(lanes.w, words.w, 0xE703_7ED1_A0B4_28DB))
   }
 
   /// The digest of everything added so far.
   public var value: UInt64 {
+    var lanes = lanes
+    let held = byteCount & 31
+    // The length makes a padded block differ from the same bytes followed by zeros.
+    if held > 0 { lanes = Self.mixed(SIMD4(lanes.x, lanes.y, lanes.z, lanes.w ^ held), pending) }
     var hash = avalanche(byteCount &+ 0x9E37_79B9_7F4A_7C15)
     for lane in 0..<4 { hash = avalanche(hash &* 0xD6E8_FEB8_6659_FD93 ^ lanes[lane]) }
     return hash

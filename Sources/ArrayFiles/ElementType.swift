@@ -36,6 +36,25 @@ public enum ElementType: String, Sendable, CaseIterable {
     case .int64, .uint64, .float64: 8
     }
   }
+
+  /// NumPy's name of it, such as `<f4`; nil if NumPy has no such type.
+  var numPyName: String? {
+    switch self {
+    case .bool: "|b1"
+    case .int8: "|i1"
+    case .uint8: "|u1"
+    case .int16: "<i2"
+    case .uint16: "<u2"
+    case .int32: "<i4"
+    case .uint32: "<u4"
+    case .int64: "<i8"
+    case .uint64: "<u8"
+    case .float16: "<f2"
+    case .bfloat16: nil
+    case .float32: "<f4"
+    case .float64: "<f8"
+    }
+  }
 }
 
 /// Converts the elements of `type` in `source` to Float; `destination` has room for all of them.

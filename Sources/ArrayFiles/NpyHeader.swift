@@ -14,6 +14,54 @@ public struct NpyHeader: Sendable, Equatable {
     let (bytes, overflow) = count.multipliedReportingOverflow(by: dtype.size)
     return overflow ? nil : bytes
   }
+
+  /// Reads the header at the start of an array of `size` bytes, header included, of which `take` gives the next
+  /// ones. Throws ``FileError`` about `file` and, in an archive, its `member`; also when header and size disagree.
+  static func read(
+    _ file: String, _ member: String?, size: Int, take: (Int) throws(FileError) -> [UInt8]
+  ) throws(FileError) -> NpyHeader {
+    let notAnArray = FileError.malformed(file, member, "is not a NumPy array")
+    guard size >= 12 else { throw notAnArray }
+    let start = try take(8)
+    guard start.starts(with: magic) else { throw notAnArray }
+    guard (1...3).contains(start[6]), start[7] == 0 else {
+      throw .malformed(file, member, "has NumPy format version \(start[6]).\(start[7]); 1.0 to 3.0 are read")
+    }
+    let field = try take(start[6] == 1 ? 2 : 4)
+    let length = field.reversed().reduce(0) { $0 << 8 | Int($1) }
+    let dataOffset = 8 + field.count + length
+    guard length <= longestNpyHeader, dataOffset <= size else {
+      throw .malformed(file, member, "claims an array header of \(length) bytes")
+    }
+    var parser = NpyHeaderParser(try take(length))
+    let header: NpyHeader
+    do throws(NpyHeaderParser.Refusal) {
+      header = try parser.parse(dataOffset: dataOffset)
+    } catch {
+      throw .malformed(file, member, error.reason)
+    }
+    guard header.byteCount == size - dataOffset else {
+      throw .malformed(
+        file, member,
+        "\(header.dtype) of shape \(describe(shape: header.shape)) does not fit \(size - dataOffset) bytes of data"
+      )
+    }
+    return header
+  }
+
+  /// Magic, version, length and dictionary of an array, padded to `length` bytes or, if that is nil, to the next
+  /// multiple of 64.
+  static func bytes(_ type: ElementType, _ shape: [Int], length: Int? = nil) -> [UInt8] {
+    guard let name = type.numPyName else { preconditionFailure("NumPy has no \(type)") }
+    let dictionary = "{'descr': '\(name)', 'fortran_order': False, 'shape': \(describe(shape: shape)), }"
+    let needed = 10 + dictionary.utf8.count + 1
+    let length = length ?? (needed + 63) / 64 * 64
+    precondition(needed <= length && length <= 0xFFFF, "too many dimensions")
+    return magic + [1, 0] + little(UInt16(length - 10)) + Array(dictionary.utf8)
+      + [UInt8](repeating: 0x20, count: length - needed) + [0x0A]
+  }
+
+  private static let magic: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59]
 }
 
 /// The longest header accepted. NumPy writes 118 bytes for ordinary arrays and reads no more than 10,000.
@@ -88,10 +136,10 @@ struct NpyHeaderParser {
     return type
   }
 
-  private static let codes: [String: ElementType] = [
-    "b1": .bool, "i1": .int8, "i2": .int16, "i4": .int32, "i8": .int64, "u1": .uint8, "u2": .uint16,
-    "u4": .uint32, "u8": .uint64, "f2": .float16, "f4": .float32, "f8": .float64,
-  ]
+  private static let codes = Dictionary(
+    uniqueKeysWithValues: ElementType.allCases.compactMap { type in
+      type.numPyName.map { (String($0.dropFirst()), type) }
+    })
 
   private mutating func boolean() throws(Refusal) -> Bool {
     skipSpaces()

@@ -32,87 +32,35 @@ public final class NpzFile: Sendable {
 
   /// The elements of `name` in C order as Float. Wider types are rounded.
   public func floats(_ name: String) throws(FileError) -> [Float] {
-    let (header, stream) = try openArray(name)
-    var values = [Float](repeating: 0, count: header.count)
-    try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
-      try fill(buffer, from: stream, header)
-    }
+    let reader = try reader(name)
+    var values = [Float](repeating: 0, count: reader.header.count)
+    try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in try reader.read(into: buffer) }
     return values
   }
 
   /// The elements of `name` in C order as Double. 64-bit integers are rounded.
   public func doubles(_ name: String) throws(FileError) -> [Double] {
-    let (header, stream) = try openArray(name)
-    var values = [Double](repeating: 0, count: header.count)
-    try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
-      if header.dtype == .float64 {
-        try stream.read(into: UnsafeMutableRawBufferPointer(buffer))
-      } else {
-        try forEachChunk(of: stream, header) { convert($0, header.dtype, to: buffer.baseAddress! + $1) }
-      }
-    }
-    try stream.finish()
+    let reader = try reader(name)
+    var values = [Double](repeating: 0, count: reader.header.count)
+    try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in try reader.read(into: buffer) }
     return values
   }
 
   /// Unpacks `name` into `destination`, which has exactly as many elements, converting on the way; no second
   /// copy of the array is made.
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
+    let reader = try reader(name)
+    guard reader.header.count == destination.count else {
+      throw .malformed(
+        path, name, "has \(reader.header.count) elements where \(destination.count) are expected")
+    }
+    try reader.read(into: destination)
+  }
+
+  /// The array `name`, to be read part by part.
+  public func reader(_ name: String) throws(FileError) -> NpzArrayReader {
     let (header, stream) = try openArray(name)
-    guard header.count == destination.count else {
-      throw .malformed(path, name, "has \(header.count) elements where \(destination.count) are expected")
-    }
-    try fill(destination, from: stream, header)
-  }
-
-  /// The elements of `name` as truth values: everything but zero is true. NaN is refused.
-  public func flags(_ name: String) throws(FileError) -> [Bool] {
-    let (header, stream) = try openArray(name)
-    var flags = [Bool](repeating: false, count: header.count)
-    var hasNaN = false
-    let numbers = UnsafeMutablePointer<Double>.allocate(capacity: Self.chunk)
-    defer { numbers.deallocate() }
-    try forEachChunk(of: stream, header) { bytes, start in
-      convert(bytes, header.dtype, to: numbers)
-      for index in 0..<bytes.count / header.dtype.size {
-        flags[start + index] = numbers[index] != 0
-        hasNaN = hasNaN || numbers[index].isNaN
-      }
-    }
-    try stream.finish()
-    guard !hasNaN else { throw .malformed(path, name, "contains NaN where yes or no is expected") }
-    return flags
-  }
-
-  // MARK: Streaming
-
-  /// Elements converted at a time.
-  private static let chunk = 32_768
-
-  private func fill(
-    _ destination: UnsafeMutableBufferPointer<Float>, from stream: ZipMemberStream, _ header: NpyHeader
-  ) throws(FileError) {
-    if header.dtype == .float32 {
-      try stream.read(into: UnsafeMutableRawBufferPointer(destination))
-    } else {
-      try forEachChunk(of: stream, header) { convert($0, header.dtype, to: destination.baseAddress! + $1) }
-    }
-    try stream.finish()
-  }
-
-  /// Calls `body` with the bytes of each chunk and the index of its first element.
-  private func forEachChunk(
-    of stream: ZipMemberStream, _ header: NpyHeader, _ body: (UnsafeRawBufferPointer, Int) -> Void
-  ) throws(FileError) {
-    let width = header.dtype.size
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunk * width, alignment: 16)
-    defer { buffer.deallocate() }
-    for start in stride(from: 0, to: header.count, by: Self.chunk) {
-      let count = min(Self.chunk, header.count - start)
-      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(count * width)])
-      try stream.read(into: part)
-      body(UnsafeRawBufferPointer(part), start)
-    }
+    return try NpzArrayReader(header, stream)
   }
 
   /// The header of `name` and a stream that stands at its first element; the header's claim and the member's
@@ -123,42 +71,77 @@ public final class NpzFile: Sendable {
       throw .malformed(path, name, "is not in the file, which has: \(names)")
     }
     let stream = try ZipMemberStream(file, member)
-    let header = try readHeader(stream, name)
-    guard header.byteCount == stream.remaining else {
-      throw .malformed(
-        path, name,
-        "\(header.dtype) of shape \(describe(shape: header.shape)) does not fit \(stream.remaining) bytes of data"
-      )
+    let header = try NpyHeader.read(path, name, size: stream.remaining) { (count) throws(FileError) in
+      var bytes = [UInt8](repeating: 0, count: count)
+      try bytes.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
+        try stream.read(into: UnsafeMutableRawBufferPointer(buffer))
+      }
+      return bytes
     }
     return (header, stream)
   }
+}
 
-  private func readHeader(_ stream: ZipMemberStream, _ name: String) throws(FileError) -> NpyHeader {
-    let notAnArray = FileError.malformed(path, name, "is not a NumPy array")
-    guard stream.remaining >= 10 else { throw notAnArray }
-    let start = try take(8, from: stream)
-    guard start.starts(with: [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59]) else { throw notAnArray }
-    guard (1...3).contains(start[6]), start[7] == 0 else {
-      throw .malformed(path, name, "has NumPy format version \(start[6]).\(start[7]); 1.0 to 3.0 are read")
-    }
-    let field = try take(start[6] == 1 ? 2 : 4, from: stream)
-    let length = field.reversed().reduce(0) { $0 << 8 | Int($1) }
-    guard length <= longestNpyHeader, length <= stream.remaining else {
-      throw .malformed(path, name, "claims an array header of \(length) bytes")
-    }
-    var parser = NpyHeaderParser(try take(length, from: stream))
-    do throws(NpyHeaderParser.Refusal) {
-      return try parser.parse(dataOffset: 8 + field.count + length)
-    } catch {
-      throw .malformed(path, name, error.reason)
+/// The elements of one array of an ``NpzFile``, from first to last, in parts of any size.
+///
+/// The part that holds the last element also finds damage that only the whole array shows, its checksum.
+public final class NpzArrayReader {
+  /// Element type and shape of the whole array.
+  public let header: NpyHeader
+  /// Elements that have not been read.
+  public private(set) var remaining: Int
+
+  private let stream: ZipMemberStream
+  /// Elements before their conversion, some at a time.
+  private let chunk: UnsafeMutableRawBufferPointer
+  private static let chunkElements = 32_768
+
+  init(_ header: NpyHeader, _ stream: ZipMemberStream) throws(FileError) {
+    self.header = header
+    self.stream = stream
+    remaining = header.count
+    let elements = min(header.count, Self.chunkElements)
+    chunk = .allocate(byteCount: max(elements, 1) * header.dtype.size, alignment: 16)
+    if remaining == 0 { try stream.finish() }
+  }
+
+  deinit { chunk.deallocate() }
+
+  /// Fills `destination` with the next elements, at most ``remaining``, as Float. Wider types are rounded.
+  public func read(into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
+    if header.dtype == .float32 {
+      try take(destination.count, UnsafeMutableRawBufferPointer(destination))
+    } else {
+      try forEachChunk(destination.count) { convert($0, header.dtype, to: destination.baseAddress! + $1) }
     }
   }
 
-  private func take(_ count: Int, from stream: ZipMemberStream) throws(FileError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    try bytes.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
-      try stream.read(into: UnsafeMutableRawBufferPointer(buffer))
+  /// Fills `destination` with the next elements, at most ``remaining``, as Double. 64-bit integers are rounded.
+  public func read(into destination: UnsafeMutableBufferPointer<Double>) throws(FileError) {
+    if header.dtype == .float64 {
+      try take(destination.count, UnsafeMutableRawBufferPointer(destination))
+    } else {
+      try forEachChunk(destination.count) { convert($0, header.dtype, to: destination.baseAddress! + $1) }
     }
-    return bytes
+  }
+
+  /// Calls `body` with the bytes of each chunk of the next `count` elements and the index of its first one.
+  private func forEachChunk(
+    _ count: Int, _ body: (UnsafeRawBufferPointer, Int) -> Void
+  ) throws(FileError) {
+    for start in stride(from: 0, to: count, by: Self.chunkElements) {
+      let elements = min(Self.chunkElements, count - start)
+      let part = UnsafeMutableRawBufferPointer(rebasing: chunk[..<(elements * header.dtype.size)])
+      try take(elements, part)
+      body(UnsafeRawBufferPointer(part), start)
+    }
+  }
+
+  private func take(_ elements: Int, _ bytes: UnsafeMutableRawBufferPointer) throws(FileError) {
+    precondition(elements <= remaining, "more elements than there are")
+    guard elements > 0 else { return }
+    try stream.read(into: bytes)
+    remaining -= elements
+    if remaining == 0 { try stream.finish() }
   }
 }

@@ -25,43 +25,43 @@ public final class NpzWriter {
   /// Adds the array `name`; `shape` has as many elements as `values` (without it, one dimension), and names are
   /// unique.
   public func add(_ name: String, _ values: [Float], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "<f4", shape)
+    try add(name, array: values, .float32, shape)
   }
 
   /// Adds an array of Double, as above.
   public func add(_ name: String, _ values: [Double], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "<f8", shape)
+    try add(name, array: values, .float64, shape)
   }
 
   /// Adds an array of truth values, as above.
   public func add(_ name: String, _ values: [Bool], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "|b1", shape)
+    try add(name, array: values, .bool, shape)
   }
 
   /// Adds an array of 8-bit integers, as above.
   public func add(_ name: String, _ values: [Int8], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "|i1", shape)
+    try add(name, array: values, .int8, shape)
   }
 
   /// Adds an array of unsigned 8-bit integers, as above.
   public func add(_ name: String, _ values: [UInt8], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "|u1", shape)
+    try add(name, array: values, .uint8, shape)
   }
 
   /// Adds an array of 32-bit integers, as above.
   public func add(_ name: String, _ values: [Int32], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "<i4", shape)
+    try add(name, array: values, .int32, shape)
   }
 
   /// Adds an array of 64-bit integers, as above.
   public func add(_ name: String, _ values: [Int64], shape: [Int]? = nil) throws(FileError) {
-    try add(name, array: values, "<i8", shape)
+    try add(name, array: values, .int64, shape)
   }
 
   /// Adds an array of Float from memory that the caller owns, as above.
   public func add(_ name: String, _ values: UnsafeBufferPointer<Float>, shape: [Int]? = nil) throws(FileError)
   {
-    try add(name, values, "<f4", shape)
+    try add(name, values, .float32, shape)
   }
 
   /// Completes the file and makes it appear under its name. Nothing can be added afterwards.
@@ -76,20 +76,20 @@ public final class NpzWriter {
   // MARK: Arrays
 
   private func add<Element>(
-    _ name: String, array: [Element], _ type: String, _ shape: [Int]?
+    _ name: String, array: [Element], _ type: ElementType, _ shape: [Int]?
   ) throws(FileError) {
     try array.withUnsafeBufferPointer { (values) throws(FileError) in try add(name, values, type, shape) }
   }
 
   private func add<Element>(
-    _ name: String, _ values: UnsafeBufferPointer<Element>, _ type: String, _ shape: [Int]?
+    _ name: String, _ values: UnsafeBufferPointer<Element>, _ type: ElementType, _ shape: [Int]?
   ) throws(FileError) {
     let shape = shape ?? [values.count]
     precondition(elementCount(shape: shape) == values.count, "\(name): the shape does not fit the values")
     let fileName = Array("\(name).npy".utf8)
     precondition(
       fileName.count <= 0xFFFF && !members.contains { $0.name == fileName }, "\(name): added twice")
-    let header = Self.arrayHeader(type, shape)
+    let header = NpyHeader.bytes(type, shape)
     let size = header.count + values.count * MemoryLayout<Element>.stride
     // Incompressible data grows by a few bytes in a thousand, so leave that much room below 4 GiB.
     var member = Member(name: fileName, headerOffset: position, size: size, isLarge: size > 0xFF00_0000)
@@ -112,15 +112,6 @@ public final class NpzWriter {
   private func append(_ bytes: [UInt8]) throws(FileError) {
     try file.write(bytes, at: position)
     position += bytes.count
-  }
-
-  /// Magic, version, length and dictionary, padded so that the data starts at a multiple of 64.
-  private static func arrayHeader(_ type: String, _ shape: [Int]) -> [UInt8] {
-    let dictionary = "{'descr': '\(type)', 'fortran_order': False, 'shape': \(describe(shape: shape)), }"
-    let length = (10 + dictionary.utf8.count + 1 + 63) / 64 * 64 - 10
-    precondition(length <= 0xFFFF, "too many dimensions")
-    return [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1, 0] + little(UInt16(length)) + Array(dictionary.utf8)
-      + [UInt8](repeating: 0x20, count: length - dictionary.utf8.count - 1) + [0x0A]
   }
 
   // MARK: ZIP records (APPNOTE.TXT 4.3)
@@ -178,10 +169,11 @@ public final class NpzWriter {
       + [UInt8](repeating: 0, count: 8) + count + count + little(UInt64(end - start)) + little(UInt64(start))
       + little(UInt32(0x0706_4B50)) + [0, 0, 0, 0] + little(UInt64(end)) + little(UInt32(1))
   }
+}
 
-  private static func little<T: FixedWidthInteger & UnsignedInteger>(_ value: T) -> [UInt8] {
-    (0..<T.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> T(8 * $0)) }
-  }
+/// The bytes of `value`, lowest first.
+func little<T: FixedWidthInteger & UnsignedInteger>(_ value: T) -> [UInt8] {
+  (0..<T.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> T(8 * $0)) }
 }
 
 /// Raw deflate at a fixed level, with the CRC-32 of what went in, through a buffer of fixed size.

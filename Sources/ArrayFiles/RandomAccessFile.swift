@@ -8,10 +8,17 @@ final class RandomAccessFile: Sendable {
   let size: Int
   private let descriptor: Int32
 
-  init(path: String) throws(FileError) {
+  /// Opens the file at `path`; without `followsLinks` that is not a symbolic link.
+  init(path: String, followsLinks: Bool = true) throws(FileError) {
     // O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever. It means nothing for files.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw .system(.missing, path, "cannot be opened") }
+    let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW)
+    let descriptor = open(path, flags)
+    guard descriptor >= 0 else {
+      if errno == ELOOP && !followsLinks {
+        throw .malformed(path, nil, "is a symbolic link; put the file itself there")
+      }
+      throw .system(.missing, path, "cannot be opened")
+    }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)
@@ -40,6 +47,14 @@ final class RandomAccessFile: Sendable {
     }
   }
 
+  /// Tells the system that reads will be scattered over the file.
+  func expectRandomReads() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM) }
+
+  /// Lets the system begin to read `count` bytes from `offset` on. It is a hint: whether it worked does not matter.
+  func prefetch(at offset: Int, count: Int) {
+    posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
+  }
+
   /// The `count` bytes from `offset` on.
   func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
     guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
@@ -51,6 +66,15 @@ final class RandomAccessFile: Sendable {
     }
     return bytes
   }
+}
+
+/// All bytes of the regular file at `path`. Throws ``FileError``, also if there are more than `limit`.
+public func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
+  let file = try RandomAccessFile(path: path)
+  guard file.size <= limit else {
+    throw .malformed(path, nil, "has \(file.size) bytes; \(limit) are the most that make sense")
+  }
+  return try file.bytes(at: 0, count: file.size)
 }
 
 /// Reads little-endian integers and byte runs from the front of a buffer, throwing `overrun` at its end.

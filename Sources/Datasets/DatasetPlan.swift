@@ -1,29 +1,32 @@
 /// The sizes of a dataset and its layout in one block of memory, which all ranks of a node share.
 ///
-///     observations (rows, O) | actions (rows, A) | rewards (rows) | masks (rows) | transitions (N)
+///     observations (rows, O) | actions (rows, A) | rewards (rows) | masks (rows) | episode index
 ///
-/// All are Float but the transitions, which are UInt32 row numbers; each array starts at a multiple of 64 bytes.
+/// All but the index are Float; each part starts at a multiple of 64 bytes.
 public struct DatasetPlan: Equatable, Sendable {
   /// The number of rows; a row is a state and the action taken in it.
   public let rows: Int
+  /// The number of episodes.
+  public let episodes: Int
   /// O, the numbers of an observation.
   public let observationSize: Int
   /// A, the numbers of an action.
   public let actionSize: Int
-  /// N, the number of transitions: rows whose next row belongs to the same episode.
-  public let transitions: Int
 
-  /// The plan for these sizes, each of them at least 1.
-  public init(rows: Int, observationSize: Int, actionSize: Int, transitions: Int) {
-    precondition(rows >= 1 && observationSize >= 1 && actionSize >= 1 && transitions >= 1, "empty dataset")
+  /// The plan for these sizes, each of them at least 1, and at least one transition.
+  public init(rows: Int, episodes: Int, observationSize: Int, actionSize: Int) {
+    precondition(rows > episodes && episodes >= 1 && observationSize >= 1 && actionSize >= 1, "empty dataset")
     self.rows = rows
+    self.episodes = episodes
     self.observationSize = observationSize
     self.actionSize = actionSize
-    self.transitions = transitions
   }
 
+  /// N, the number of transitions: every row but the last of its episode starts one.
+  public var transitions: Int { rows - episodes }
+
   /// The plan as numbers that can be sent to other ranks, ``wordCount`` of them.
-  public var words: [Int64] { [rows, observationSize, actionSize, transitions].map { Int64($0) } }
+  public var words: [Int64] { [rows, episodes, observationSize, actionSize].map { Int64($0) } }
 
   /// The number of ``words``.
   public static let wordCount = 4
@@ -32,8 +35,7 @@ public struct DatasetPlan: Equatable, Sendable {
   public init(words: [Int64]) {
     precondition(words.count == Self.wordCount, "a plan is \(Self.wordCount) words")
     self.init(
-      rows: Int(words[0]), observationSize: Int(words[1]), actionSize: Int(words[2]),
-      transitions: Int(words[3]))
+      rows: Int(words[0]), episodes: Int(words[1]), observationSize: Int(words[2]), actionSize: Int(words[3]))
   }
 
   /// Where the observations start, in bytes.
@@ -44,10 +46,10 @@ public struct DatasetPlan: Equatable, Sendable {
   public var rewardsOffset: Int { actionsOffset + aligned(4 * rows * actionSize) }
   /// Where the masks start, in bytes.
   public var masksOffset: Int { rewardsOffset + aligned(4 * rows) }
-  /// Where the transitions' row numbers start, in bytes.
-  public var transitionsOffset: Int { masksOffset + aligned(4 * rows) }
+  /// Where the episode index starts, in bytes.
+  public var episodesOffset: Int { masksOffset + aligned(4 * rows) }
   /// The size of the block in bytes.
-  public var byteCount: Int { transitionsOffset + aligned(4 * transitions) }
+  public var byteCount: Int { episodesOffset + aligned(EpisodeIndex.byteCount(episodes: episodes)) }
 
   private func aligned(_ bytes: Int) -> Int { (bytes + 63) & ~63 }
 }

@@ -1,34 +1,81 @@
 import ArrayFiles
 import Foundation
 
+/// Computes the reward r(s) and the mask of a transition from the observation of its first state s (O numbers).
+public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward: Float, mask: Float)
+
 /// A dataset in OGBench's format, opened and checked as far as headers and `terminals` go: one `.npz` file, or a
 /// directory of them (shards).
 ///
 /// Members: `observations` (rows, O), `actions` (rows, A), `terminals` (rows), and optionally `rewards` and `masks`
 /// (rows), any number type. `terminals` is not zero on the last row of each episode, whose action is not used.
 /// Transition i leads from row i to row i + 1 wherever `terminals[i]` is zero; episodes also end with their file.
-public struct OGBenchSource: Sendable {
+public struct OGBenchSource: DatasetSource {
   /// The file or directory.
   public let path: String
   /// What the dataset needs in memory.
   public let plan: DatasetPlan
   /// Whether the files hold rewards and masks themselves.
   public let hasRewards: Bool
-  let shards: [OGBenchShard]
-  /// For each row of all shards: whether it is the last of its episode.
-  let terminals: [Bool]
+  public var provenance: [String: String] { [:] }
+  private let shards: [OGBenchShard]
+  private let rule: RewardRule?
 
   /// Opens the file `path`, or all `.npz` files of the directory `path` in the order of their names, without those
   /// that end in `-val.npz`. Throws ``FileError`` if a member is missing or its shape or type is wrong, if
   /// shards differ in sizes, dtypes or members, or if there is no episode or no transition.
-  public init(path: String) throws(FileError) {
+  ///
+  /// - Parameter rule: gives rewards and masks when the files have none.
+  public init(path: String, rewards rule: RewardRule? = nil) throws(FileError) {
     self.path = path
+    self.rule = rule
     shards = try Self.open(path)
     hasRewards = shards[0].hasRewards
-    terminals = try Self.terminals(of: shards, path)
-    plan = DatasetPlan(
-      rows: terminals.count, observationSize: shards[0].observationSize, actionSize: shards[0].actionSize,
-      transitions: terminals.count { !$0 })
+    plan = try Self.plan(shards, path)
+  }
+
+  /// Calls `body` with all rows in order, some at a time, each time with the file they are from and the number of
+  /// the first of them in it. Nothing is checked but what keeps them from being read. Throws ``FileError`` also if
+  /// there are neither rewards and masks in the files nor a rule for them.
+  public func forEachBlock(
+    _ body: (_ rows: RowBlock, _ file: String, _ first: Int) throws(FileError) -> Void
+  ) throws(FileError) {
+    guard hasRewards || rule != nil else {
+      throw FileError(
+        .malformed, file: path,
+        reason:
+          "has no rewards and masks; add members 'rewards' and 'masks', one number per row, or name a task "
+          + "whose rewards are known")
+    }
+    let block = RowBlock(observationSize: plan.observationSize, actionSize: plan.actionSize)
+    for shard in shards {
+      let reader = try ShardReader(shard, rule)
+      var first = 0
+      while first < shard.rows {
+        try reader.read(into: block)
+        try body(block, shard.file.path, first)
+        first += block.rows
+      }
+    }
+  }
+
+  /// What the data look like, without keeping them. Actions outside [−1, 1] are counted.
+  public func survey() throws(FileError) -> DatasetStatistics {
+    var survey = DatasetSurvey(bounds: .clip)
+    try forEachBlock { (rows, file, first) throws(FileError) in try survey.add(rows, from: file, row: first) }
+    return survey.statistics
+  }
+
+  public func load(into block: UnsafeMutableRawBufferPointer) throws(FileError) -> DatasetStatistics {
+    var survey = DatasetSurvey(bounds: .refuse)
+    var memory = DatasetMemory(plan, block)
+    let changed = FileError(.malformed, file: path, reason: "changed while it was read")
+    try forEachBlock { (rows, file, first) throws(FileError) in
+      try survey.add(rows, from: file, row: first)
+      guard memory.append(rows) else { throw changed }
+    }
+    guard memory.isComplete else { throw changed }
+    return survey.statistics
   }
 
   /// The validation file that OGBench puts beside a dataset: `NAME-val.npz` for `NAME.npz`; for a directory, that
@@ -66,34 +113,110 @@ public struct OGBenchSource: Sendable {
       if let first = shards.first { try shard.checkAgreement(with: first) }
       shards.append(shard)
     }
-    // Transitions are stored as 32-bit row numbers.
-    let rows = shards.reduce(0) { $0 + $1.rows }
-    guard rows <= Int(UInt32.max) else {
-      throw FileError(.malformed, file: path, reason: "has \(rows) rows; at most \(UInt32.max) are supported")
-    }
     return shards
   }
 
-  private static func terminals(of shards: [OGBenchShard], _ path: String) throws(FileError) -> [Bool] {
-    var terminals: [Bool] = []
-    var hasEnd = false
+  /// The sizes of all shards together. Reads their terminals.
+  private static func plan(_ shards: [OGBenchShard], _ path: String) throws(FileError) -> DatasetPlan {
+    var (rows, episodes, hasEnd) = (0, 0, false)
     for shard in shards {
-      let flags = try shard.file.flags("terminals")
-      hasEnd = hasEnd || flags.contains(true)
-      terminals += flags
-      // No row follows: an unfinished episode ends here.
-      terminals[terminals.count - 1] = true
+      let reader = try TerminalReader(shard)
+      var terminals = [UInt8](repeating: 0, count: 65_536)
+      while reader.remaining > 0 {
+        let count = min(reader.remaining, terminals.count)
+        try reader.read(count, into: &terminals)
+        episodes += terminals[..<count].count { $0 != 0 }
+      }
+      hasEnd = hasEnd || reader.hasEnd
+      rows += shard.rows
     }
     guard hasEnd else {
       throw FileError(
         .malformed, file: path, member: "terminals",
         reason: "is zero everywhere: no episodes; set it to 1 on the last row of each")
     }
-    guard terminals.contains(false) else {
+    guard episodes < rows else {
       throw FileError(
         .malformed, file: path, member: "terminals", reason: "ends an episode on every row: no transitions")
     }
-    return terminals
+    return DatasetPlan(
+      rows: rows, episodes: episodes, observationSize: shards[0].observationSize,
+      actionSize: shards[0].actionSize)
+  }
+}
+
+/// The rows of one file, from first to last.
+private final class ShardReader {
+  private let shard: OGBenchShard
+  private let rule: RewardRule?
+  private let observations: NpzArrayReader
+  private let actions: NpzArrayReader
+  private let terminals: TerminalReader
+  private let rewards: NpzArrayReader?
+  private let masks: NpzArrayReader?
+
+  init(_ shard: OGBenchShard, _ rule: RewardRule?) throws(FileError) {
+    self.shard = shard
+    self.rule = rule
+    observations = try shard.file.reader("observations")
+    actions = try shard.file.reader("actions")
+    terminals = try TerminalReader(shard)
+    rewards = shard.hasRewards ? try shard.file.reader("rewards") : nil
+    masks = shard.hasRewards ? try shard.file.reader("masks") : nil
+  }
+
+  /// Fills `block` with the next rows, as many as there are or fit.
+  func read(into block: RowBlock) throws(FileError) {
+    block.rows = min(block.capacity, terminals.remaining)
+    try observations.read(into: block.floats(of: .observations))
+    try actions.read(into: block.floats(of: .actions))
+    try terminals.read(block.rows, into: block.terminals)
+    if let rewards, let masks {
+      try rewards.read(into: block.floats(of: .rewards))
+      try masks.read(into: block.floats(of: .masks))
+    } else if let rule {
+      let size = shard.observationSize
+      for row in 0..<block.rows {
+        let observation = UnsafeBufferPointer(start: block.observations + row * size, count: size)
+        (block.rewards[row], block.masks[row]) = rule(observation)
+      }
+    }
+  }
+}
+
+/// The member `terminals` of a file, from first to last, with an end of the last episode where the file ends.
+private final class TerminalReader {
+  /// Whether a terminal has been read.
+  private(set) var hasEnd = false
+  private let reader: NpzArrayReader
+  private let path: String
+  private var numbers: [Float] = []
+
+  init(_ shard: OGBenchShard) throws(FileError) {
+    reader = try shard.file.reader("terminals")
+    path = shard.file.path
+  }
+
+  var remaining: Int { reader.remaining }
+
+  /// Reads the next `count` terminals as 0 or 1.
+  func read(_ count: Int, into terminals: UnsafeMutablePointer<UInt8>) throws(FileError) {
+    if numbers.count < count { numbers = [Float](repeating: 0, count: count) }
+    try numbers.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
+      try reader.read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+    }
+    var hasNaN = false
+    for index in 0..<count {
+      terminals[index] = numbers[index] == 0 ? 0 : 1
+      hasEnd = hasEnd || numbers[index] != 0
+      hasNaN = hasNaN || numbers[index].isNaN
+    }
+    guard !hasNaN else {
+      throw FileError(
+        .malformed, file: path, member: "terminals", reason: "contains NaN where yes or no is expected")
+    }
+    // No row follows: an unfinished episode ends here.
+    if remaining == 0 { terminals[count - 1] = 1 }
   }
 }
 

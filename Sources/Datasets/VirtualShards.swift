@@ -65,11 +65,13 @@ public struct VirtualShards: Sendable {
   /// size / 2⁶⁴. The bits are the first two words of Philox with key (seed, `RandomStream.sampling`) and counter
   /// (i, lower word of t, upper word of t, 0).
   @inlinable
-  public func samples(step: Int, seed: UInt32, _ body: (_ sample: Int, _ transition: Int) -> Void) {
+  public func samples<Failure: Error>(
+    step: Int, seed: UInt32, _ body: (_ sample: Int, _ transition: Int) throws(Failure) -> Void
+  ) throws(Failure) {
     let numbers = batchAndParts
     var part = firstPart(step: step)
     for sample in 0..<numbers.batch {
-      if isHeld(part) { body(sample, transition(sample, step, seed, part)) }
+      if isHeld(part) { try body(sample, transition(sample, step, seed, part)) }
       part += 1
       if part == numbers.parts { part = 0 }
     }

@@ -1,4 +1,5 @@
 import Agents
+import ArrayFiles
 import Datasets
 import Kernels
 import MPI
@@ -9,7 +10,7 @@ final class BatchSampler {
   /// The rows of the last call of `load`.
   let batch: Batch<Float>
 
-  private let dataset: TransitionDataset
+  private let dataset: any TransitionSource
   private let shards: VirtualShards
   private let draws: [Draw]
   private let seed: UInt32
@@ -23,18 +24,19 @@ final class BatchSampler {
   ///   - draws: the random inputs of the agent's updates.
   /// - Throws: the same `Failure` on all ranks when there are more of them than the batch has parts.
   init(
-    _ dataset: TransitionDataset, _ problem: Problem, draws: [Draw], batchSize: Int, parts: Int,
+    _ dataset: any TransitionSource, _ problem: Problem, draws: [Draw], batchSize: Int, parts: Int,
     seed: UInt32, world: Communicator
   ) throws(Failure) {
     if let problem = VirtualShards.problem(
-      transitions: dataset.count, batch: batchSize, shards: parts, ranks: world.size)
+      transitions: dataset.plan.transitions, batch: batchSize, shards: parts, ranks: world.size)
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
     self.dataset = dataset
     self.seed = seed
     shards = VirtualShards(
-      transitions: dataset.count, batch: batchSize, shards: parts, ranks: world.size, rank: world.rank)
+      transitions: dataset.plan.transitions, batch: batchSize, shards: parts, ranks: world.size,
+      rank: world.rank)
     self.draws = draws
     batch = Batch(capacity: shards.maximumRows, problem, draws: draws)
     batch.globalRows = batchSize
@@ -45,11 +47,22 @@ final class BatchSampler {
   deinit { sampleNumbers.deallocate() }
 
   /// Fills the batch for an update, counted from 0.
-  func load(step: Int) {
+  ///
+  /// - Throws: `RankFailure` when the data cannot be read, which they are only now if they stay in their files.
+  func load(step: Int) throws(RankFailure) {
+    do { try gather(step: step) } catch { throw RankFailure(Failure(error)) }
+    // The next update's data are on their way while this one computes.
+    if let files = dataset as? TransitionFiles {
+      shards.samples(step: step + 1, seed: seed) { files.prefetch($1) }
+    }
+    drawNoise(step: step)
+  }
+
+  private func gather(step: Int) throws(FileError) {
     var rows = 0
-    shards.samples(step: step, seed: seed) { sample, transition in
+    try shards.samples(step: step, seed: seed) { (sample, transition) throws(FileError) in
       sampleNumbers[rows] = UInt32(sample)
-      dataset.gather(
+      try dataset.gather(
         transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),
         reward: batch.rewards + rows, mask: batch.masks + rows,
         nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))
@@ -57,9 +70,12 @@ final class BatchSampler {
     }
     batch.update = step
     batch.rows = rows
+  }
+
+  private func drawNoise(step: Int) {
     for (index, draw) in draws.enumerated() {
       let key = SIMD2(seed, RandomStream.draw(index).rawValue)
-      draw.fill(batch.noise[index], rows: rows, key: key, step: step) { sampleNumbers[$0] }
+      draw.fill(batch.noise[index], rows: batch.rows, key: key, step: step) { sampleNumbers[$0] }
     }
   }
 }

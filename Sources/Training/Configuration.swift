@@ -11,8 +11,16 @@ public struct Configuration: ParsableArguments, Sendable {
   public var env = PointMazeTask.defaultName
 
   @Option(
-    help: "OGBench .npz file, or a directory of them. Embedded tasks generate theirs when it is not given.")
+    help:
+      "Dataset directory, OGBench .npz file, or a directory of them. Embedded tasks generate theirs when it is not given."
+  )
   public var dataset: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "MB of a node's memory that a dataset may take; of a dataset directory beyond that, each rank reads the rows it needs from the files.",
+      valueName: "mb"))
+  public var datasetMemory = 4096
 
   @Option(help: "Refuse to train on data with another digest than this.")
   public var datasetDigest: String?
@@ -56,6 +64,7 @@ public struct Configuration: ParsableArguments, Sendable {
   /// Rejects values that no run can mean.
   public func validate() throws {
     try require((1...1_000_000_000).contains(steps), "--steps must be between 1 and 1000000000")
+    try require((0...1 << 30).contains(datasetMemory), "--dataset-memory must be between 0 and 1073741824")
     try require(logInterval > 0, "--log-interval must be positive")
     try require(evalInterval >= 0, "--eval-interval must not be negative")
     try require((1...100_000).contains(evalEpisodes), "--eval-episodes must be between 1 and 100000")
@@ -76,11 +85,15 @@ public struct Configuration: ParsableArguments, Sendable {
   /// The settings that make two runs the same run: all but where it computes and how often it reports.
   public var identity: [Setting] {
     let incidental: Set = [
-      "steps", "dataset", "dataset-digest", "log-interval", "eval-interval", "eval-episodes", "save-interval",
+      "steps", "dataset", "dataset-memory", "dataset-digest", "log-interval", "eval-interval",
+      "eval-episodes", "save-interval",
       "threads", "ranks-per-node",
     ]
     return allSettings.filter { !incidental.contains($0.name) }
   }
+
+  /// Bytes that a dataset may take of a node's memory.
+  var datasetBytes: Int { datasetMemory << 20 }
 
   /// A configuration file with all settings.
   public var yaml: String {
@@ -151,6 +164,6 @@ public func arguments(ofConfiguration text: String, file: String) throws -> [Str
 }
 
 /// Text from a file as it may be shown: one line, of limited length.
-func printable(_ text: String) -> String {
-  String(text.prefix(80).map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" })
+func printable(_ text: String, limit: Int = 80) -> String {
+  String(text.prefix(limit).map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" })
 }

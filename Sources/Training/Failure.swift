@@ -51,6 +51,14 @@ public struct Failure: Error, CustomStringConvertible, Equatable, Sendable {
   public var description: String { message }
 }
 
+/// A failure that only this rank knows of, in the middle of an update: nothing but the job's end can tell the others.
+public struct RankFailure: Error {
+  /// What failed.
+  public let failure: Failure
+
+  init(_ failure: Failure) { self.failure = failure }
+}
+
 extension Communicator {
   /// Runs `body` on every rank. When it throws on any, all ranks throw the failure of the lowest of those.
   /// Collective; `body` makes no collective calls after a point where it can throw on some ranks only.

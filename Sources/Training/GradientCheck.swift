@@ -32,7 +32,7 @@ public enum GradientCheck {
       data.transitions, data.problem, draws: hyperparameters.agent.draws(data.problem, hyperparameters),
       batchSize: hyperparameters.batchSize, parts: configuration.virtualShards, seed: configuration.seed,
       world: world)
-    sampler.load(step: 0)
+    try sampler.load(step: 0)
     let batch = sampler.batch
     batch.rows = min(batch.rows, 32)
     batch.globalRows = batch.rows

@@ -5,24 +5,27 @@ import Environments
 import Foundation
 import MPI
 
-/// A dataset of which each node holds one copy, shared by its ranks.
+/// A dataset of which each node holds one copy, shared by its ranks; or, if it is too large for that, which all ranks
+/// read from its files as they need it.
 struct SharedDataset {
-  let transitions: TransitionDataset
+  let transitions: any TransitionSource
   /// What the data look like; on the first rank of each node.
   let statistics: DatasetStatistics?
   /// What an agent needs to know about them.
   let problem: Problem
+  /// Where the data are from, in words for people, if that is known; on the first rank of each node.
+  let provenance: [String: String]
   /// Identifies the data, hexadecimal.
   let digest: String
-  /// Bytes of this node's copy over the node's ranks.
-  let bytesPerRank: Int
+  /// Where the data are and how much memory they take.
+  let place: String
   private let memory: SharedMemory
 
   /// The data of a configuration: its dataset, or what the embedded task generates. Collective.
   init(_ configuration: Configuration, task: PointMazeTask, world: Communicator) throws {
-    try self.init(world: world, task: task) {
+    try self.init(world: world, task: task, limit: configuration.datasetBytes) {
       guard let path = configuration.dataset else { return try recorded(task, validation: false) }
-      return try OGBenchSource(path: path)
+      return try openDataset(path, task: task)
     }
     if let expected = configuration.datasetDigest, expected != digest {
       throw Failure(
@@ -34,48 +37,66 @@ struct SharedDataset {
   static func validation(
     _ configuration: Configuration, task: PointMazeTask, world: Communicator
   ) throws -> SharedDataset? {
+    let limit = configuration.datasetBytes
     guard let path = configuration.dataset else {
-      return try SharedDataset(world: world, task: task) { try recorded(task, validation: true) }
+      return try SharedDataset(world: world, task: task, limit: limit) {
+        try recorded(task, validation: true)
+      }
     }
-    let companion = OGBenchSource.companionPath(of: path)
+    let companion = validationPath(of: path)
     // The first rank decides whether there is one, in case the others look at another disk.
     guard try world.broadcast([companion == nil ? 0 : 1])[0] == 1 else { return nil }
-    return try SharedDataset(world: world, task: task) { try OGBenchSource(path: companion ?? path) }
+    return try SharedDataset(world: world, task: task, limit: limit) {
+      try openDataset(companion ?? path, task: task)
+    }
   }
 
-  /// Reads a dataset. Collective; a failure on one rank is thrown by all.
+  /// Opens a dataset and shares it. Collective; a failure on one rank is thrown by all.
   ///
   /// - Parameters:
-  ///   - task: what the data must fit, and the rewards when they hold none.
-  ///   - open: opens the data; called on the first rank of each node only.
-  private init(world: Communicator, task: PointMazeTask, open: () throws -> OGBenchSource) throws {
+  ///   - task: what the data must fit.
+  ///   - limit: bytes that a node spends on a dataset; those of a larger dataset directory stay in its files.
+  ///   - open: opens the data; called on the first rank of each node only, unless they stay in their files.
+  private init(
+    world: Communicator, task: PointMazeTask, limit: Int, open: () throws -> any DatasetSource
+  ) throws {
     let node = try world.splitByNode()
     let source = try world.together {
       let source = node.rank == 0 ? try open() : nil
       try source.map { try requireFit($0, task) }
       return source
     }
+    provenance = source?.provenance ?? [:]
     var words = source?.plan.words ?? [Int64](repeating: 0, count: DatasetPlan.wordCount)
     try node.broadcast(&words, count: words.count * MemoryLayout<Int64>.stride)
     let plan = DatasetPlan(words: words)
-    let memory = try SharedMemory(node, byteCount: plan.byteCount)
-    statistics = try world.together {
-      try source?.load(
-        into: UnsafeMutableRawBufferPointer(start: memory.base, count: plan.byteCount),
-        rewards: rewardRule(task))
+    // The same choice everywhere, also if nodes see different data, which is found out below.
+    let staysInFiles = source is DatasetDirectory && plan.byteCount > limit
+    if try world.allReduce(Int64(staysInFiles ? 1 : 0), .max) == 1 {
+      let directory = try world.together { try requireDirectory(source ?? open(), plan) }
+      memory = try SharedMemory(node, byteCount: directory.indexByteCount)
+      let index = UnsafeMutableRawBufferPointer(start: memory.base, count: directory.indexByteCount)
+      try world.together { if node.rank == 0 { try directory.loadIndex(into: index) } }
+      statistics = node.rank == 0 ? directory.survey() : nil
+      transitions = directory.transitions(index: memory.base)
+      place =
+        "data (\(decimals(Double(plan.byteCount) / 1e9, 2)) GB) stay in their files and are read as they are needed"
+    } else {
+      memory = try SharedMemory(node, byteCount: plan.byteCount)
+      let block = UnsafeMutableRawBufferPointer(start: memory.base, count: plan.byteCount)
+      statistics = try world.together { try source?.load(into: block) }
+      transitions = TransitionMemory(plan: plan, base: memory.base)
+      place = "data \(decimals(Double(plan.byteCount / node.size) / 1e6, 1)) MB per rank"
     }
     try memory.synchronise()
-    self.memory = memory
-    transitions = TransitionDataset(plan: plan, base: UnsafeRawPointer(memory.base))
     let spread = statistics?.reward
     var rewards = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
     try node.broadcast(&rewards, count: MemoryLayout.size(ofValue: rewards))
     problem = Problem(
       observationSize: plan.observationSize, actionSize: plan.actionSize, rewards: rewards.x...rewards.y)
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
-    bytesPerRank = plan.byteCount / node.size
     try world.requireAgreement(
-      on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same file")
+      on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same data")
   }
 }
 
@@ -86,18 +107,28 @@ public func embeddedTask(_ name: String) throws -> PointMazeTask {
   do { return try PointMazeTask(name: name) } catch { throw Failure(.usage, "--env: \(error)") }
 }
 
-/// Loads a dataset file or directory on this process alone and looks at all of it.
+/// Opens the dataset at `path`: a dataset directory, an `.npz` file or a directory of them.
 ///
 /// - Parameter task: gives rewards and masks when the data hold none.
-public func describe(path: String, task: PointMazeTask?) throws -> DatasetStatistics {
-  let source = try OGBenchSource(path: path)
-  if let task { try requireFit(source, task) }
-  let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: source.plan.byteCount, alignment: 64)
-  defer { memory.deallocate() }
-  return try source.load(into: memory, rewards: task.map(rewardRule))
+func openDataset(_ path: String, task: PointMazeTask?) throws -> any DatasetSource {
+  if DatasetDirectory.exists(at: path) { return try DatasetDirectory(path: path) }
+  return try OGBenchSource(path: path, rewards: task.map(rewardRule))
 }
 
-private func rewardRule(_ task: PointMazeTask) -> RewardRule {
+/// The validation data that belong to the dataset at `path`, if there are any.
+private func validationPath(of path: String) -> String? {
+  DatasetDirectory.exists(at: path)
+    ? DatasetDirectory.validationPath(of: path) : OGBenchSource.companionPath(of: path)
+}
+
+private func requireDirectory(_ source: any DatasetSource, _ plan: DatasetPlan) throws -> DatasetDirectory {
+  guard let directory = source as? DatasetDirectory, directory.plan == plan else {
+    throw Failure(.configuration, "\(source.path): the ranks see different data under this name")
+  }
+  return directory
+}
+
+func rewardRule(_ task: PointMazeTask) -> RewardRule {
   { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) }
 }
 
@@ -107,10 +138,11 @@ private func recorded(_ task: PointMazeTask, validation: Bool) throws -> OGBench
   try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
   // The opened file stays readable without its name.
   defer { unlink(path) }
-  return try OGBenchSource(path: path)
+  return try OGBenchSource(path: path, rewards: rewardRule(task))
 }
 
-private func requireFit(_ source: OGBenchSource, _ task: PointMazeTask) throws {
+/// Throws `FileError` unless the data have the task's sizes.
+func requireFit(_ source: any DatasetSource, _ task: PointMazeTask) throws {
   for (member, size, expected) in [
     ("observations", source.plan.observationSize, PointMazeTask.observationSize),
     ("actions", source.plan.actionSize, PointMazeTask.actionSize),

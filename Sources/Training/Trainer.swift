@@ -168,7 +168,7 @@ public final class Trainer {
 
   private func update() throws -> ParameterExchange.Outcome {
     let logs = (step + 1) % configuration.logInterval == 0 || step + 1 == configuration.steps
-    sampler.load(step: step)
+    try sampler.load(step: step)
     try evaluateLosses(sampler.batch, logging: logs, gradients: exchange.gradients)
     let figures = logs ? try reduce(agent.figures.values, of: agent.figures.all, over: world) : []
     let outcome = try exchange.step(
@@ -228,7 +228,7 @@ public final class Trainer {
     var named = zip(agent.figures.all, figures).map { (name: $0.name, value: $1) }
     named.append((name: "grad/norm", value: gradientNorm))
     if let validation {
-      validation.load(step: step)
+      try validation.load(step: step)
       try evaluateLosses(validation.batch, logging: true, gradients: nil)
       let values = try reduce(agent.figures.values, of: agent.figures.all, over: world)
       named += zip(agent.figures.all, values).map { (name: "validation/\($0.name)", value: $1) }
@@ -400,9 +400,9 @@ public final class Trainer {
     guard world.rank == 0, let statistics = data.statistics else { return }
     logger.info("fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description)")
     logger.info("\(ranks)")
-    for line in statistics.lines { logger.info("\(line)") }
+    for line in statistics.lines + provenanceLines(data.provenance) { logger.info("\(line)") }
     logger.info(
-      "data \(megabytes(data.bytesPerRank)) MB, parameters and gradients \(megabytes(exchange.byteCount / exchange.groupSize)) MB per rank"
+      "\(data.place); parameters and gradients \(megabytes(exchange.byteCount / exchange.groupSize)) MB per rank"
     )
     for warning in statistics.warnings { logger.warning("dataset: \(warning)") }
     logger.info(

@@ -63,12 +63,12 @@ public final class UpdateBenchmark {
     self.threads = threads
     BLAS.setThreads(threads)
     let plan = DatasetPlan(
-      rows: 50_001, observationSize: observationSize, actionSize: actionSize, transitions: 50_000)
+      rows: 50_001, episodes: 1, observationSize: observationSize, actionSize: actionSize)
     data = .allocate(byteCount: plan.byteCount, alignment: 64)
     Self.fill(plan, data)
     let problem = Problem(observationSize: observationSize, actionSize: actionSize, rewards: -1...1)
     sampler = try BatchSampler(
-      TransitionDataset(plan: plan, base: UnsafeRawPointer(data)), problem,
+      TransitionMemory(plan: plan, base: UnsafeRawPointer(data)), problem,
       draws: hyperparameters.agent.draws(problem, hyperparameters), batchSize: hyperparameters.batchSize,
       parts: 64, seed: 0, world: world)
     agent = hyperparameters.agent.make(problem, hyperparameters, rows: sampler.batch.capacity)
@@ -118,7 +118,7 @@ public final class UpdateBenchmark {
   }
 
   private func update() throws {
-    Profile.time(.sampling) { sampler.load(step: step) }
+    try Profile.time(.sampling) { try sampler.load(step: step) }
     try agent.evaluate(
       exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
       gradients: exchange.gradients
@@ -164,9 +164,9 @@ public final class UpdateBenchmark {
   private static func fill(_ plan: DatasetPlan, _ data: UnsafeMutableRawPointer) {
     var random = RandomSequence(seed: 0, stream: .behaviour)
     let floats = data.assumingMemoryBound(to: Float.self)
-    for i in 0..<plan.transitionsOffset / 4 { floats[i] = 2 * random.uniform() - 1 }
-    let rows = (data + plan.transitionsOffset).assumingMemoryBound(to: UInt32.self)
-    for i in 0..<plan.transitions { rows[i] = UInt32(i) }
+    for i in 0..<plan.episodesOffset / 4 { floats[i] = 2 * random.uniform() - 1 }
+    // One episode, which starts with transition 0.
+    (data + plan.episodesOffset).storeBytes(of: 0, as: Int64.self)
   }
 }
 

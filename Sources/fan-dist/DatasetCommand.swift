@@ -54,17 +54,21 @@ struct DatasetCommand: ParsableCommand {
   struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Check a dataset and describe it.")
 
-    @Argument(help: "OGBench .npz file, or a directory of them.")
+    @Argument(help: "Dataset directory, OGBench .npz file, or a directory of them.")
     var path: String
 
     @Option(help: "Embedded task whose rewards to compute when the file holds none.")
     var env: String?
 
+    @Flag(help: "Read all of a dataset directory and compare it with its digests.")
+    var verify = false
+
     func run() throws {
       let task = try env.map { try embeddedTask($0) }
-      let statistics = try describe(path: path, task: task)
-      for line in statistics.lines { print(line) }
-      for line in statistics.warnings { print("warning: \(line)") }
+      let description = try DatasetDescription(path: path, task: task, verify: verify)
+      for line in description.lines { print(line) }
+      for line in description.warnings { print("warning: \(line)") }
+      if verify { print("every byte is as it was imported") }
     }
   }
 }

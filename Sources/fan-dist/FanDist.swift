@@ -45,7 +45,9 @@ enum Main {
       job.finish(stop.rawValue)
     } catch let error as MPIError {
       // The other ranks may wait in a collective: only an abort reaches them.
-      job.abort("\(error)")
+      job.abort(Failure(.system, "\(error)"))
+    } catch let error as RankFailure {
+      job.abort(error.failure)
     } catch let failure as Failure {
       job.finish(failure.code.rawValue, message: "fan-dist: \(failure.message)")
     } catch {

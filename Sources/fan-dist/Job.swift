@@ -42,9 +42,9 @@ struct Job {
   }
 
   /// Ends the job when only this rank knows that something is wrong.
-  func abort(_ message: String) -> Never {
+  func abort(_ failure: Failure) -> Never {
     let place = "[rank \(launched?.rank ?? 0) on \(MPI.processorName)]"
-    FileHandle.standardError.write(Data("fan-dist: \(place) \(message)\n".utf8))
-    MPI.abort(Failure.Code.system.rawValue)
+    FileHandle.standardError.write(Data("fan-dist: \(place) \(failure.message)\n".utf8))
+    MPI.abort(failure.code.rawValue)
   }
 }

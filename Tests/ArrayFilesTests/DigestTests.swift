@@ -38,6 +38,20 @@ import Testing
     #expect(changed.allSatisfy { (310...458).contains($0) }, "\(changed)")
   }
 
+  @Test func howTheBytesAreDividedMakesNoDifference() {
+    let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 91) }
+    for lengths in [[1], [31], [32], [33], [7, 64, 1], [0, 29, 3, 100]] {
+      var divided = Digest()
+      var (start, turn) = (0, 0)
+      while start < bytes.count {
+        let end = min(bytes.count, start + lengths[turn % lengths.count])
+        bytes[start..<end].withUnsafeBytes { divided.update($0) }
+        (start, turn) = (end, turn + 1)
+      }
+      #expect(divided.value == digest(bytes), "\(lengths)")
+    }
+  }
+
   /// Digests are stored in run directories, so they must not change between versions.
   @Test func theValueIsPinned() {
     var digest = Digest()

@@ -15,7 +15,7 @@ import Testing
     for name in file.memberNames {
       do throws(FileError) {
         bytes += try file.floats(name).count * 4
-        bytes += try file.flags(name).count
+        bytes += try file.doubles(name).count * 8
       } catch {
         failure = error
       }

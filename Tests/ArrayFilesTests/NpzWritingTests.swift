@@ -26,7 +26,7 @@ import Testing
     #expect(try file.header("a").shape == [2, 3] && file.header("a").dtype == .float32)
     #expect(try file.floats("a") == (0..<6).map { Float($0) / 3 })
     #expect(try file.doubles("group/b") == [0.1, -1e300])
-    #expect(try file.flags("flags") == [true, false, true])
+    #expect(try file.floats("flags") == [1, 0, 1])
     #expect(try file.header("i8").shape == [] && file.header("empty").count == 0)
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["a.npz"])
   }

@@ -55,21 +55,37 @@ struct Fixture {
 /// A source loaded into memory of its own.
 final class Loaded {
   let statistics: DatasetStatistics
-  let dataset: TransitionDataset
+  let dataset: TransitionMemory
   private let block: UnsafeMutableRawBufferPointer
 
-  init(_ source: OGBenchSource, rewards rule: RewardRule? = nil) throws(FileError) {
+  init(_ source: any DatasetSource) throws(FileError) {
     block = .allocate(byteCount: source.plan.byteCount, alignment: 64)
     do throws(FileError) {
-      statistics = try source.load(into: block, rewards: rule)
+      statistics = try source.load(into: block)
     } catch {
       block.deallocate()
       throw error
     }
-    dataset = TransitionDataset(plan: source.plan, base: UnsafeRawPointer(block.baseAddress!))
+    dataset = TransitionMemory(plan: source.plan, base: UnsafeRawPointer(block.baseAddress!))
   }
 
   deinit { block.deallocate() }
+}
+
+/// Writes a dataset directory from an `.npz` source.
+@discardableResult
+func convert(
+  _ source: OGBenchSource, to directory: String, bounds: ActionBounds = .clip,
+  provenance: [String: String] = [:]
+) throws(FileError) -> DatasetStatistics {
+  let plan = source.plan
+  let writer = try DatasetWriter(
+    directory: directory, observationSize: plan.observationSize, actionSize: plan.actionSize,
+    source: source.path, bounds: bounds)
+  try source.forEachBlock { (rows, file, first) throws(FileError) in
+    try writer.append(rows, from: file, row: first)
+  }
+  return try writer.finish(provenance: provenance)
 }
 
 /// One transition in arrays.
@@ -82,13 +98,13 @@ struct Transition: Equatable {
   var nextAction: [Float]
 }
 
-extension TransitionDataset {
-  func transition(_ index: Int) -> Transition {
+extension TransitionSource {
+  func transition(_ index: Int) throws -> Transition {
     let observation = [Float](repeating: .nan, count: plan.observationSize)
     let action = [Float](repeating: .nan, count: plan.actionSize)
     var result = Transition(
       observation: observation, action: action, nextObservation: observation, nextAction: action)
-    gather(
+    try gather(
       index, observation: &result.observation, action: &result.action, reward: &result.reward,
       mask: &result.mask,
       nextObservation: &result.nextObservation, nextAction: &result.nextAction)

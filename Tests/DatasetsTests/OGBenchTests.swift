@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 /// Zero reward everywhere.
-private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Float) { (0, 1) }
+private let noReward: RewardRule = { _ in (0, 1) }
 
 @Suite struct OGBenchTests {
   let directory = TemporaryDirectory()
@@ -12,13 +12,13 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
 
   private func load(_ fixture: Fixture, rewards rule: RewardRule? = noReward) throws -> Loaded {
     try fixture.write(to: path)
-    return try Loaded(try OGBenchSource(path: path), rewards: rule)
+    return try Loaded(try OGBenchSource(path: path, rewards: rule))
   }
 
   /// The line with which `path` is refused, opened or loaded.
   private func refusal(of path: String, rewards rule: RewardRule? = noReward) -> String {
     do throws(FileError) {
-      _ = try Loaded(try OGBenchSource(path: path), rewards: rule)
+      _ = try Loaded(try OGBenchSource(path: path, rewards: rule))
       return "accepted"
     } catch {
       return error.description
@@ -35,10 +35,10 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
       (observation[0] * 10, observation[1] == -4 ? 0 : 1)
     }
     let dataset = loaded.dataset
-    #expect(dataset.count == 5)
-    #expect((0..<5).map { dataset.transition($0).observation[0] } == [0, 1, 3, 4, 5])
+    #expect(dataset.plan.transitions == 5)
+    #expect(try (0..<5).map { try dataset.transition($0).observation[0] } == [0, 1, 3, 4, 5])
     #expect(
-      dataset.transition(3)
+      try dataset.transition(3)
         == Transition(
           observation: [4, -4], action: [0.04], reward: 40, mask: 0, nextObservation: [5, -5],
           nextAction: [0.05]))
@@ -52,7 +52,7 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
     #expect(statistics.rows == 7 && statistics.episodes == 2 && statistics.transitions == 5)
     #expect(statistics.episodeLength == .init(minimum: 2, mean: 2.5, maximum: 3))
     #expect(statistics.reward == .init(minimum: 0, mean: 2, maximum: 4))
-    #expect(statistics.meanMask == 0.8)
+    #expect(statistics.mask == .init(minimum: 0, mean: 0.8, maximum: 1))
     #expect(statistics.actionMinimum == 0 && statistics.actionMaximum == 0.06)
     #expect(statistics.digest.count == 16 && statistics.warnings.isEmpty)
     #expect(try load(fixture, rewards: nil).statistics == statistics)
@@ -64,7 +64,7 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
     var fixture = Fixture([3, 4])
     fixture.terminals[6] = 0
     let loaded = try load(fixture)
-    #expect(loaded.dataset.count == 5 && loaded.statistics.episodes == 2)
+    #expect(loaded.dataset.plan.transitions == 5 && loaded.statistics.episodes == 2)
   }
 
   @Test func columnsMayBeMatricesOfOneColumn() throws {
@@ -79,11 +79,23 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
     var fixture = Fixture([4])
     fixture.actions = [1, -1, 0.5, 1 + 5e-7]
     let loaded = try load(fixture)
-    let actions = (0..<4).map { loaded.dataset.actions[$0] }
+    let transitions = try (0..<3).map { try loaded.dataset.transition($0) }
+    let actions = transitions.map { $0.action[0] } + [transitions[2].nextAction[0]]
     #expect(actions == [0.99999, -0.99999, 0.5, 0.99999])
     #expect(loaded.statistics.actionMinimum == -1 && loaded.statistics.actionMaximum == 1 + 5e-7)
     #expect(loaded.statistics.clippedShare == 0.75)
     #expect(loaded.statistics.warnings.contains { $0.hasPrefix("75 %") })
+  }
+
+  /// Whoever only looks is told; training refuses them.
+  @Test func actionsOutsideTheirRangeAreCounted() throws {
+    var fixture = Fixture([4])
+    fixture.actions = [3, -1.5, 0.5, 1]
+    try fixture.write(to: path)
+    let statistics = try OGBenchSource(path: path, rewards: noReward).survey()
+    #expect(statistics.actionsOutside == 2 && statistics.actionMaximum == 3)
+    #expect(statistics.warnings.contains { $0.hasPrefix("2 action components lie outside [-1, 1]") })
+    #expect(refusal(of: path).contains("'actions': row 0 is 3.0, outside [-1, 1]"))
   }
 
   @Test func suspiciousDataAreMentioned() throws {
@@ -187,11 +199,13 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
     try Fixture([3, 4]).write(to: "\(directory.path)/set-000.npz")
     try Fixture([2]).write(to: "\(directory.path)/set-000-val.npz")
     try Fixture([2]).write(to: "\(directory.path)/._set-000.npz")
-    let source = try OGBenchSource(path: directory.path)
-    #expect(source.plan == DatasetPlan(rows: 12, observationSize: 2, actionSize: 1, transitions: 9))
-    let loaded = try Loaded(source, rewards: noReward)
+    let source = try OGBenchSource(path: directory.path, rewards: noReward)
+    #expect(source.plan == DatasetPlan(rows: 12, episodes: 3, observationSize: 2, actionSize: 1))
+    let loaded = try Loaded(source)
     #expect(
-      (0..<9).map { loaded.dataset.transition($0).observation[0] } == [0, 1, 3, 4, 5, 100, 101, 102, 103])
+      try (0..<9).map { try loaded.dataset.transition($0).observation[0] } == [
+        0, 1, 3, 4, 5, 100, 101, 102, 103,
+      ])
     #expect(loaded.statistics.episodes == 3)
     second.actions[2] = 3
     try second.write(to: "\(directory.path)/set-001.npz")
@@ -238,16 +252,15 @@ private func noReward(_: UnsafeBufferPointer<Float>) -> (reward: Float, mask: Fl
   }
 
   @Test func plansSurviveTheirWords() {
-    let plan = DatasetPlan(rows: 1001, observationSize: 29, actionSize: 5, transitions: 1000)
+    let plan = DatasetPlan(rows: 1001, episodes: 1, observationSize: 29, actionSize: 5)
     #expect(DatasetPlan(words: plan.words) == plan)
     let offsets = [
       plan.observationsOffset, plan.actionsOffset, plan.rewardsOffset, plan.masksOffset,
-      plan.transitionsOffset,
-      plan.byteCount,
+      plan.episodesOffset, plan.byteCount,
     ]
     #expect(offsets.allSatisfy { $0 % 64 == 0 })
     for (size, (start, end)) in zip(
-      [1001 * 29, 1001 * 5, 1001, 1001, 1000], zip(offsets, offsets.dropFirst()))
+      [1001 * 29, 1001 * 5, 1001, 1001, 2], zip(offsets, offsets.dropFirst()))
     {
       #expect((4 * size..<4 * size + 64).contains(end - start))
     }

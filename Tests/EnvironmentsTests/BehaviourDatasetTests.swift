@@ -116,7 +116,9 @@ private let recordings = [
         #expect(try file.floats(name) == values && file.header(name).shape == [603, 2])
         #expect(try file.header(name).dtype == .float32)
       }
-      #expect(try file.flags("terminals") == data.terminals && file.header("terminals").dtype == .bool)
+      #expect(
+        try file.floats("terminals").map { $0 != 0 } == data.terminals
+          && file.header("terminals").dtype == .bool)
     }
   }
 
@@ -145,7 +147,7 @@ private let recordings = [
       path: sharedFolder.appending(path: "datasets/pointmaze-medium-navigate-v0.npz").path)
     let real = try Statistics(
       observations: file.floats("observations"), actions: file.floats("actions"),
-      terminals: file.flags("terminals"))
+      terminals: file.floats("terminals").map { $0 != 0 })
     let task = try PointMazeTask(name: "pointmaze-medium-navigate-singletask-v0")
     let data = BehaviourDataset(task: task, seed: 0)
     let made = Statistics(observations: data.observations, actions: data.actions, terminals: data.terminals)

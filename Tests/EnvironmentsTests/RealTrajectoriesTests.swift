@@ -33,7 +33,7 @@ import Testing
     let positions = try file.doubles("\(maze)/positions")
     let actions = try file.floats("\(maze)/actions")
     let rewards = try file.floats("\(maze)/rewards")
-    let terminated = try file.flags("\(maze)/terminated")
+    let terminated = try file.floats("\(maze)/terminated").map { $0 != 0 }
     #expect(try file.doubles("\(maze)/goal") == [environment.goalPosition.x, environment.goalPosition.y])
 
     var errors: [Double] = []

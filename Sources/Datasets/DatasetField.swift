@@ -1,0 +1,51 @@
+import ArrayFiles
+
+/// What a dataset holds for each of its rows. A row is a state of an episode and the action taken in it.
+enum DatasetField: String, CaseIterable, Sendable {
+  /// States, O numbers a row.
+  case observations
+  /// Actions in [−1, 1], A numbers a row.
+  case actions
+  /// Rewards of the transitions that start in the rows.
+  case rewards
+  /// 0 where the value of the next state does not count, else 1.
+  case masks
+  /// Whether the row is the last of its episode: a final state, whose action, reward and mask are not used.
+  case terminals
+
+  /// The type of its numbers.
+  var dtype: ElementType { self == .terminals ? .bool : .float32 }
+
+  /// The dimensions behind the first one, the rows.
+  func rowShape(observationSize: Int, actionSize: Int) -> [Int] {
+    switch self {
+    case .observations: [observationSize]
+    case .actions: [actionSize]
+    case .rewards, .masks, .terminals: []
+    }
+  }
+}
+
+/// The ``Digest`` of each field and of all of them.
+struct FieldDigests {
+  private var fields = [Digest](repeating: Digest(), count: DatasetField.allCases.count)
+
+  subscript(field: DatasetField) -> Digest {
+    get { fields[DatasetField.allCases.firstIndex(of: field)!] }
+    set { fields[DatasetField.allCases.firstIndex(of: field)!] = newValue }
+  }
+
+  /// Adds the rows of `block` to each field.
+  mutating func add(_ block: RowBlock) {
+    for field in DatasetField.allCases { self[field].update(block.bytes(of: field)) }
+  }
+
+  /// Identifies the data: 16 hexadecimal digits.
+  static func combined(_ digests: (DatasetField) -> String) -> String {
+    var digest = Digest()
+    for field in DatasetField.allCases {
+      Array("\(field.rawValue) \(digests(field))\n".utf8).withUnsafeBytes { digest.update($0) }
+    }
+    return digest.hex
+  }
+}

@@ -1,0 +1,139 @@
+import ArrayFiles
+
+/// What to do with actions outside [−1, 1].
+public enum ActionBounds: Sendable {
+  /// They are a mistake in data that are meant to be trained on as they are.
+  case refuse
+  /// Clip them, as the environments that they were recorded in do, and count them.
+  case clip
+}
+
+/// Checks the rows of a dataset as they pass, clips their actions, and adds up statistics and digests.
+struct DatasetSurvey {
+  /// Actions are clipped to ±actionLimit as in the published training code, so that the inverse of tanh and
+  /// densities on the open interval are finite.
+  static let actionLimit: Float = 1 - 1e-5
+
+  /// How far outside [−1, 1] an action may lie before it is taken for a mistake rather than for rounding.
+  static let actionTolerance: Float = 1e-6
+
+  private(set) var digests = FieldDigests()
+  private let bounds: ActionBounds
+  private var rows = 0
+  private var actionCount = 0
+  private var action = (minimum: Float.infinity, maximum: -Float.infinity, clipped: 0, outside: 0)
+  private var reward = SpreadSum()
+  private var mask = SpreadSum()
+  private var episodeLength = SpreadSum()
+  private var emptyEpisodes = 0
+  /// Transitions of the episode that has not ended yet.
+  private var length = 0
+
+  init(bounds: ActionBounds) { self.bounds = bounds }
+
+  /// Adds rows, the first of which is row number `first` of `file`, and clips their actions in place. Throws
+  /// ``FileError``, naming field, row and value, for NaN and infinity, for actions that are to be refused and for
+  /// masks outside [0, 1].
+  mutating func add(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
+    for field in DatasetField.allCases where field != .terminals {
+      try requireFinite(block, field, file, first)
+    }
+    if let row = (0..<block.rows).first(where: { !(0...1).contains(block.masks[$0]) }) {
+      throw refusal(.masks, block.masks[row], "outside [0, 1]", file, first + row)
+    }
+    try clipActions(block, file, first)
+    for row in 0..<block.rows {
+      count(block.rewards[row], block.masks[row], endsEpisode: block.terminals[row] != 0)
+    }
+    rows += block.rows
+    digests.add(block)
+  }
+
+  private mutating func count(_ reward: Float, _ mask: Float, endsEpisode: Bool) {
+    guard endsEpisode else {
+      self.reward.add(Double(reward))
+      self.mask.add(Double(mask))
+      length += 1
+      return
+    }
+    episodeLength.add(Double(length))
+    emptyEpisodes += length == 0 ? 1 : 0
+    length = 0
+  }
+
+  private mutating func clipActions(_ block: RowBlock, _ file: String, _ first: Int) throws(FileError) {
+    let actions = block.floats(of: .actions)
+    let (limit, outermost) = (Self.actionLimit, 1 + Self.actionTolerance)
+    var (low, high, clipped, outside) = action
+    for index in actions.indices {
+      let value = actions[index]
+      low = min(low, value)
+      high = max(high, value)
+      clipped += abs(value) > limit ? 1 : 0
+      outside += abs(value) > outermost ? 1 : 0
+    }
+    if bounds == .refuse, outside > 0 {
+      let index = actions.firstIndex { abs($0) > outermost }!
+      let row = first + index / block.actionSize
+      let column = block.actionSize > 1 ? index % block.actionSize : nil
+      throw refusal(.actions, actions[index], "outside [-1, 1]", file, row, column)
+    }
+    for index in actions.indices { actions[index] = max(-limit, min(limit, actions[index])) }
+    action = (low, high, clipped, outside)
+    actionCount += actions.count
+  }
+
+  private func requireFinite(
+    _ block: RowBlock, _ field: DatasetField, _ file: String, _ first: Int
+  ) throws(FileError) {
+    let values = block.floats(of: field)
+    // Adding one to an exponent of all ones carries into the sign bit. Integers, so that this becomes SIMD.
+    var carries: UInt32 = 0
+    for value in values { carries |= (value.bitPattern & 0x7F80_0000) &+ 0x0080_0000 }
+    guard carries >> 31 == 1, let index = values.firstIndex(where: { !$0.isFinite }) else { return }
+    let width = values.count / block.rows
+    throw refusal(
+      field, values[index], "not a finite number", file, first + index / width,
+      width > 1 ? index % width : nil)
+  }
+
+  private func refusal(
+    _ field: DatasetField, _ value: Float, _ fault: String, _ file: String, _ row: Int, _ column: Int? = nil
+  ) -> FileError {
+    let place = "row \(row)" + (column.map { " column \($0)" } ?? "")
+    return FileError(.malformed, file: file, member: field.rawValue, reason: "\(place) is \(value), \(fault)")
+  }
+
+  /// Whether a transition has been seen.
+  var hasTransitions: Bool { reward.count > 0 }
+
+  /// What has been seen; at least one transition.
+  var statistics: DatasetStatistics {
+    DatasetStatistics(
+      rows: rows, episodes: episodeLength.count, transitions: reward.count, emptyEpisodes: emptyEpisodes,
+      episodeLength: episodeLength.spread, reward: reward.spread, mask: mask.spread,
+      actionMinimum: action.minimum, actionMaximum: action.maximum,
+      clippedShare: Double(action.clipped) / Double(actionCount), actionsOutside: action.outside,
+      digest: FieldDigests.combined { digests[$0].hex })
+  }
+}
+
+/// Adds up smallest value, mean and largest value.
+private struct SpreadSum {
+  private(set) var count = 0
+  private var minimum = Double.infinity
+  private var maximum = -Double.infinity
+  private var sum = 0.0
+
+  @inline(__always)
+  mutating func add(_ value: Double) {
+    count += 1
+    minimum = min(minimum, value)
+    maximum = max(maximum, value)
+    sum += value
+  }
+
+  var spread: DatasetStatistics.Spread {
+    .init(minimum: minimum, mean: sum / Double(count), maximum: maximum)
+  }
+}

@@ -1,0 +1,71 @@
+import ArrayFiles
+import Foundation
+
+/// Writes the files of a ``DatasetDirectory`` from rows as they come, in little memory.
+///
+/// The manifest comes last: without it nothing is taken for a dataset.
+public final class DatasetWriter {
+  private let directory: String
+  private let source: String
+  private var survey: DatasetSurvey
+  private let files: [(field: DatasetField, writer: NpyWriter)]
+  private var rows = 0
+  private var endsEpisode = true
+
+  /// Starts a dataset in `directory`, which is created if it is not there.
+  ///
+  /// - Parameters:
+  ///   - source: where the rows are from, for error messages.
+  ///   - bounds: what to do with actions outside [−1, 1].
+  public init(
+    directory: String, observationSize: Int, actionSize: Int, source: String, bounds: ActionBounds
+  ) throws(FileError) {
+    self.directory = directory
+    self.source = source
+    survey = DatasetSurvey(bounds: bounds)
+    try createDirectory(directory)
+    var files: [(DatasetField, NpyWriter)] = []
+    for field in DatasetField.allCases {
+      let shape = field.rowShape(observationSize: observationSize, actionSize: actionSize)
+      let path = "\(directory)/\(field.rawValue).npy"
+      files.append((field, try NpyWriter(path: path, dtype: field.dtype, rowShape: shape)))
+    }
+    self.files = files
+  }
+
+  /// Adds rows, of which the first is row number `first` of `file`. Throws ``FileError``, naming field, row and value,
+  /// for numbers that cannot be meant.
+  public func append(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
+    guard block.rows > 0 else { return }
+    try survey.add(block, from: file, row: first)
+    for (field, writer) in files { try writer.append(block.bytes(of: field)) }
+    rows += block.rows
+    endsEpisode = block.terminals[block.rows - 1] != 0
+  }
+
+  /// Adds rows behind the last ones.
+  public func append(_ block: RowBlock) throws(FileError) { try append(block, from: source, row: rows) }
+
+  /// Completes the dataset, in which the last episode has ended.
+  ///
+  /// - Parameter provenance: where the data are from, in words for people.
+  public func finish(provenance: [String: String]) throws(FileError) -> DatasetStatistics {
+    guard endsEpisode, survey.hasTransitions else {
+      let reason = endsEpisode ? "gives no transitions" : "ends within an episode"
+      throw FileError(.malformed, file: source, reason: reason)
+    }
+    for (_, writer) in files { try writer.finish() }
+    let fields = files.map { field, writer in
+      let digest = survey.digests[field].hex
+      return (
+        field.rawValue,
+        DatasetManifest.Field(dtype: field.dtype.rawValue, shape: writer.shape, digest: digest)
+      )
+    }
+    let statistics = survey.statistics
+    let manifest = DatasetManifest(
+      fields: Dictionary(uniqueKeysWithValues: fields), statistics: statistics, provenance: provenance)
+    try writeFile(Array(manifest.encoded()), path: "\(directory)/\(DatasetManifest.fileName)")
+    return statistics
+  }
+}

@@ -1,0 +1,63 @@
+/// Consecutive rows of a dataset on their way from where they come from to where they are kept.
+public final class RowBlock {
+  /// Rows there is room for.
+  public let capacity: Int
+  /// O, the numbers of an observation.
+  public let observationSize: Int
+  /// A, the numbers of an action.
+  public let actionSize: Int
+  /// Rows in use, at most the capacity.
+  public var rows = 0 {
+    didSet { precondition((0...capacity).contains(rows), "more rows than there is room for") }
+  }
+
+  /// (rows, O), one row after another.
+  public let observations: UnsafeMutablePointer<Float>
+  /// (rows, A), one row after another.
+  public let actions: UnsafeMutablePointer<Float>
+  /// (rows)
+  public let rewards: UnsafeMutablePointer<Float>
+  /// (rows)
+  public let masks: UnsafeMutablePointer<Float>
+  /// (rows); 1 on the last row of an episode, else 0.
+  public let terminals: UnsafeMutablePointer<UInt8>
+
+  /// Room for `capacity` rows.
+  public init(capacity: Int = 8192, observationSize: Int, actionSize: Int) {
+    self.capacity = capacity
+    self.observationSize = observationSize
+    self.actionSize = actionSize
+    func zeros<T: Numeric>(_ count: Int) -> UnsafeMutablePointer<T> {
+      let start = UnsafeMutablePointer<T>.allocate(capacity: count)
+      start.initialize(repeating: 0, count: count)
+      return start
+    }
+    observations = zeros(capacity * observationSize)
+    actions = zeros(capacity * actionSize)
+    rewards = zeros(capacity)
+    masks = zeros(capacity)
+    terminals = zeros(capacity)
+  }
+
+  deinit {
+    for floats in [observations, actions, rewards, masks] { floats.deallocate() }
+    terminals.deallocate()
+  }
+
+  /// The numbers of a field that is stored as Float, of the rows in use.
+  func floats(of field: DatasetField) -> UnsafeMutableBufferPointer<Float> {
+    switch field {
+    case .observations: UnsafeMutableBufferPointer(start: observations, count: rows * observationSize)
+    case .actions: UnsafeMutableBufferPointer(start: actions, count: rows * actionSize)
+    case .rewards: UnsafeMutableBufferPointer(start: rewards, count: rows)
+    case .masks: UnsafeMutableBufferPointer(start: masks, count: rows)
+    case .terminals: preconditionFailure("terminals are bytes")
+    }
+  }
+
+  /// A field of the rows in use, as it is stored.
+  func bytes(of field: DatasetField) -> UnsafeRawBufferPointer {
+    field == .terminals
+      ? UnsafeRawBufferPointer(start: terminals, count: rows) : UnsafeRawBufferPointer(floats(of: field))
+  }
+}

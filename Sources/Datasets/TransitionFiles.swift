@@ -1,0 +1,63 @@
+import ArrayFiles
+
+/// The transitions of a dataset that stays in its files: a transition is read when it is gathered, so that a dataset
+/// may be larger than memory.
+///
+/// The rows are read, not mapped: what the system keeps of the files is its page cache, which all ranks of a node
+/// share and which counts for none of them; and a file that is cut short or a network file system that fails ends a
+/// read with an error instead of the process with a signal.
+public struct TransitionFiles: TransitionSource {
+  public let plan: DatasetPlan
+  private let episodes: EpisodeIndex
+  private let observations: NpyFile
+  private let actions: NpyFile
+  private let rewards: NpyFile
+  private let masks: NpyFile
+
+  init(
+    _ plan: DatasetPlan, _ episodes: EpisodeIndex, observations: NpyFile, actions: NpyFile, rewards: NpyFile,
+    masks: NpyFile
+  ) {
+    self.plan = plan
+    self.episodes = episodes
+    self.observations = observations
+    self.actions = actions
+    self.rewards = rewards
+    self.masks = masks
+    for file in [observations, actions, rewards, masks] { file.expectRandomReads() }
+  }
+
+  public func gather(
+    _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
+    reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,
+    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>
+  ) throws(FileError) {
+    precondition(transition >= 0 && transition < plan.transitions, "no such transition")
+    let row = episodes.row(of: transition)
+    try read(observations, row, plan.observationSize, observation, nextObservation)
+    try read(actions, row, plan.actionSize, action, nextAction)
+    try rewards.read(from: row, into: UnsafeMutableBufferPointer(start: reward, count: 1))
+    try masks.read(from: row, into: UnsafeMutableBufferPointer(start: mask, count: 1))
+  }
+
+  /// Reads a row and the one after it.
+  private func read(
+    _ file: NpyFile, _ row: Int, _ width: Int, _ first: UnsafeMutablePointer<Float>,
+    _ second: UnsafeMutablePointer<Float>
+  ) throws(FileError) {
+    try withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * width) { (rows) throws(FileError) in
+      try file.read(from: row * width, into: rows)
+      first.update(from: rows.baseAddress!, count: width)
+      second.update(from: rows.baseAddress! + width, count: width)
+    }
+  }
+
+  /// Lets the system begin to read a transition, so that it is there when it is gathered.
+  public func prefetch(_ transition: Int) {
+    let row = episodes.row(of: transition)
+    observations.prefetch(from: row * plan.observationSize, count: 2 * plan.observationSize)
+    actions.prefetch(from: row * plan.actionSize, count: 2 * plan.actionSize)
+    rewards.prefetch(from: row, count: 1)
+    masks.prefetch(from: row, count: 1)
+  }
+}

@@ -1,0 +1,39 @@
+/// The transitions of a dataset in memory that somebody else owns, usually shared between the ranks of a node.
+///
+/// A view must not outlive its block. It is Sendable although it holds pointers: the block is filled before a view is
+/// made and never changes afterwards.
+public struct TransitionMemory: TransitionSource, @unchecked Sendable {
+  /// Sizes and layout.
+  public let plan: DatasetPlan
+  private let observations: UnsafePointer<Float>
+  private let actions: UnsafePointer<Float>
+  private let rewards: UnsafePointer<Float>
+  private let masks: UnsafePointer<Float>
+  private let episodes: EpisodeIndex
+
+  /// A view of the block of `plan.byteCount` bytes at `base` that a ``DatasetSource`` filled.
+  public init(plan: DatasetPlan, base: UnsafeRawPointer) {
+    self.plan = plan
+    observations = (base + plan.observationsOffset).assumingMemoryBound(to: Float.self)
+    actions = (base + plan.actionsOffset).assumingMemoryBound(to: Float.self)
+    rewards = (base + plan.rewardsOffset).assumingMemoryBound(to: Float.self)
+    masks = (base + plan.masksOffset).assumingMemoryBound(to: Float.self)
+    episodes = EpisodeIndex(base + plan.episodesOffset, episodes: plan.episodes)
+  }
+
+  public func gather(
+    _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
+    reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,
+    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>
+  ) {
+    precondition(transition >= 0 && transition < plan.transitions, "no such transition")
+    let row = episodes.row(of: transition)
+    let (O, A) = (plan.observationSize, plan.actionSize)
+    observation.update(from: observations + row * O, count: O)
+    nextObservation.update(from: observations + (row + 1) * O, count: O)
+    action.update(from: actions + row * A, count: A)
+    nextAction.update(from: actions + (row + 1) * A, count: A)
+    reward.pointee = rewards[row]
+    mask.pointee = masks[row]
+  }
+}

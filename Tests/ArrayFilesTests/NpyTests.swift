@@ -1,0 +1,119 @@
+import ArrayFiles
+import Foundation
+import Testing
+
+/// Single `.npy` files, written and read part by part.
+@Suite struct NpyTests {
+  let directory = TemporaryDirectory()
+  var path: String { "\(directory.path)/x.npy" }
+
+  private func write(rows: Int, width: Int) throws {
+    let writer = try NpyWriter(path: path, dtype: .float32, rowShape: [width])
+    for row in 0..<rows {
+      let bytes = raw((0..<width).map { Float(row * width + $0) })
+      try bytes.withUnsafeBytes { try writer.append($0) }
+    }
+    #expect(writer.shape == [rows, width])
+    try writer.finish()
+  }
+
+  private func read(_ file: NpyFile, from first: Int, count: Int) throws(FileError) -> [Float] {
+    var values = [Float](repeating: .nan, count: count)
+    try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
+      try file.read(from: first, into: buffer)
+    }
+    return values
+  }
+
+  private func refusal(_ bytes: [UInt8]) -> String? {
+    let path = directory.write(bytes, to: "y.npy")
+    return failure { () throws(FileError) in _ = try NpyFile(path: path) }
+  }
+
+  @Test func anyPartIsReadBack() throws {
+    try write(rows: 100, width: 3)
+    let file = try NpyFile(path: path)
+    #expect(file.header.shape == [100, 3] && file.header.dtype == .float32)
+    #expect(try read(file, from: 0, count: 300) == (0..<300).map { Float($0) })
+    #expect(try read(file, from: 151, count: 2) == [151, 152])
+    #expect(throws: FileError.self) { try read(file, from: 299, count: 2) }
+    // NumPy puts data at multiples of 64 bytes.
+    #expect(contents(path).count == 128 + 1200)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["x.npy"])
+  }
+
+  @Test func nothingAppearsWithoutFinish() throws {
+    do { _ = try NpyWriter(path: path, dtype: .bool, rowShape: []) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+  }
+
+  @Test func sizesMustFit() throws {
+    let good = npy("<f4", "(2, 3)", data: raw([Float](repeating: 1, count: 6)))
+    #expect(refusal(good) == nil)
+    #expect(refusal(Array(good.dropLast()))!.contains("does not fit 23 bytes of data"))
+    #expect(refusal(good + [0])!.contains("does not fit 25 bytes of data"))
+    #expect(refusal(Array(good.prefix(30)))!.contains("claims an array header"))
+    #expect(refusal(Array(good.prefix(11)))!.contains("is not a NumPy array"))
+    #expect(refusal([])!.contains("is not a NumPy array"))
+    #expect(refusal(npy("<f4", "(4611686018427387904, 4)", data: []))!.contains("too many elements"))
+    #expect(refusal(npy("<f4", "(4611686018427387903, 1)", data: []))!.contains("does not fit"))
+    #expect(refusal(npy("|O", "(1,)", data: [0]))!.contains("pickled objects are never read"))
+  }
+
+  @Test func aFileThatBecomesShorterIsAnError() throws {
+    try write(rows: 100, width: 3)
+    let file = try NpyFile(path: path)
+    truncate(path, 600)
+    #expect(try read(file, from: 0, count: 3) == [0, 1, 2])
+    let error = failure { () throws(FileError) in _ = try read(file, from: 290, count: 3) }
+    #expect(error == "\(path): became shorter while it was read")
+  }
+
+  @Test func linksAndOtherThingsAreRefused() throws {
+    try write(rows: 1, width: 1)
+    let link = "\(directory.path)/link.npy"
+    symlink(path, link)
+    #expect(failure { () throws(FileError) in _ = try NpyFile(path: link) }!.contains("is a symbolic link"))
+    mkfifo("\(directory.path)/pipe.npy", 0o600)
+    let pipe = failure { () throws(FileError) in _ = try NpyFile(path: "\(directory.path)/pipe.npy") }
+    #expect(pipe!.contains("is not a regular file"))
+  }
+}
+
+/// Directories that appear when they are complete.
+@Suite struct AtomicDirectoryTests {
+  let parent = TemporaryDirectory()
+  var path: String { "\(parent.path)/a/data" }
+
+  private func entries(_ directory: String) -> [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: directory).sorted()) ?? []
+  }
+
+  @Test func itAppearsWhenItIsCommitted() throws {
+    let directory = try #require(try AtomicDirectory(path: path))
+    try writeFile([1, 2], path: "\(directory.temporaryPath)/x")
+    #expect(entries("\(parent.path)/a") == ["data.partial"])
+    try directory.commit()
+    #expect(entries("\(parent.path)/a") == ["data"] && entries(path) == ["x"])
+    #expect(try AtomicDirectory(path: path) == nil)
+  }
+
+  @Test func nothingIsLeftWithoutCommit() throws {
+    do { _ = try AtomicDirectory(path: path) }
+    #expect(entries("\(parent.path)/a") == [])
+  }
+
+  @Test func leftoversOfAKilledProcessAreRemoved() throws {
+    try createDirectory("\(path).partial/validation")
+    try writeFile([1], path: "\(path).partial/old")
+    let directory = try #require(try AtomicDirectory(path: path))
+    #expect(entries(directory.temporaryPath) == [".lock"])
+  }
+
+  /// The second one waits for the first, and finds what that has made.
+  @Test func oneAtATime() throws {
+    let first = try #require(try AtomicDirectory(path: path))
+    let second = try AtomicDirectory(path: path, wait: { try? first.commit() })
+    #expect(second == nil && entries(path) == [])
+  }
+}
