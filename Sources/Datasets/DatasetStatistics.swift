@@ -74,7 +74,7 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     let reach = max(-actionMinimum, actionMaximum)
     if actionsOutside > 0 {
       return [
-        "\(actionsOutside) action components lie outside [-1, 1], the farthest at ±\(reach), and are clipped: are they scaled to [-1, 1]?"
+        "\(actionsOutside) action components lie outside [-1, 1], the farthest at ±\(reach): are they scaled to [-1, 1]?"
       ]
     }
     if actionMinimum == actionMaximum { return ["every action is \(actionMinimum)"] }

@@ -432,6 +432,7 @@ private struct Meter {
   }
 }
 
-private func decimals(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+/// A number with so many decimals.
+func decimals(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
 
 private func megabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e6, 1) }
