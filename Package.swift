@@ -26,6 +26,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+    .target(name: "CAllocations"),
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: numeric),
     .target(name: "Kernels", dependencies: ["COpenBLAS"], swiftSettings: numeric),
     .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
@@ -54,7 +55,7 @@ let package = Package(
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "Environments", "Kernels", "MPI", "Training",
+        "Agents", "ArrayFiles", "CAllocations", "Environments", "Kernels", "MPI", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),

@@ -78,7 +78,11 @@ public protocol Agent<T>: AnyObject {
 
 extension Agent {
   /// Whether this rank's part of the gradient is finite in the last call that computed it.
-  public var gradientIsFinite: Bool { networks.allSatisfy(\.gradientIsFinite) }
+  public var gradientIsFinite: Bool {
+    // By index: here, where the precision is not known, an iterator over the array would take memory for every step.
+    let networks = networks
+    return networks.indices.allSatisfy { networks[$0].gradientIsFinite }
+  }
 
   /// The network and layer that gave the first value that is not finite in the last logging call, for a batch as
   /// large as the workspaces; nil when all are finite.

@@ -36,6 +36,8 @@ public final class UpdateBenchmark {
     public var parts: [String: Double]
     /// Memory bandwidth of the ranks together, reading and writing, in 10⁹ bytes a second.
     public var memoryBandwidth: Double
+    /// Calls for heap memory in an update, on the rank with most; on several nodes, those of MPI's own buffers.
+    public var allocations: Double
     /// Peak resident memory of the largest rank, in 10⁶ bytes.
     public var residentMegabytes: Double
     /// One action of the policy for one observation.
@@ -86,7 +88,9 @@ public final class UpdateBenchmark {
   deinit { data.deallocate() }
 
   /// Measures in `rounds` rounds of `updates` updates each (nil: about half a second). Collective.
-  public func run(rounds: Int, updates: Int?) throws -> Result {
+  ///
+  /// - Parameter allocations: the calls for heap memory so far.
+  public func run(rounds: Int, updates: Int?, allocations: () -> Int) throws -> Result {
     for _ in 0..<3 { try update() }
     let count = try updates ?? automaticCount()
     // Before the matrices that the limits are measured with, which training does not have.
@@ -97,11 +101,15 @@ public final class UpdateBenchmark {
     var productTimes: [[Double]] = []
     var bandwidths: [Double] = []
     var actions: [Double] = []
+    var allocated: [Double] = []
     for _ in 0..<rounds {
       try world.barrier()
       productTimes.append(limits.productRates())
       try world.barrier()
-      times.append(try seconds { for _ in 0..<count { try update() } } / Double(count))
+      let before = allocations()
+      let time = try seconds { for _ in 0..<count { try update() } }
+      allocated.append(Double(allocations() - before) / Double(count))
+      times.append(time / Double(count))
       try world.barrier()
       bandwidths.append(limits.bandwidth())
       actions.append(seconds { for _ in 0..<100 { policy.act(exchange.parameters, rows: 1) } } / 100)
@@ -113,8 +121,8 @@ public final class UpdateBenchmark {
     Profile.isOn = false
     return try summarise(
       update: median(times), productRates: (0..<3).map { form in median(productTimes.map { $0[form] }) },
-      bandwidth: median(bandwidths), action: median(actions), profiled: profiled, resident: resident,
-      count: count)
+      bandwidth: median(bandwidths), action: median(actions), profiled: profiled,
+      allocations: median(allocated), resident: resident, count: count)
   }
 
   private func update() throws {
@@ -136,7 +144,7 @@ public final class UpdateBenchmark {
 
   private func summarise(
     update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double,
-    resident: Double, count: Int
+    allocations: Double, resident: Double, count: Int
   ) throws -> Result {
     let needed = agent.operations(rows: hyperparameters.batchSize)
     let rates = try productRates.map { try world.allReduce($0) }
@@ -158,6 +166,7 @@ public final class UpdateBenchmark {
       countedGigaOperations: try world.allReduce(Double(Profile.productOperations)) / Double(count) / 1e9,
       rate: total / update / 1e9, productRate: total / limit / 1e9, limit: 1e3 * limit,
       shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
+      allocations: try world.allReduce(allocations, .max),
       residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action)
   }
 

@@ -1,5 +1,6 @@
 import Agents
 import ArgumentParser
+import CAllocations
 import Foundation
 import MPI
 import Training
@@ -53,7 +54,8 @@ struct Bench: ParsableCommand {
       world: world, hyperparameters: hyperparameters, observationSize: observationSize,
       actionSize: actionSize,
       threads: threads, ranksPerNode: ranksPerNode)
-    let result = try benchmark.run(rounds: rounds, updates: updates)
+    let result = try benchmark.run(
+      rounds: rounds, updates: updates, allocations: { allocation_count() })
     guard world.rank == 0 else { return }
     print(json ? try encoded(result) : table(result))
   }
@@ -98,6 +100,7 @@ struct Bench: ParsableCommand {
     }
     rows += [
       ("memory copy", "\(number(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
+      ("allocations", "\(number(r.allocations, 2)) of the heap in an update, at most, per rank"),
       ("resident", "\(number(r.residentMegabytes, 1)) MB at most, per rank"),
       ("one action", "\(number(1e3 * r.action, 1)) µs"),
     ]

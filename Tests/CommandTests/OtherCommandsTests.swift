@@ -126,6 +126,22 @@ import Testing
   }
 }
 
+/// `fan-dist bench`.
+@Suite(.serialized) struct BenchTests {
+  /// What updates need, they have from the start.
+  @Test func updatesAskForNoMemory() throws {
+    struct Figures: Decodable {
+      let update: Double
+      let allocations: Double
+    }
+    let sizes = ["--actor-hidden-dims", "16,16", "--value-hidden-dims", "16,16", "--batch-size", "16"]
+    let result = try run(
+      built("fan-dist"), ["bench", "--json", "--rounds", "3", "--updates", "20"] + sizes)
+    let figures = try JSONDecoder().decode(Figures.self, from: Data(result.output.utf8))
+    #expect(figures.update > 0 && figures.allocations == 0, "\(result)")
+  }
+}
+
 /// What people see.
 @Suite(.serialized) struct ConsoleTests {
   @Test(arguments: [
