@@ -81,7 +81,8 @@ let package = Package(
       name: "ParityTests", dependencies: ["ArrayFiles", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(
-      name: "CommandTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], swiftSettings: numeric),
+      name: "CommandTests", dependencies: ["Agents", "ArrayFiles", "Kernels", "TestSupport"],
+      swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
     .testTarget(
       name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles", "Kernels"], swiftSettings: numeric),

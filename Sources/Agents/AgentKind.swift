@@ -3,12 +3,15 @@ import Kernels
 
 /// The agents there are. To add one, give it a case and its type here; nothing else names agents.
 public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
-  case fan, faql
+  case fan, faql, nfql, nbrac, fql
 
   private func type<T: Real>(_: T.Type) -> any Agent<T>.Type {
     switch self {
     case .fan: FAN<T>.self
     case .faql: FAQL<T>.self
+    case .nfql: NFQL<T>.self
+    case .nbrac: NBRAC<T>.self
+    case .fql: FQL<T>.self
     }
   }
 

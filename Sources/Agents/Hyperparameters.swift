@@ -82,10 +82,21 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   @Option(help: "Weight of the constraint to the data in the critic's target.")
   public var alpha2 = 10.0
 
+  @Option(help: "Weight of the distance between the policy and the integrated behaviour flow.")
+  public var alpha = 10.0
+
+  @Option(help: "Euler steps of the integration of the behaviour flow.")
+  public var flowSteps = 10
+
   @Flag(
     inversion: .prefixedNo, exclusivity: .chooseLast,
     help: "Scale the actor's value losses by one over their mean magnitude.")
   public var normalizeValueLoss = false
+
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: "Scale the actor's Q loss by one over its mean magnitude.")
+  public var normalizeQLoss = false
 
   /// The defaults; readable only after parsing, as with every `ParsableArguments`.
   public init() {}
@@ -99,6 +110,8 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     try require((0...1).contains(expectile), "--expectile must be between 0 and 1")
     try require(alpha1 >= 0 && alpha1.isFinite, "--alpha1 must not be negative")
     try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must not be negative")
+    try require(alpha >= 0 && alpha.isFinite, "--alpha must not be negative")
+    try require((1...1000).contains(flowSteps), "--flow-steps must be between 1 and 1000")
   }
 }
 

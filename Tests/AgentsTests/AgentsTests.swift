@@ -32,22 +32,39 @@ private func batch<T: Real>(
   return batch
 }
 
-private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparameters {
+/// An agent's published defaults with small networks, and other settings over them.
+private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "") throws -> Hyperparameters {
   try Hyperparameters.parse(
-    ["--actor-hidden-dims", "12,9", "--value-hidden-dims", "17,10"] + arguments)
+    ["--agent", agent.rawValue] + agent.defaults + ["--actor-hidden-dims=12,9", "--value-hidden-dims=17,10"]
+      + settings.split(separator: " ").map(String.init))
 }
 
-@Suite struct FANTests {
+@Suite struct AgentsTests {
   // MARK: Gradients
 
   /// Every tensor's gradient in double precision against central differences, and in single against double.
+  @Test(arguments: AgentKind.allCases) func gradientsAgreeWithDifferences(agent: AgentKind) throws {
+    try expectGradientsAgree(try hyperparameters(agent))
+  }
+
   @Test(arguments: [
     "--z-agg=mean", "--z-agg=min", "--normalize-value-loss", "--alpha2=0", "--alpha1=0", "--actor-layer-norm",
     "--no-layer-norm", "--actor-hidden-dims=9 --value-hidden-dims=20",
     "--actor-hidden-dims=9,17,8 --value-hidden-dims=20,16,7", "--expectile=0.5 --discount=0.9",
     "--actor-layer-norm --no-layer-norm --z-agg=min --normalize-value-loss",
   ]) func gradientsAgreeWithDifferences(settings: String) throws {
-    let parameters = try hyperparameters(settings.split(separator: " ").map(String.init))
+    try expectGradientsAgree(try hyperparameters(.fan, settings))
+  }
+
+  @Test(arguments: [
+    (AgentKind.faql, "--q-agg=min --normalize-value-loss"), (.faql, "--alpha2=0"),
+    (.nfql, "--flow-steps=3 --z-agg=min --normalize-value-loss"), (.nbrac, "--alpha2=0 --actor-layer-norm"),
+    (.fql, "--flow-steps=1 --q-agg=min --normalize-q-loss"),
+  ]) func gradientsAgreeWithDifferences(agent: AgentKind, settings: String) throws {
+    try expectGradientsAgree(try hyperparameters(agent, settings))
+  }
+
+  private func expectGradientsAgree(_ parameters: Hyperparameters) throws {
     for seed in [UInt32(0), 1] {
       let report = try GradientCheck.check(batch(0..<8, of: 8, parameters), problem, parameters, seed: seed)
       #expect(report.problem == nil, "seed \(seed): \(report.lines.filter { $0.hasSuffix("WRONG") })")
@@ -89,16 +106,20 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
   // MARK: Parts of a batch
 
   /// The rows in two parts, as two ranks have them, give gradients and figures that add up to those of all.
-  @Test(arguments: ["--z-agg=mean", "--normalize-value-loss", "--alpha2=0 --actor-layer-norm"])
-  func partsAddUp(settings: String) throws {
-    let parameters = try hyperparameters(settings.split(separator: " ").map(String.init))
+  @Test(
+    arguments: [
+      (AgentKind.fan, "--normalize-value-loss"), (.fan, "--alpha2=0 --actor-layer-norm"),
+      (.faql, "--normalize-value-loss"), (.fql, "--normalize-q-loss"),
+    ] + AgentKind.allCases.map { ($0, "") })
+  func partsAddUp(agent: AgentKind, settings: String) throws {
+    let parameters = try hyperparameters(agent, settings)
     var sums = SIMD2<Double>(0, 0)
     let whole = Part(0..<8, parameters)
     try whole.evaluate { sums = $0 }
     let parts = [Part(0..<3, parameters), Part(3..<8, parameters)]
     var partial = SIMD2<Double>(0, 0)
     for part in parts { try part.evaluate { partial += $0 } }
-    if parameters.normalizeValueLoss { #expect(abs(partial - sums).max() < 1e-12) }
+    #expect(abs(partial - sums).max() < 1e-12)
     for part in parts { try part.evaluate { $0 = partial } }
     for slot in whole.agent.layout.slots {
       let error = slot.range.map { i in
@@ -119,13 +140,31 @@ private func hyperparameters(_ arguments: [String] = []) throws -> Hyperparamete
   }
 
   /// Without logging the gradients are the same.
-  @Test func loggingDoesNotChangeGradients() throws {
-    let (logged, silent) = (Part(0..<8, try hyperparameters()), Part(0..<8, try hyperparameters()))
+  @Test(arguments: AgentKind.allCases) func loggingDoesNotChangeGradients(agent: AgentKind) throws {
+    let (logged, silent) = (Part(0..<8, try hyperparameters(agent)), Part(0..<8, try hyperparameters(agent)))
     try logged.evaluate { _ in }
     try silent.evaluate(logging: false) { _ in }
     for i in 0..<logged.gradient.count {
       #expect(abs(logged.gradient.base[i] - silent.gradient.base[i]) < 1e-12)
     }
+  }
+
+  // MARK: Settings
+
+  /// Published defaults are settings that exist, with values that can be meant; FAN's are those that help shows.
+  @Test(arguments: AgentKind.allCases) func defaultsAreSettings(agent: AgentKind) throws {
+    let parameters = try Hyperparameters.parse(["--agent", agent.rawValue] + agent.defaults)
+    #expect(agent.firstUnread(in: agent.defaults) == nil)
+    if agent == .fan {
+      let shown = try Hyperparameters.parse([])
+      #expect(parameters.settings == shown.settings)
+    }
+  }
+
+  @Test func settingsOfOthersAreFound() {
+    #expect(AgentKind.faql.firstUnread(in: ["--lr", "1", "--no-layer-norm", "--z-agg=min"]) == "z-agg")
+    #expect(AgentKind.fan.firstUnread(in: ["--no-normalize-q-loss"]) == "normalize-q-loss")
+    #expect(AgentKind.fql.firstUnread(in: ["--steps", "3", "--flow-steps", "2"]) == nil)
   }
 
   // MARK: Names

@@ -29,6 +29,14 @@ struct Runs {
   func complete(
     _ name: String, ranks: Int? = nil, _ options: String..., location: SourceLocation = #_sourceLocation
   ) throws -> CommandResult {
+    try complete(name, ranks: ranks, options, location: location)
+  }
+
+  /// Runs it to its end, which must be a good one.
+  @discardableResult
+  func complete(
+    _ name: String, ranks: Int? = nil, _ options: [String], location: SourceLocation = #_sourceLocation
+  ) throws -> CommandResult {
     let result = try run(ranks: ranks, command(name, options))
     try #require(result.code == 0 && result.errorLines == [], "\(result)", sourceLocation: location)
     return result

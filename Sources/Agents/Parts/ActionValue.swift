@@ -53,20 +53,21 @@ final class ActionValue<T: Real> {
   func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
     let n = batch.rows
     let perValue = batch.perSample / 2
+    let nextQ = target.values(block(0, n))
     var loss = T(0)
-    for i in 0..<n {
-      var next = target.aggregate(i, aggregation)
-      if let penalty { next -= penalty.weight * penalty.values[i] }
-      let y = batch.rewards[i] + discount * batch.masks[i] * next
-      for e in 0..<2 {
-        let q = critic.output(e)[i, 0] - y
-        loss += q * q
-        critic.outputGradient(e)[i, 0] = 2 * q * perValue
+    for e in 0..<2 {
+      let (q, gradient) = (critic.output(e), critic.outputGradient(e))
+      for i in 0..<n {
+        var next = nextQ.aggregate(i, aggregation)
+        if let penalty { next -= penalty.weight * penalty.values[i] }
+        let error = q[i, 0] - (batch.rewards[i] + discount * batch.masks[i] * next)
+        loss += error * error
+        gradient[i, 0] = 2 * error * perValue
       }
     }
     guard let figures else { return }
     figures["critic/critic_loss"] = Double(loss * perValue)
-    critic.log("critic/q", rows: block(0, n), batch, figures)
+    critic.values(block(0, n)).log("critic/q", batch, figures)
   }
 
   /// The actor's −scale · mean Q(s, π).
@@ -75,13 +76,13 @@ final class ActionValue<T: Real> {
   ) throws {
     let rows = block(1, batch.rows)
     if normalises && !freezesScales {
-      var magnitude = SIMD2(critic.magnitude(rows: rows), 0)
+      var magnitude = SIMD2(critic.values(rows).sums.magnitudes, 0)
       try sumOverRanks(&magnitude)
       scale = Double(batch.globalRows) / magnitude.x
     }
-    critic.ascend(rows: rows, scale: scale, batch)
+    critic.valueGradients(rows).fill(-T(scale) * batch.perSample / 2)
     guard let figures else { return }
-    figures["actor/q"] = Double(rows.reduce(0) { $0 + critic.mean($1) } * batch.perSample)
+    figures["actor/q"] = Double(critic.values(rows).sums.values * batch.perSample)
     figures["actor/q_loss"] = -scale * figures["actor/q"]
   }
 

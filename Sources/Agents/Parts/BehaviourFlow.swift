@@ -47,14 +47,16 @@ final class BehaviourFlow<T: Real> {
     }
   }
 
-  /// Σ over A of (to − from − v(s, x, t))², for row i of a path that was placed at row `row`.
-  func error(_ path: Path<T>, _ i: Int, row: Int) -> T {
-    var sum = T(0)
-    for c in 0..<actionColumns.count {
-      let difference = path.direction(i, c) - network.output()[row, c]
-      sum += difference * difference
+  /// errors[i] ← Σ over A of (to − from − v(s, x, t))², for the rows where a path was placed.
+  func measure(_ path: Path<T>, rows: Range<Int>, into errors: UnsafeMutablePointer<T>) {
+    let v = network.output().rows(rows)
+    for i in 0..<rows.count {
+      errors[i] = 0
+      for c in 0..<v.columns {
+        let difference = path.direction(i, c) - v[i, c]
+        errors[i] += difference * difference
+      }
     }
-    return sum
   }
 
   /// Σ over rows and A of (to − from − v(s, x, t))², and the gradient of `weight` times that with respect to v.
@@ -64,7 +66,7 @@ final class BehaviourFlow<T: Real> {
     let (v, gradient) = (network.output().rows(rows), network.outputGradient().rows(rows))
     var sum = T(0)
     for i in 0..<rows.count {
-      for c in 0..<actionColumns.count {
+      for c in 0..<v.columns {
         let error = v[i, c] - path.direction(i, c)
         sum += error * error
         gradient[i, c] = 2 * weight * error

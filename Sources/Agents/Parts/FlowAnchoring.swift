@@ -36,9 +36,7 @@ final class FlowAnchoring<T: Real> {
     flow.place(policy, s, rows: block(2, n))
     flow.network.forward(
       parameters + flow.network.start, rows: (next == nil ? n : 0)..<3 * n, gradientRows: n..<3 * n)
-    if let next {
-      for i in 0..<n { nextError[i] = flow.error(next, i, row: i) }
-    }
+    if let next { flow.measure(next, rows: block(0, n), into: nextError) }
   }
 
   /// bc_flow_loss, the mean over B and A of (v(s, x_t, t)θ − (a − x₀))², and br_loss, that of

@@ -69,47 +69,48 @@ final class NoiseConditionedValue<T: Real> {
   func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
     let n = batch.rows
     let perValue = batch.perSample / 2
+    let nextZ = criticZ.values(block(0, n))
+    let targetQ = target.values(block(0, n))
     var (qLoss, zLoss) = (T(0), T(0))
-    for i in 0..<n {
-      var next = criticZ.aggregate(i, aggregation)
-      if let penalty { next -= penalty.weight * penalty.values[i] }
-      let y = batch.rewards[i] + discount * batch.masks[i] * next
-      let yZ = target.mean(i)
-      for e in 0..<2 {
-        let q = critic.output(e)[i, 0] - y
-        qLoss += q * q
-        critic.outputGradient(e)[i, 0] = 2 * q * perValue
+    for e in 0..<2 {
+      let (q, qGradient) = (critic.output(e), critic.outputGradient(e))
+      let (z, zGradient) = (criticZ.output(e).rows(block(1, n)), criticZ.outputGradient(e).rows(block(1, n)))
+      for i in 0..<n {
+        var next = nextZ.aggregate(i, aggregation)
+        if let penalty { next -= penalty.weight * penalty.values[i] }
+        let error = q[i, 0] - (batch.rewards[i] + discount * batch.masks[i] * next)
+        qLoss += error * error
+        qGradient[i, 0] = 2 * error * perValue
         // d = y_z − z; w = expectile where d ≥ 0, else 1 − expectile.
-        let d = yZ - criticZ.output(e)[n + i, 0]
+        let d = targetQ.mean(i) - z[i, 0]
         let weight = d >= 0 ? expectile : 1 - expectile
         zLoss += weight * d * d
-        criticZ.outputGradient(e)[n + i, 0] = -2 * weight * d * perValue
+        zGradient[i, 0] = -2 * weight * d * perValue
       }
     }
     guard let figures else { return }
     figures["critic/q_loss"] = Double(qLoss * perValue)
     figures["critic/z_loss"] = Double(zLoss * perValue)
     figures["critic/critic_loss"] = figures["critic/q_loss"] + figures["critic/z_loss"]
-    critic.log("critic/q", rows: block(0, n), batch, figures)
-    criticZ.log("critic/z", rows: block(1, n), batch, figures)
+    critic.values(block(0, n)).log("critic/q", batch, figures)
+    criticZ.values(block(1, n)).log("critic/z", batch, figures)
   }
 
   /// The actor's −scale · mean Q(s, π_c, ε_q) − scale · mean Z(s, π_c), each with its own scale.
   func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
-    let n = batch.rows
-    let (q, z) = (block(1, n), block(2, n))
+    let (q, z) = (block(1, batch.rows), block(2, batch.rows))
     if normalises && !freezesScales {
-      var magnitudes = SIMD2(critic.magnitude(rows: q), criticZ.magnitude(rows: z))
+      var magnitudes = SIMD2(critic.values(q).sums.magnitudes, criticZ.values(z).sums.magnitudes)
       try sumOverRanks(&magnitudes)
       scales = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
     }
-    critic.ascend(rows: q, scale: scales.x, batch)
-    criticZ.ascend(rows: z, scale: scales.y, batch)
+    critic.valueGradients(q).fill(-T(scales.x) * batch.perSample / 2)
+    criticZ.valueGradients(z).fill(-T(scales.y) * batch.perSample / 2)
     guard let figures else { return }
-    figures["actor/q"] = Double(q.reduce(0) { $0 + critic.mean($1) } * batch.perSample)
-    figures["actor/z"] = Double(z.reduce(0) { $0 + criticZ.mean($1) } * batch.perSample)
+    figures["actor/q"] = Double(critic.values(q).sums.values * batch.perSample)
+    figures["actor/z"] = Double(criticZ.values(z).sums.values * batch.perSample)
     figures["actor/q_loss"] = -scales.x * figures["actor/q"]
     figures["actor/z_loss"] = -scales.y * figures["actor/z"]
   }

@@ -75,10 +75,11 @@ final class OneStepActor<T: Real> {
 
   /// The figure `actor/mse`: mean over B and A of (clip(π(s, ε_log)) − a)².
   func log(_ batch: Batch<T>, _ figures: Figures) {
+    let output = network.output()
     var sum = T(0)
     for i in 0..<batch.rows {
       for c in 0..<action.columns {
-        let difference = max(-1, min(1, network.output()[i, c])) - batch.actions[i, c]
+        let difference = max(-1, min(1, output[i, c])) - batch.actions[i, c]
         sum += difference * difference
       }
     }

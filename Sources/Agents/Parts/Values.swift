@@ -18,40 +18,70 @@ struct Penalty<T: Real> {
   let values: UnsafePointer<T>
 }
 
-extension MLP {
-  /// Mean over the ensemble of the value in a row.
-  @inline(__always)
-  func mean(_ row: Int) -> T { (output(0)[row, 0] + output(1)[row, 0]) / 2 }
+extension Matrix {
+  /// distances[i] ← Σ over the columns of (self − other)² in row i.
+  func squaredDistances(to other: Matrix, into distances: UnsafeMutablePointer<T>) {
+    for i in 0..<rows {
+      distances[i] = 0
+      for c in 0..<columns { distances[i] += (self[i, c] - other[i, c]) * (self[i, c] - other[i, c]) }
+    }
+  }
+}
 
-  /// The ensemble's values in a row as one.
+/// What an ensemble of two critics says in some rows, or the gradients there.
+struct TwinValues<T: Real> {
+  let first: Matrix<T>
+  let second: Matrix<T>
+
+  /// The mean of both in row i.
   @inline(__always)
-  func aggregate(_ row: Int, _ how: Aggregation) -> T {
-    how == .mean ? mean(row) : Swift.min(output(0)[row, 0], output(1)[row, 0])
+  func mean(_ i: Int) -> T { (first[i, 0] + second[i, 0]) / 2 }
+
+  /// Both in row i as one.
+  @inline(__always)
+  func aggregate(_ i: Int, _ how: Aggregation) -> T {
+    how == .mean ? mean(i) : min(first[i, 0], second[i, 0])
   }
 
-  /// The figures NAME_mean, NAME_max and NAME_min of an ensemble's values over some rows.
-  func log(_ name: String, rows: Range<Int>, _ batch: Batch<T>, _ figures: Figures) {
+  /// Σ mean(i) and Σ |mean(i)|.
+  var sums: (values: T, magnitudes: Double) {
+    var sums = (values: T(0), magnitudes: 0.0)
+    for i in 0..<first.rows {
+      sums.values += mean(i)
+      sums.magnitudes += Double(abs(mean(i)))
+    }
+    return sums
+  }
+
+  /// Everything ← `value`.
+  func fill(_ value: T) {
+    for i in 0..<first.rows { (first[i, 0], second[i, 0]) = (value, value) }
+  }
+
+  /// The figures NAME_mean, NAME_max and NAME_min.
+  func log(_ name: String, _ batch: Batch<T>, _ figures: Figures) {
     var (sum, maximum, minimum) = (T(0), -T.infinity, T.infinity)
-    for e in 0..<2 {
-      for i in rows {
-        let value = output(e)[i, 0]
-        sum += value
-        maximum = max(maximum, value)
-        minimum = min(minimum, value)
+    for member in [first, second] {
+      for i in 0..<member.rows {
+        sum += member[i, 0]
+        maximum = max(maximum, member[i, 0])
+        minimum = min(minimum, member[i, 0])
       }
     }
     figures["\(name)_mean"] = Double(sum * batch.perSample / 2)
     figures["\(name)_max"] = Double(maximum)
     figures["\(name)_min"] = Double(minimum)
   }
+}
 
-  /// Σ |mean over the ensemble| over some rows.
-  func magnitude(rows: Range<Int>) -> Double { rows.reduce(0) { $0 + Double(abs(mean($1))) } }
+extension MLP {
+  /// The values of two critics in some rows of the last forward pass.
+  func values(_ rows: Range<Int>) -> TwinValues<T> {
+    TwinValues(first: output(0).rows(rows), second: output(1).rows(rows))
+  }
 
-  /// The gradient of −scale · (mean over B and the ensemble) with respect to the values in some rows.
-  func ascend(rows: Range<Int>, scale: Double, _ batch: Batch<T>) {
-    for e in 0..<2 {
-      for i in rows { outputGradient(e)[i, 0] = -T(scale) * batch.perSample / 2 }
-    }
+  /// Where the gradients of the loss with respect to those go.
+  func valueGradients(_ rows: Range<Int>) -> TwinValues<T> {
+    TwinValues(first: outputGradient(0).rows(rows), second: outputGradient(1).rows(rows))
   }
 }

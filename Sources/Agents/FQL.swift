@@ -1,0 +1,126 @@
+import Kernels
+import Networks
+
+/// Flow Q-Learning (arXiv 2502.02538): Q-learning with `critic` Q(s, a), and a policy that is pulled to where the
+/// behaviour flow ends, integrated over `flow-steps` Euler steps.
+public final class FQL<T: Real>: Agent {
+  public static var title: String { "FQL" }
+
+  public static var settings: KeyValuePairs<String, String> {
+    [
+      "discount": "0.99", "q-agg": "mean", "alpha": "10", "flow-steps": "10", "normalize-q-loss": "false",
+      "layer-norm": "true", "actor-layer-norm": "false",
+    ]
+  }
+
+  /// The random inputs of an update.
+  private enum Noise: Int, CaseIterable {
+    case nextAction, flow, flowTime, action, logAction
+
+    var name: String {
+      switch self {
+      case .nextAction: "critic/next_action_noise"
+      case .flow: "actor/flow_noise"
+      case .flowTime: "actor/flow_time"
+      case .action: "actor/action_noise"
+      case .logAction: "log/action_noise"
+      }
+    }
+  }
+
+  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
+    Noise.allCases.map { Draw(noiseOrTime: $0.name, problem) }
+  }
+
+  public let layout: ParameterLayout
+  public let figures = Figures([
+    "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
+    "actor/bc_flow_loss", "actor/distill_loss", "actor/q_loss", "actor/q", "actor/mse",
+  ])
+  public let networks: [MLP<T>]
+
+  private let alpha: T
+  private let actor: OneStepActor<T>
+  private let distillation: FlowDistillation<T>
+  private let value: ActionValue<T>
+
+  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+    alpha = T(hyperparameters.alpha)
+    let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
+    var layout = ParameterLayout()
+    distillation = FlowDistillation(
+      problem, hyperparameters, weight: alpha, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    value = ActionValue(
+      problem, hyperparameters, normalises: hyperparameters.normalizeQLoss, layout: &layout, rows: rows,
+      scratch: scratch)
+    self.layout = layout
+    networks = [actor.network, distillation.flow.network, value.critic, value.target]
+  }
+
+  @specialized(where T == Float)
+  public func evaluate(
+    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
+    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  ) throws {
+    let n = batch.rows
+    let figures = logging ? figures : nil
+
+    actor.forward(
+      parameters, batch, nextNoise: batch[Noise.nextAction], noise: batch[Noise.action],
+      logNoise: logging ? batch[Noise.logAction] : nil)
+    let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
+    distillation.forward(parameters, batch, noise: batch[Noise.action], data: data)
+    value.forward(parameters, target, batch, nextAction: actor.nextAction, action: actor.action)
+
+    // y = r + γ · mask · q′, sg.
+    value.criticLoss(batch, penalty: nil, figures)
+    distillation.loss(batch, data: data, actor, figure: "actor/distill_loss", figures)
+    try value.actorLoss(batch, sumOverRanks, figures)
+    if let figures {
+      figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
+      actor.log(batch, figures)
+    }
+
+    guard let gradients else { return }
+    actor.addThroughClip(value.backward(parameters, into: gradients, rows: n))
+    distillation.backward(parameters, into: gradients, rows: n)
+    actor.backward(parameters, into: gradients, rows: n)
+  }
+
+  private var policyLoss: Double { Double(alpha) * figures["actor/distill_loss"] + figures["actor/q_loss"] }
+
+  public var freezesScales: Bool {
+    get { value.freezesScales }
+    set { value.freezesScales = newValue }
+  }
+
+  public func lossReaching(_ network: String) -> Double {
+    switch network {
+    case "critic": figures["critic/critic_loss"]
+    case "actor_bc_flow": figures["actor/bc_flow_loss"]
+    default: policyLoss
+    }
+  }
+
+  public func operations(rows: Int) -> Operations {
+    var sum = Operations()
+    actor.addOperations(rows: rows, to: &sum)
+    distillation.addOperations(rows: rows, to: &sum)
+    value.addOperations(rows: rows, to: &sum)
+    return sum
+  }
+
+  public static func policy(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+  ) -> any Policy<T> {
+    OneStepPolicy(
+      problem, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(problem, hyperparameters))
+  }
+
+  public static func behaviour(
+    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+  ) -> (any Policy<T>)? {
+    FlowPolicy(problem, hyperparameters, rows: rows, steps: hyperparameters.flowSteps)
+  }
+}
