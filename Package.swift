@@ -52,10 +52,14 @@ let package = Package(
     .target(
       name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Networks", "Training"],
       swiftSettings: numeric),
+    .target(
+      name: "Sweeps", dependencies: ["Training", .product(name: "Yams", package: "Yams")],
+      swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "CAllocations", "Environments", "Kernels", "MPI", "Training",
+        "Agents", "ArrayFiles", "CAllocations", "Environments", "Kernels", "MPI", "Sweeps",
+        "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),

@@ -134,36 +134,45 @@ extension AgentKind {
 ///   as values separated by commas.
 /// - Throws: `Failure` naming the file, the line and the key.
 public func arguments(ofConfiguration text: String, file: String) throws -> [String] {
-  let root: Node?
+  guard let root = try yaml(text, file: file) else { return [] }
+  guard let mapping = root.mapping else {
+    throw Failure(.usage, "\(file): not a mapping of settings to values")
+  }
+  return try mapping.flatMap { try arguments(setting: $0, to: $1, file: file) }
+}
+
+/// A YAML document; nil when it is empty.
+///
+/// - Throws: `Failure` naming the file and what is wrong with it.
+public func yaml(_ text: String, file: String) throws -> Node? {
   do {
-    root = try Yams.compose(yaml: text)
+    return try Yams.compose(yaml: text)
   } catch {
     let line = "\(error)".split(separator: "\n").first.map(String.init) ?? "not YAML"
     throw Failure(.usage, "\(file): not a YAML file: \(line)")
   }
-  guard let root else { return [] }
-  guard let mapping = root.mapping else {
-    throw Failure(.usage, "\(file): not a mapping of settings to values")
+}
+
+/// The arguments that give a setting the value that a YAML file has for it; none for null, which leaves it alone.
+///
+/// - Throws: `Failure` naming the file, the line and the key.
+public func arguments(setting key: Node, to value: Node, file: String) throws -> [String] {
+  let place = "\(file):\(key.mark?.line ?? 0)"
+  let name = (key.string ?? "").replacing("_", with: "-")
+  guard Configuration.allSettingNames.contains(name) else {
+    throw Failure(
+      .usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
   }
-  let known = Set(Configuration.allSettingNames)
-  return try mapping.flatMap { key, value -> [String] in
-    let place = "\(file):\(key.mark?.line ?? 0)"
-    let name = (key.string ?? "").replacing("_", with: "-")
-    guard known.contains(name) else {
-      throw Failure(
-        .usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
-    }
-    if let list = value.sequence {
-      return ["--\(name)=\(list.compactMap(\.string).joined(separator: ","))"]
-    }
-    guard let scalar = value.scalar else { throw Failure(.usage, "\(place): '\(name)' needs a single value") }
-    if scalar.style == .plain, value.null != nil { return [] }
-    if scalar.style == .plain, let on = value.bool { return [on ? "--\(name)" : "--no-\(name)"] }
-    return ["--\(name)=\(scalar.string)"]
+  if let list = value.sequence {
+    return ["--\(name)=\(list.compactMap(\.string).joined(separator: ","))"]
   }
+  guard let scalar = value.scalar else { throw Failure(.usage, "\(place): '\(name)' needs a single value") }
+  if scalar.style == .plain, value.null != nil { return [] }
+  if scalar.style == .plain, let on = value.bool { return [on ? "--\(name)" : "--no-\(name)"] }
+  return ["--\(name)=\(scalar.string)"]
 }
 
 /// Text from a file as it may be shown: one line, of limited length.
-func printable(_ text: String, limit: Int = 80) -> String {
+public func printable(_ text: String, limit: Int = 80) -> String {
   String(text.prefix(limit).map { $0.isASCII && !$0.isNewline && $0 >= " " ? $0 : "?" })
 }

@@ -29,3 +29,15 @@ public struct Preset: Sendable {
       ])
   }
 }
+
+extension Configuration {
+  /// The settings that arguments give, over the agent's defaults and the preset of the task.
+  ///
+  /// - Throws: what the parser throws, and `Failure` for a setting that the agent does not read.
+  public static func layered(_ arguments: [String]) throws -> Configuration {
+    let named = try parse(arguments)
+    let agent = named.hyperparameters.agent
+    try agent.requireReads(arguments)
+    return try parse(agent.defaults + (Preset.named(named.env)?.arguments(for: agent) ?? []) + arguments)
+  }
+}

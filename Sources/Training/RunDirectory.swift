@@ -17,9 +17,12 @@ public struct RunDirectory: Sendable {
     return RunDirectory(path: "runs/\(task)-seed\(seed)-\(format.string(from: Date()))")
   }
 
-  var configuration: String { path + "/config.yaml" }
-  var training: String { path + "/train.csv" }
-  var evaluation: String { path + "/eval.csv" }
+  /// The settings.
+  public var configuration: String { path + "/config.yaml" }
+  /// Losses, figures and speed.
+  public var training: String { path + "/train.csv" }
+  /// Evaluations.
+  public var evaluation: String { path + "/eval.csv" }
   var checkpoints: String { path + "/checkpoints" }
   /// The checkpoint of the best evaluation.
   public var best: String { checkpoints + "/best.safetensors" }
@@ -53,6 +56,18 @@ public struct RunDirectory: Sendable {
       do { return try Checkpoint(path: path) } catch { rejected("\(error)") }
     }
     return nil
+  }
+
+  /// Whether a run of these settings has come to its end here: all updates done, saved and evaluated.
+  ///
+  /// Where in doubt, no: continuing a run that is finished only evaluates again, or says what disagrees.
+  public func isFinished(_ configuration: Configuration) -> Bool {
+    guard let checkpoint = newestCheckpoint(rejected: { _ in }), checkpoint.state.step == configuration.steps,
+      let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
+      trained.dataset == configuration.dataset,
+      let evaluations = try? String(contentsOfFile: evaluation, encoding: .utf8)
+    else { return false }
+    return evaluations.split(separator: "\n").contains { $0.hasPrefix("\(configuration.steps),policy,") }
   }
 
   /// Deletes all but the last three periodic checkpoints up to `step`, the newest whole one.

@@ -16,7 +16,10 @@ struct FanDist: ParsableCommand {
       wrong · 71 system or MPI error · 73 cannot write · 75 stopped by a signal and saved, run again with \
       --resume auto · 78 ranks, or run and checkpoint, disagree.
       """,
-    version: version, subcommands: [Train.self, Evaluate.self, DatasetCommand.self, Bench.self],
+    version: version,
+    subcommands: [
+      Train.self, SweepCommand.self, Evaluate.self, DatasetCommand.self, Bench.self,
+    ],
     defaultSubcommand: Train.self)
 }
 
@@ -37,6 +40,7 @@ enum Main {
       switch command {
       case let train as Train: try train.run(job)
       case let bench as Bench: try bench.run(job)
+      case let sweep as SweepCommand: try sweep.run(job)
       // The others compute on one rank; further ranks have nothing to do.
       default: if job.isFirst { try command.run() }
       }

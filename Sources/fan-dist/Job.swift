@@ -22,6 +22,9 @@ struct Job {
   /// Whether this rank speaks for all.
   var isFirst: Bool { launched?.rank ?? 0 == 0 }
 
+  /// Whether a launcher started this process as one of its ranks.
+  var isLaunched: Bool { launched != nil }
+
   /// All ranks; starts MPI if no launcher did.
   func world() throws(MPIError) -> Communicator {
     if let launched { return launched }

@@ -1,0 +1,118 @@
+import Training
+import Yams
+
+/// What stands in a sweep's file.
+struct SweepFile {
+  let path: String
+  private(set) var common: [Choice] = []
+  private(set) var ranks = 1
+  private(set) var seeds: [Choice] = []
+  private var grid: [[Choice]] = []
+  private var variants: [[Choice]] = [[]]
+
+  /// More runs than anybody means.
+  private static let limit = 10_000
+
+  /// Reads a file's text; the settings are checked one by one.
+  init(text: String, path: String) throws {
+    self.path = path
+    let root = try yaml(text, file: path)
+    guard let mapping = root?.mapping else {
+      throw Failure(.usage, "\(path): not a mapping; see fan-dist sweep --help")
+    }
+    for (key, value) in mapping {
+      switch key.string {
+      case "settings": common = try choices(value, of: key)
+      case "grid": grid = try list(value.mapping, key, "a mapping of settings to lists").map(alternatives)
+      case "runs":
+        variants = try list(value.sequence, key, "a list of settings of single runs").map {
+          try choices($0, of: key)
+        }
+      case "seeds": seeds = try list(value.sequence, key, "a list such as [0, 1, 2]").map(seed)
+      case "ranks":
+        guard let ranks = value.int, (1...65_536).contains(ranks) else {
+          throw wrong(key, "needs a number of ranks")
+        }
+        self.ranks = ranks
+      default: throw wrong(key, "unknown; a sweep has settings, grid, runs, seeds and ranks")
+      }
+    }
+    if seeds.isEmpty { seeds = [Choice(key: "seed", label: "seed=0", arguments: ["--seed=0"])] }
+    try requireOnePlace(mapping)
+  }
+
+  /// Every choice of one variant and one value for each setting of the grid; the grid's last setting changes fastest.
+  var combinations: [[Choice]] {
+    grid.reduce(variants) { combinations, values in
+      combinations.flatMap { choices in values.map { choices + [$0] } }
+    }
+  }
+
+  // MARK: Parts
+
+  private func alternatives(_ key: Node, _ value: Node) throws -> [Choice] {
+    let values = try list(value.sequence, key, "a list of values")
+    guard !values.isEmpty else { throw wrong(key, "needs at least one value") }
+    return try values.map { try choice(key, $0) }
+  }
+
+  private func choices(_ value: Node, of key: Node) throws -> [Choice] {
+    let mapping = try list(value.mapping, key, "a mapping of settings to values")
+    return try mapping.map(choice)
+  }
+
+  /// A setting's value, checked by itself so that the line of a wrong one can be named.
+  private func choice(_ key: Node, _ value: Node) throws -> Choice {
+    if key.string == "seed" { throw wrong(key, "give all seeds as seeds: [0, 1, 2]") }
+    let arguments = try arguments(setting: key, to: value, file: path)
+    do { _ = try Configuration.parse(arguments) } catch { throw wrong(key, oneLine(error), at: value) }
+    let name = (key.string ?? "").replacing("-", with: "_")
+    return Choice(key: name, label: "\(name)=\(directoryName(value))", arguments: arguments)
+  }
+
+  private func seed(_ value: Node) throws -> Choice {
+    guard let seed = value.int, (0...Int(UInt32.max)).contains(seed) else {
+      throw wrong("seeds", "'\(printable(value.string ?? "?"))' is not a seed", at: value)
+    }
+    return Choice(key: "seed", label: "seed=\(seed)", arguments: ["--seed=\(seed)"])
+  }
+
+  // MARK: Rules
+
+  /// A setting that varies in two ways, or varies and is common, would be a riddle. What single runs say wins over what
+  /// is common.
+  private func requireOnePlace(_ mapping: Node.Mapping) throws {
+    let elsewhere = Set((common + variants.joined()).map(\.key))
+    for (key, _) in mapping["grid"]?.mapping ?? [:] {
+      guard elsewhere.contains((key.string ?? "").replacing("-", with: "_")) else { continue }
+      throw wrong(key, "is in the grid and under settings or runs")
+    }
+    let count = grid.reduce(variants.count * seeds.count) { min($0, Self.limit + 1) * $1.count }
+    guard (1...Self.limit).contains(count) else {
+      throw Failure(.usage, "\(path): \(count == 0 ? "no" : "more than \(Self.limit)") runs")
+    }
+  }
+
+  private func list<List>(_ value: List?, _ key: Node, _ form: String) throws -> List {
+    guard let value else { throw wrong(key, "needs \(form)") }
+    return value
+  }
+
+  /// A failure that names the file, the line and the key.
+  private func wrong(_ key: Node, _ problem: String, at value: Node? = nil) -> Failure {
+    let line = (value ?? key).mark?.line ?? key.mark?.line ?? 0
+    return Failure(.usage, "\(path):\(line): \(printable(key.string ?? "?")): \(problem)")
+  }
+}
+
+/// A value as part of a directory's name: lists with × between their elements, and nothing that a path or a shell
+/// would take for something else.
+private func directoryName(_ value: Node) -> String {
+  let parts =
+    value.sequence.map { $0.compactMap(\.string) }
+    ?? (value.string ?? "").split(separator: ",").map(String.init)
+  return parts.joined(separator: "x").map { character -> String in
+    character.isASCII && (character.isLetter || character.isNumber || "+-._".contains(character))
+      ? String(character) : "_"
+  }.joined()
+}

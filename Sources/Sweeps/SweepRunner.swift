@@ -1,0 +1,112 @@
+import Foundation
+import Training
+
+/// Runs the training runs of a sweep, one after another, as processes of their own.
+public struct SweepRunner {
+  private let sweep: Sweep
+  private let directory: String
+  private let program: String
+  private let say: (String) -> Void
+  private let shouldStop: () -> Bool
+
+  /// - Parameters:
+  ///   - directory: holds a directory for each run.
+  ///   - program: the path of `fan-dist`.
+  ///   - say: shows a line.
+  ///   - shouldStop: asked all the time; when it says yes, the run at hand saves, and the sweep ends.
+  public init(
+    _ sweep: Sweep, directory: String, program: String, say: @escaping (String) -> Void,
+    shouldStop: @escaping () -> Bool
+  ) {
+    (self.sweep, self.directory, self.program, self.say, self.shouldStop) = (
+      sweep, directory, program, say, shouldStop
+    )
+  }
+
+  /// The command line of a run. The same one starts it and continues it.
+  public func command(_ run: Sweep.Run) -> [String] {
+    let launcher = sweep.ranks > 1 ? mpirun(ranks: sweep.ranks, threads: run.configuration.threads) : []
+    return launcher + [program, "train", "--run-dir", path(run), "--resume", "auto"] + run.arguments
+  }
+
+  /// Runs some of the sweep's runs, those that are finished excepted.
+  ///
+  /// - Throws: `Failure` with code 75 when a signal ended it; else, after all have had their turn, with the code of the
+  ///   first run that failed.
+  public func run(_ indices: Range<Int>) throws {
+    var failures: [(name: String, code: Int32)] = []
+    var skipped = 0
+    say("runs 0 to \(sweep.runs.count - 1) in \(directory)")
+    for index in indices {
+      let run = sweep.runs[index]
+      let place = "run \(index), \(run.name)"
+      if RunDirectory(path: path(run)).isFinished(run.configuration) {
+        say("\(place): finished before")
+        skipped += 1
+        continue
+      }
+      say("\(place): starts")
+      let code = shouldStop() ? Failure.Code.requeue.rawValue : try start(command(run))
+      if shouldStop() || code == Failure.Code.requeue.rawValue {
+        throw Failure(.requeue, "stopped by a signal in \(run.name); the same command goes on from there")
+      }
+      if code != 0 {
+        say("\(place): failed with exit code \(code)")
+        failures.append((run.name, code))
+      }
+    }
+    if let first = failures.first {
+      let names = failures.map { "\($0.name) (\($0.code))" }.joined(separator: ", ")
+      throw Failure(
+        Failure.Code(rawValue: first.code) ?? .system,
+        "\(failures.count) of \(indices.count) run(s) failed: \(names); the same command tries them again")
+    }
+    say("done: \(indices.count) run(s), \(skipped) of them finished before")
+    say("next: \(program) report \(directory)")
+  }
+
+  private func path(_ run: Sweep.Run) -> String { "\(directory)/\(run.name)" }
+
+  /// Runs a command to its end and returns its exit code, or 128 plus the number of the signal that ended it.
+  private func start(_ command: [String]) throws -> Int32 {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: command[0].contains("/") ? command[0] : "/usr/bin/env")
+    process.arguments = Array(command[0].contains("/") ? command.dropFirst() : command[...])
+    process.standardInput = FileHandle.nullDevice
+    do { try process.run() } catch {
+      throw Failure(.system, "\(command[0]): cannot be started: \(error.localizedDescription)")
+    }
+    var wasAsked = false
+    while process.isRunning {
+      // USR1: mpirun itself answers INT and TERM by ending the ranks before they have saved. Foundation starts the
+      // process in a group of its own, which Ctrl-C does not reach.
+      if !wasAsked && shouldStop() {
+        kill(process.processIdentifier, SIGUSR1)
+        wasAsked = true
+      }
+      usleep(50_000)
+    }
+    return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+  }
+}
+
+/// What starts ranks on this machine, as launch/local.sh does: with cores of their own while there are enough.
+private func mpirun(ranks: Int, threads: Int) -> [String] {
+  let asRoot = geteuid() == 0 ? ["--allow-run-as-root"] : []
+  let binding =
+    ranks * threads <= coreCount()
+    ? ["--map-by", "slot:PE=\(threads)", "--bind-to", "core"] : ["--bind-to", "none", "--oversubscribe"]
+  return ["mpirun", "-n", "\(ranks)"] + asRoot + binding
+}
+
+/// Cores that this process may use; Open MPI counts cores, not hardware threads.
+private func coreCount() -> Int {
+  let processors = "/sys/devices/system/cpu"
+  let names = (try? FileManager.default.contentsOfDirectory(atPath: processors)) ?? []
+  let cores = Set(
+    names.compactMap {
+      try? String(contentsOfFile: "\(processors)/\($0)/topology/thread_siblings_list", encoding: .utf8)
+    })
+  let usable = ProcessInfo.processInfo.activeProcessorCount
+  return cores.isEmpty ? usable : min(usable, cores.count)
+}

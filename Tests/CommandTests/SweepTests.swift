@@ -1,0 +1,172 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `fan-dist sweep`.
+@Suite(.serialized) struct SweepTests {
+  private let runs = Runs()
+
+  /// Tiny networks and few updates.
+  private static let settings = """
+    settings:
+      actor_hidden_dims: [8, 8]
+      value_hidden_dims: "8"
+      batch_size: 64
+      log_interval: 5
+      eval_interval: 0
+      eval_episodes: 2
+      save_interval: 0
+
+    """
+
+  private func write(_ sweep: String) throws -> String {
+    try runs.folder.write(Self.settings + sweep, to: "sweep.yaml")
+  }
+
+  private func sweep(_ file: String, _ options: String...) throws -> CommandResult {
+    try run(built("fan-dist"), ["sweep", file, "--out", runs.folder.file("s")] + options)
+  }
+
+  /// What the sweep itself says, without what its runs print.
+  private func lines(_ result: CommandResult) -> [Substring] {
+    result.output.split(separator: "\n").filter {
+      $0.hasPrefix("run ") || $0.hasPrefix("done: ") && $0.contains("run(s)")
+    }
+  }
+
+  @Test func listsEachRunsCommandLine() throws {
+    let file = try write(
+      """
+      grid:
+        alpha1: [1, 3]
+        layer-norm: [true, false]
+      runs:
+        - {z_agg: min}
+        - {actor_hidden_dims: [4, 4], dataset: it's here.npz}
+      seeds: [0, 7]
+      """)
+    let result = try sweep(file, "--list")
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    let lines = result.output.split(separator: "\n")
+    #expect(lines.count == 16)
+    let directories = try lines.map { line in
+      let words = try run("bash", ["-c", "printf '%s\\n' \(line)"]).output.split(separator: "\n").map(
+        String.init)
+      #expect(words[1] == "train" && words.contains("--resume") && words.contains("--batch-size=64"))
+      return try #require(words.firstIndex(of: "--run-dir").map { words[$0 + 1] })
+    }
+    #expect(Set(directories).count == 16)
+    // What varies is in the name; seeds change last, so that more of them are appended.
+    #expect(directories[0].hasSuffix("/s/z_agg=min,alpha1=1,layer_norm=true,seed=0"), "\(directories[0])")
+    #expect(lines[0].contains(" --layer-norm ") && lines[1].contains(" --no-layer-norm "))
+    #expect(
+      directories[15].hasSuffix(
+        "/s/actor_hidden_dims=4x4,dataset=it_s_here.npz,alpha1=3,layer_norm=false,seed=7"))
+    #expect(lines[15].contains(" '--dataset=it'\\''s here.npz' "))
+    #expect(
+      lines[..<8].allSatisfy { $0.hasSuffix("--seed=0") }
+        && lines[8...].allSatisfy { $0.hasSuffix("--seed=7") })
+    #expect(try sweep(file, "--list", "--index", "15").output.dropLast() == lines[15])
+    expectFailure(try sweep(file, "--list", "--index", "16"), 64, ["--index", "15"])
+  }
+
+  @Test func finishedRunsAreSkippedAndOthersGoOn() throws {
+    let grid = "grid: {alpha1: [1, 3]}\n"
+    let first = try runs.folder.write(Self.settings + "  steps: 10\n" + grid, to: "first.yaml")
+    let second = try runs.folder.write(Self.settings + "  steps: 20\n" + grid, to: "second.yaml")
+    // One run only, as a job of an array would.
+    #expect(try sweep(first, "--index", "1").code == 0)
+    #expect(!FileManager.default.fileExists(atPath: runs.folder.file("s/alpha1=1,seed=0")))
+    let all = try sweep(second)
+    #expect(all.code == 0 && all.errors == "", "\(all)")
+    #expect(
+      lines(all) == [
+        "run 0, alpha1=1,seed=0: starts", "run 1, alpha1=3,seed=0: starts",
+        "done: 2 run(s), 0 of them finished before",
+      ])
+    #expect(all.output.contains("continuing \(runs.folder.file("s/alpha1=3,seed=0")) after update 10\n"))
+    for name in ["s/alpha1=1,seed=0", "s/alpha1=3,seed=0"] {
+      #expect(try runs.table(name).steps == [5, 10, 15, 20])
+    }
+    let again = try sweep(second)
+    #expect(again.code == 0 && again.output.contains("done: 2 run(s), 2 of them finished before"), "\(again)")
+    #expect(!again.output.contains("starts"))
+    // Other settings under the same name are another run: not skipped, and refused.
+    let other = try runs.folder.write(
+      Self.settings + "  steps: 20\n  discount: 0.5\n" + grid, to: "other.yaml")
+    expectSweepFailure(
+      try sweep(other, "--index", "0"), 78, ["1 of 1 run(s) failed", "alpha1=1,seed=0 (78)"])
+  }
+
+  /// Like `expectFailure`, after the failing run has said why on a line of its own.
+  private func expectSweepFailure(_ result: CommandResult, _ code: Int32, _ parts: [String]) {
+    #expect(result.code == code && result.errorLines.count == 2, "\(result)")
+    for part in parts { #expect(result.errorLines.last?.contains(part) ?? false, "\(result.errors)") }
+  }
+
+  @Test func afterAFailureTheOthersGoOn() throws {
+    let file = try write("  steps: 5\ngrid: {alpha1: [1, 3]}")
+    let directory = runs.folder.file("s/alpha1=1,seed=0")
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    let lock = open(directory + "/.lock", O_RDWR | O_CREAT, 0o644)
+    defer { close(lock) }
+    try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
+    let result = try sweep(file)
+    expectSweepFailure(result, 73, ["1 of 2 run(s) failed", "alpha1=1,seed=0 (73)"])
+    #expect(try runs.table("s/alpha1=3,seed=0").steps == [5])
+  }
+
+  @Test(arguments: [nil, 2]) func aSignalSavesAndTheSameCommandGoesOn(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let tail = ranks.map { "ranks: \($0)\n" } ?? ""
+    let file = try write("  steps: 1000000\n  virtual_shards: 2\n" + tail)
+    let arguments = ["sweep", file, "--out", runs.folder.file("s")]
+    for step in [5, 10] {
+      let command = try Command(built("fan-dist"), arguments)
+      let hasBegun = command.wait(60) { (try? runs.table("s/seed=0").steps.last ?? 0 >= 50 * step) ?? false }
+      command.send(SIGTERM)
+      let result = command.finish()
+      #expect(hasBegun)
+      #expect(
+        result.code == 75 && result.errorLines.last?.contains("stopped by a signal in seed=0") ?? false,
+        "\(result)")
+      #expect(try runs.checkpoints("s/seed=0").count >= step / 5)
+    }
+  }
+
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func itStartsRanksItself() throws {
+    let file = try write("  steps: 5\nranks: 2\n")
+    let result = try sweep(file)
+    #expect(result.code == 0 && result.output.contains("\n2 rank(s) on 1 node(s)"), "\(result)")
+    let nested = try run(ranks: 2, [built("fan-dist"), "sweep", file])
+    expectFailure(nested, 64, ["without mpirun"])
+  }
+
+  @Test(arguments: [
+    ("grid: {alpha1: [1, -3]}", ":9: alpha1: --alpha1 must not be negative"),
+    ("grid:\n  alpha: [1]", ":10: unknown setting 'alpha'"),
+    ("grid: {batch_size: [1]}", ":9: batch_size: is in the grid and under settings or runs"),
+    ("grid: {lr: [x]}", ":9: lr: The value 'x' is invalid"),
+    ("grid: {lr: 3}", ":9: lr: needs a list"),
+    ("grid: {lr: []}", ":9: lr: needs at least one value"),
+    ("grid: 3", ":9: grid: needs a mapping"),
+    ("grids: {lr: [1]}", ":9: grids: unknown"),
+    ("runs: [3]", ":9: runs: needs a mapping"),
+    ("runs: []", ": no runs"),
+    ("runs: [{lr: 1}, {lr: 1}]", "lr=1,seed=0"),
+    ("seeds: 3", ":9: seeds: needs a list"),
+    ("seeds: [-1]", ":9: seeds: '-1' is not a seed"),
+    ("  seed: 3", ":9: seed: give all seeds as seeds:"),
+    ("ranks: many", ":9: ranks: needs a number"),
+    ("grid: {lr: [1}", "not a YAML file"),
+    ("seeds: [\(Array(repeating: "1", count: 20_000).joined(separator: ","))]", "more than 10000 runs"),
+  ]) func mistakesAreNamedByLineAndKey(text: String, message: String) throws {
+    let file = try write(text + "\n")
+    expectFailure(try sweep(file, "--list"), 64, [file, message])
+  }
+
+  @Test func aSweepThatIsNotThere() throws {
+    expectFailure(try sweep(runs.folder.file("none.yaml")), 66, ["none.yaml"])
+    expectFailure(try sweep(try runs.folder.write("[1]", to: "list.yaml")), 64, ["list.yaml: not a mapping"])
+  }
+}
