@@ -53,12 +53,16 @@ let package = Package(
       name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Networks", "Training"],
       swiftSettings: numeric),
     .target(
+      name: "Report",
+      dependencies: ["Environments", "Kernels", "Training", .product(name: "Yams", package: "Yams")],
+      swiftSettings: numeric),
+    .target(
       name: "Sweeps", dependencies: ["Training", .product(name: "Yams", package: "Yams")],
       swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "CAllocations", "Environments", "Kernels", "MPI", "Sweeps",
+        "Agents", "ArrayFiles", "CAllocations", "Environments", "Kernels", "MPI", "Report", "Sweeps",
         "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),

@@ -384,7 +384,10 @@ public final class Trainer {
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
     repeated.datasetDigest = data.digest
-    let text = "# fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description), \(ranks)\n" + repeated.yaml
+    let facts =
+      ["fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description), \(ranks)"]
+      + (data.statistics.map { $0.lines + $0.warnings.map { "warning: \($0)" } } ?? [])
+    let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
     do {
       try Data(text.utf8).write(to: URL(fileURLWithPath: directory.configuration), options: .atomic)
     } catch {

@@ -18,7 +18,7 @@ struct FanDist: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      Train.self, SweepCommand.self, Evaluate.self, DatasetCommand.self, Bench.self,
+      Train.self, SweepCommand.self, ReportCommand.self, Evaluate.self, DatasetCommand.self, Bench.self,
     ],
     defaultSubcommand: Train.self)
 }

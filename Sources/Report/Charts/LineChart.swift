@@ -1,0 +1,162 @@
+/// Lines over a common x, with bands around them and their names at their ends.
+struct LineChart {
+  /// One line.
+  struct Series {
+    var name: String
+    /// Which colour: lines of the same style belong together.
+    var style: Int
+    var points: [Point]
+    /// Drawn with gaps: for what is less certain, or beside the matter.
+    var isDashed = false
+    /// Whether its name stands at its end and each point can be pointed at.
+    var isMain = true
+  }
+
+  /// A point and, where there is one, the interval around it.
+  struct Point {
+    var x: Double
+    var y: Double
+    var low: Double?
+    var high: Double?
+  }
+
+  /// The style of what is there for comparison.
+  static let neutral = -1
+
+  var description: String
+  var x: String
+  var y: String
+  var series: [Series]
+  /// Values that the y axis spans at least, such as 0 and 1 for a rate.
+  var including: [Double] = []
+  var isLogarithmic = false
+  var width = 960.0
+  var height = 320.0
+  /// Whether the lines' names stand at their ends; in small charts beside a large one they need not.
+  var hasLabels = true
+
+  var svg: Markup {
+    let drawn = series.filter { !$0.points.isEmpty }
+    let plot = plot(drawn)
+    return picture(
+      width, height, description,
+      """
+      \(plot.axes)<g class="plot" data-x="\(plot.x.low) \(plot.x.high) \(plot.left) \(plot.right)" \
+      data-y="\(plot.y.low) \(plot.y.high) \(plot.bottom) \(plot.top)">\
+      \(drawn.map { band($0, plot) })\(drawn.map { line($0, plot) })</g>\
+      \(hasLabels ? labels(drawn, plot) : "")
+      """)
+  }
+
+  private func plot(_ drawn: [Series]) -> Plot {
+    let points = drawn.flatMap(\.points)
+    let values = points.flatMap { [$0.y, $0.low ?? $0.y, $0.high ?? $0.y] }
+    let margin = hasLabels ? (drawn.filter(\.isMain).map { nameWidth($0.name) }.max() ?? 0) + 24 : 16
+    let isSmall = width < 500
+    return Plot(
+      x: Axis(x, over: points.map(\.x), including: [0], isRounded: false, ticks: isSmall ? 3 : 8),
+      y: isLogarithmic
+        ? Axis(y, logarithmicOver: values)
+        : Axis(y, over: values, including: including, ticks: isSmall ? 3 : 5),
+      width: width, height: height, margin: min(margin, width / 3))
+  }
+
+  // MARK: Lines and bands
+
+  /// Runs of points that can be drawn; a value that is not finite makes a gap.
+  private func stretches(_ points: [Point]) -> [ArraySlice<Point>] {
+    points.split { !$0.x.isPlottable || !$0.y.isPlottable || (isLogarithmic && $0.y <= 0) }
+  }
+
+  private func line(_ series: Series, _ plot: Plot) -> Markup {
+    let paths = stretches(series.points).map { stretch -> Markup in
+      "<path class=\"line\" d=\"\(path(stretch.map { (plot.across($0.x), plot.up($0.y)) }))\"/>"
+    }
+    let dots =
+      series.isMain && series.points.count <= 40
+      ? stretches(series.points).joined().map { dot($0, series, plot) } : []
+    let dashed = series.isDashed ? " dashed" : ""
+    return
+      "<g class=\"\(styleClass(series.style))\(dashed)\" data-name=\"\(series.name)\">\(paths)\(dots)</g>"
+  }
+
+  /// A point that tells its values when it is pointed at.
+  private func dot(_ point: Point, _ series: Series, _ plot: Plot) -> Markup {
+    let interval = point.low.flatMap { low in point.high.map { " [\(short(low)), \(short($0))]" } } ?? ""
+    return """
+      <circle class="dot" cx="\(plot.across(point.x))" cy="\(plot.up(point.y))" r="2.5">\
+      <title>\(series.name): \(short(point.y))\(interval) at \(short(point.x))</title></circle>
+      """
+  }
+
+  private func band(_ series: Series, _ plot: Plot) -> Markup {
+    let bands = stretches(series.points).compactMap { stretch -> Markup? in
+      let points = stretch.filter { $0.low?.isPlottable ?? false && $0.high?.isPlottable ?? false }
+      guard points.count > 1 else { return nil }
+      let upper = points.map { (plot.across($0.x), height($0.high!, plot)) }
+      let lower = points.reversed().map { (plot.across($0.x), height($0.low!, plot)) }
+      return "<path class=\"band\" d=\"\(path(upper + lower))Z\"/>"
+    }
+    return bands.isEmpty ? "" : "<g class=\"\(styleClass(series.style))\">\(bands)</g>"
+  }
+
+  /// The lower end of a band may be beyond what a logarithmic axis can show.
+  private func height(_ value: Double, _ plot: Plot) -> Double {
+    plot.up(isLogarithmic ? max(value, plot.y.low) : value)
+  }
+
+  private func path(_ points: [(Double, Double)]) -> Markup {
+    let parts = points.enumerated().map { index, point -> Markup in
+      "\(index == 0 ? "M" : "L")\(point.0) \(point.1)"
+    }
+    // A single point is drawn as a dot by the round end of its line.
+    return points.count == 1 ? "\(parts)h0" : parts.joined
+  }
+
+  // MARK: Names
+
+  private func labels(_ drawn: [Series], _ plot: Plot) -> Markup {
+    let ends = drawn.filter(\.isMain).compactMap { series in
+      stretches(series.points).last?.last.map { End(series: series, x: plot.across($0.x), y: plot.up($0.y)) }
+    }.sorted { $0.y < $1.y }
+    // Names of lines that end early stand where these end, the others in the margin.
+    let (early, late) = (ends.filter { plot.right - $0.x > 60 }, ends.filter { plot.right - $0.x <= 60 })
+    let heights = spread(late.map(\.y), distance: 16, within: plot.top...plot.bottom)
+    let names =
+      early.map { name($0, $0.x + 8, $0.y) } + zip(late, heights).map { name($0, plot.right + 14, $1) }
+    return names.joined
+  }
+
+  /// Where a line ends.
+  private struct End {
+    let series: Series
+    let x: Double
+    let y: Double
+  }
+
+  private func name(_ end: End, _ x: Double, _ y: Double) -> Markup {
+    let isMoved = abs(end.y - y) > 3 || x - end.x > 18
+    let leader: Markup = "<path class=\"leader\" d=\"M\(end.x + 3) \(end.y)L\(x - 3) \(y)\"/>"
+    return """
+      <g class="\(styleClass(end.series.style))">\(isMoved ? leader : "")\
+      <text class="name" x="\(x)" y="\(y + 4)">\(shortened(end.series.name, to: width - x))</text></g>
+      """
+  }
+}
+
+/// The class that colours what belongs to a series: eight colours, then the same ones dotted.
+func styleClass(_ index: Int) -> String {
+  index == LineChart.neutral ? "neutral" : "s\(index % 8)" + (index >= 8 ? " dotted" : "")
+}
+
+/// Sorted positions moved apart to at least `distance`, in the same order, downwards where `limits` leave room.
+func spread(_ positions: [Double], distance: Double, within limits: ClosedRange<Double>) -> [Double] {
+  var moved = positions
+  for i in moved.indices.dropFirst() { moved[i] = max(moved[i], moved[i - 1] + distance) }
+  var ceiling = limits.upperBound
+  for i in moved.indices.reversed() {
+    moved[i] = min(moved[i], ceiling)
+    ceiling = moved[i] - distance
+  }
+  return moved
+}

@@ -1,0 +1,40 @@
+import Foundation
+
+/// A number with at most `places` decimals, without trailing zeros: a coordinate, not for people.
+func decimals(_ value: Double, upTo places: Int) -> String {
+  let text = String(format: "%.\(places)f", value)
+  guard text.contains(".") else { return text }
+  let trimmed = text.reversed().drop { $0 == "0" }.drop { $0 == "." }.reversed()
+  return String(trimmed) == "-0" ? "0" : String(trimmed)
+}
+
+/// A number for people, with three significant digits unless more stand before the point.
+func short(_ value: Double) -> String {
+  guard value.isFinite else { return value.isNaN ? "–" : value < 0 ? "−∞" : "∞" }
+  let magnitude = abs(value)
+  if magnitude >= 1e6 || (magnitude < 1e-3 && magnitude > 0) { return minus(String(format: "%.2e", value)) }
+  let places = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : magnitude >= 1 ? 2 : 3
+  return minus(String(format: "%.\(places)f", value))
+}
+
+/// A number with a fixed count of decimals for people.
+func fixed(_ value: Double, _ places: Int) -> String {
+  value.isFinite ? minus(String(format: "%.\(places)f", value)) : "–"
+}
+
+/// A count with its thousands apart: 30 000.
+func grouped(_ count: Int) -> String {
+  var digits = Array(String(count.magnitude))
+  for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert("\u{202F}", at: place) }
+  return (count < 0 ? "−" : "") + String(digits)
+}
+
+/// A duration: 45 s, 12 min, 3.4 h.
+func duration(_ seconds: Double) -> String {
+  if seconds < 100 { return "\(short(seconds)) s" }
+  if seconds < 6000 { return "\(short(seconds / 60)) min" }
+  return "\(short(seconds / 3600)) h"
+}
+
+/// A true minus sign in place of the hyphen.
+private func minus(_ text: String) -> String { text.replacing("-", with: "−") }

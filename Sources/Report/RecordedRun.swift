@@ -1,0 +1,89 @@
+import Foundation
+import Training
+import Yams
+
+/// What a run has written so far. Nothing in it is trusted: it may be unfinished, damaged or made up.
+struct RecordedRun {
+  /// Its directory.
+  let directory: RunDirectory
+  /// What people call it: the last part of the path.
+  let name: String
+  /// The lines of config.yaml in their order, names with underscores.
+  private(set) var settings: [(name: String, value: String)] = []
+  /// The comments of config.yaml: who wrote it, and what the data are.
+  private(set) var facts: [String] = []
+  /// train.csv.
+  private(set) var training: CSVTable?
+  /// The policy's rows of eval.csv.
+  private(set) var evaluations: CSVTable?
+  /// The behaviour flow's rows of eval.csv.
+  private(set) var behaviour: CSVTable?
+  /// What was missing or damaged.
+  private(set) var notes: [String] = []
+
+  /// Reads the run in a directory.
+  init(path: String) {
+    directory = RunDirectory(path: path)
+    name = URL(fileURLWithPath: path).lastPathComponent
+    readConfiguration()
+    training = table(directory.training)
+    let all = table(directory.evaluation)
+    evaluations = all?.filtered("actor", is: "policy")
+    behaviour = all?.filtered("actor", is: "behaviour")
+  }
+
+  /// Whether a directory looks like a run.
+  static func isRun(_ path: String) -> Bool {
+    let directory = RunDirectory(path: path)
+    return [directory.configuration, directory.training].contains(where: FileManager.default.fileExists)
+  }
+
+  /// The value of a setting.
+  subscript(setting: String) -> String? { settings.first { $0.name == setting }?.value }
+
+  /// Updates that train.csv or eval.csv tell of.
+  var lastStep: Int {
+    Int([training, evaluations].compactMap { $0?.rows.last?.first }.compactMap { Double($0) }.max() ?? 0)
+  }
+
+  /// Updates that it is meant to do.
+  var steps: Int? { self["steps"].flatMap { Int($0) } }
+
+  private mutating func table(_ path: String) -> CSVTable? {
+    guard let text = text(path, limit: CSVTable.sizeLimit) else { return nil }
+    let table = CSVTable(text)
+    let file = URL(fileURLWithPath: path).lastPathComponent
+    if table.damagedLines > 0 { notes.append("\(file): \(table.damagedLines) damaged line(s) passed over") }
+    if table.rows.isEmpty { notes.append("\(file): no rows yet") }
+    return table
+  }
+
+  private mutating func text(_ path: String, limit: Int) -> String? {
+    let file = URL(fileURLWithPath: path).lastPathComponent
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    guard let size = attributes?[.size] as? Int, attributes?[.type] as? FileAttributeType == .typeRegular
+    else {
+      notes.append("\(file): missing")
+      return nil
+    }
+    guard size <= limit, let data = FileManager.default.contents(atPath: path) else {
+      notes.append("\(file): too large, or cannot be read")
+      return nil
+    }
+    return String(decoding: data, as: UTF8.self)
+  }
+
+  private mutating func readConfiguration() {
+    guard let text = text(directory.configuration, limit: 1 << 20) else { return }
+    facts = text.split(separator: "\n").prefix { $0.hasPrefix("#") }
+      .map { $0.drop { $0 == "#" || $0 == " " }.description }
+    guard let mapping = (try? Yams.compose(yaml: text))??.mapping else {
+      notes.append("config.yaml: not a mapping of settings to values")
+      return
+    }
+    settings = mapping.compactMap { key, value in
+      guard let name = key.string, let value = value.scalar?.string else { return nil }
+      return (name.replacing("-", with: "_"), value)
+    }
+  }
+}

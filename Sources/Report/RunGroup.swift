@@ -1,0 +1,62 @@
+/// Runs that differ by their seed only.
+struct RunGroup {
+  /// What tells it from the other groups, such as `alpha1 3`.
+  let name: String
+  /// Which colour it has in all charts.
+  let style: Int
+  /// The settings that not all groups share, with this group's values.
+  let differing: [(name: String, value: String)]
+  /// Its runs by seed.
+  let runs: [RecordedRun]
+
+  /// The groups of some runs, in the order in which their first runs come.
+  static func groups(of runs: [RecordedRun]) -> [RunGroup] {
+    var members: [(settings: [String: String], runs: [RecordedRun])] = []
+    for run in runs {
+      let settings = identity(run)
+      if let index = members.firstIndex(where: { $0.settings == settings }) {
+        members[index].runs.append(run)
+      } else {
+        members.append((settings, [run]))
+      }
+    }
+    let differing = differingNames(members.map(\.settings), order: runs.flatMap { $0.settings.map(\.name) })
+    let telling = tellingNames(differing, members.map(\.settings))
+    return members.enumerated().map { index, member in
+      RunGroup(
+        name: name(member.settings, telling, of: members.count), style: index,
+        differing: differing.map { ($0, member.settings[$0] ?? "–") },
+        runs: member.runs.sorted { seed($0) < seed($1) })
+    }
+  }
+
+  private static func seed(_ run: RecordedRun) -> Int { run["seed"].flatMap { Int($0) } ?? 0 }
+
+  private static func identity(_ run: RecordedRun) -> [String: String] {
+    Dictionary(run.settings.map { ($0.name, $0.value) }) { $1 }.filter { $0.key != "seed" }
+  }
+
+  /// The settings whose values differ, in the order of the configuration files.
+  private static func differingNames(_ groups: [[String: String]], order: [String]) -> [String] {
+    var seen = Set<String>()
+    return order.filter { name in
+      seen.insert(name).inserted && Set(groups.map { $0[name] }).count > 1
+    }
+  }
+
+  /// As few of the differing settings as tell all groups apart; the earlier ones stay.
+  private static func tellingNames(_ differing: [String], _ groups: [[String: String]]) -> [String] {
+    var telling = differing
+    for name in differing.reversed() {
+      let rest = telling.filter { $0 != name }
+      if Set(groups.map { group in rest.map { group[$0] } }).count == groups.count { telling = rest }
+    }
+    return telling
+  }
+
+  private static func name(_ settings: [String: String], _ telling: [String], of count: Int) -> String {
+    // An agent's name says by itself what it is.
+    let parts = telling.map { $0 == "agent" ? settings[$0] ?? "–" : "\($0) \(settings[$0] ?? "–")" }
+    return parts.isEmpty ? settings["agent"] ?? "all runs" : parts.joined(separator: ", ")
+  }
+}

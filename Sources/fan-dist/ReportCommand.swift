@@ -1,0 +1,23 @@
+import ArgumentParser
+import Report
+
+/// `fan-dist report RUN…`: a page about runs.
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report", abstract: "Write a page with charts about runs, finished or not.",
+    discussion: "The page is one file that needs nothing else: charts, settings and numbers, for any browser."
+  )
+
+  @Argument(help: ArgumentHelp("Run directories, or directories that contain runs.", valueName: "run"))
+  var runs: [String]
+
+  @Option(help: "The page to write.")
+  var out = "report.html"
+
+  func run() throws {
+    let report = try Report(paths: runs)
+    try report.write(to: out)
+    for note in report.notes { print("note: \(note)") }
+    print("\(out): \(report.runCount) run(s)")
+  }
+}

@@ -1,0 +1,229 @@
+import Foundation
+import FoundationXML
+import TestSupport
+import Testing
+
+/// `fan-dist report`, on runs that the tests write themselves.
+@Suite(.serialized) struct ReportTests {
+  private let folder = TemporaryDirectory()
+
+  /// Writes a run's files.
+  private func write(_ name: String, configuration: String, training: String = "", evaluation: String = "")
+    throws
+  {
+    try FileManager.default.createDirectory(atPath: folder.file(name), withIntermediateDirectories: true)
+    for (file, text) in [("config.yaml", configuration), ("train.csv", training), ("eval.csv", evaluation)] {
+      _ = try folder.write(text, to: "\(name)/\(file)")
+    }
+  }
+
+  /// Evaluations every 100 updates with these successes.
+  private func evaluation(_ successes: [Double]) -> String {
+    "step,actor,episodes,success,return,return_standard_error,length\n"
+      + successes.enumerated().map { "\(100 * ($0 + 1)),policy,10,\($1),\(10 * $1),0.5,20\n" }.joined()
+  }
+
+  /// Lines of train.csv every 50 updates, 200 updates a second.
+  private func training(_ losses: [Double]) -> String {
+    "step,critic/critic_loss,critic/q_mean,critic/q_max,critic/q_min,validation/critic/critic_loss,time/updates_per_second,time/communication_share\n"
+      + losses.enumerated().map { "\(50 * ($0 + 1)),\($1),-3,-1,-5,\($1 + 1),200,0.25\n" }.joined()
+  }
+
+  private func report(_ names: String...) throws -> CommandResult {
+    try run(
+      built("fan-dist"), ["report", "--out", folder.file("page.html")] + names.map { folder.file($0) })
+  }
+
+  /// The page, which must be well-formed, must not run anything and must not ask for anything from elsewhere.
+  private func page() throws -> XMLDocument {
+    let data = try Data(contentsOf: URL(fileURLWithPath: folder.file("page.html")))
+    let document = try XMLDocument(data: data)
+    for name in ["script", "link", "img", "image", "iframe", "object", "use", "a"] {
+      #expect(try document.nodes(forXPath: "//\(name)").isEmpty, "\(name)")
+    }
+    #expect(
+      try document.nodes(forXPath: "//@src | //@href | //@style | //@*[starts-with(name(), 'on')]").isEmpty)
+    let text = String(decoding: data, as: UTF8.self)
+    #expect(!text.contains("url(") && !text.contains("@import"))
+    return document
+  }
+
+  /// A chart by its description.
+  private func chart(_ description: String) throws -> XMLElement {
+    let charts = try page().nodes(forXPath: "//svg[starts-with(@aria-label, '\(description)')]")
+    return try #require(charts.first as? XMLElement, "\(description)")
+  }
+
+  /// The points of a line or the outline of a band, as values.
+  private func values(_ chart: XMLElement, _ path: String) throws -> [(x: Double, y: Double)] {
+    let plot = try #require(try chart.nodes(forXPath: ".//g[@class='plot']").first as? XMLElement)
+    func axis(_ name: String) throws -> (Double) -> Double {
+      let ends = try #require(plot.attribute(forName: name)?.stringValue).split(separator: " ").compactMap {
+        Double($0)
+      }
+      try #require(ends.count == 4)
+      return { ends[0] + ($0 - ends[2]) / (ends[3] - ends[2]) * (ends[1] - ends[0]) }
+    }
+    let (x, y) = (try axis("data-x"), try axis("data-y"))
+    let lines = try chart.nodes(forXPath: ".//g[@class='plot']" + path).compactMap(\.stringValue)
+    return try lines.flatMap { line in
+      try line.split(whereSeparator: "MLZ".contains).map { pair in
+        let numbers = pair.split(separator: " ").compactMap { Double($0) }
+        try #require(numbers.count == 2, "\(pair)")
+        return (x(numbers[0]), y(numbers[1]))
+      }
+    }
+  }
+
+  private func expect(
+    _ points: [(x: Double, y: Double)], _ expected: [(Double, Double)],
+    location: SourceLocation = #_sourceLocation
+  ) {
+    #expect(points.count == expected.count, "\(points)", sourceLocation: location)
+    for (point, value) in zip(points, expected) {
+      #expect(
+        abs(point.x - value.0) < 2 && abs(point.y - value.1) < 0.005, "\(point), \(value)",
+        sourceLocation: location)
+    }
+  }
+
+  // MARK: What is drawn
+
+  /// Two settings, two seeds each, and a third run that has come half as far.
+  private func sweep() throws {
+    for (alpha, seed, successes) in [
+      (1, 0, [0, 0.5, 1]), (1, 1, [0, 0.1, 0.8]), (3, 0, [0, 0, 0.2]), (3, 1, [0.2, 0.4]),
+    ] {
+      try write(
+        "sweep/alpha1=\(alpha),seed=\(seed)",
+        configuration: "# data of 7 rows\nenv: maze\nsteps: 300\nseed: \(seed)\nalpha1: \(alpha)\n",
+        training: training([4, 3, 2, 1, 0.5, 0.25]), evaluation: evaluation(successes))
+    }
+  }
+
+  @Test func curvesAreMeansOverSeedsWithTheirIntervals() throws {
+    try sweep()
+    let result = try report("sweep")
+    #expect(result.code == 0 && result.errors == "" && result.output.contains("4 run(s)"), "\(result)")
+    let chart = try chart("success over updates")
+    expect(try values(chart, "/g[@data-name='alpha1 1']/path/@d"), [(100, 0), (200, 0.3), (300, 0.9)])
+    // The band of two values goes from one to the other: a resample of either alone is not rare.
+    let band = try values(chart, "/g[1]/path[@class='band']/@d")
+    expect(band, [(100, 0), (200, 0.5), (300, 1), (300, 0.8), (200, 0.1), (100, 0)])
+    // Where only one of the two runs has come so far, the line goes on dotted.
+    expect(try values(chart, "/g[@data-name='alpha1 3' and @class='s1']/path/@d"), [(100, 0.1), (200, 0.2)])
+    expect(
+      try values(chart, "/g[@data-name='alpha1 3' and @class='s1 dashed']/path/@d"), [(200, 0.2), (300, 0.2)])
+    let names = try chart.nodes(forXPath: ".//text[@class='name']").compactMap(\.stringValue)
+    #expect(names.sorted() == ["alpha1 1", "alpha1 3"])
+  }
+
+  @Test func theSamePageTwice() throws {
+    try sweep()
+    let pages = try (0..<2).map { _ in
+      try #require(try report("sweep").code == 0)
+      return FileManager.default.contents(atPath: folder.file("page.html"))
+    }
+    #expect(pages[0] == pages[1])
+  }
+
+  @Test func timesFollowFromTheSpeed() throws {
+    try sweep()
+    #expect(try report("sweep").code == 0)
+    let chart = try chart("success over training time")
+    let seconds = try values(chart, "/g[@data-name='alpha1 1']/path/@d").map(\.x)
+    for (second, expected) in zip(seconds, [0.5, 1, 1.5]) { #expect(abs(second - expected) < 0.01) }
+    let bars = try self.chart("time of an update").nodes(forXPath: ".//g[@data-name='alpha1 1']/rect/@width")
+    let widths = bars.compactMap { $0.stringValue.flatMap { Double($0) } }
+    #expect(widths.count == 2 && abs(widths[1] / (widths[0] + widths[1]) - 0.25) < 0.001, "\(widths)")
+  }
+
+  @Test func lossesHaveAChartEachWithValidationBeside() throws {
+    try sweep()
+    #expect(try report("sweep").code == 0)
+    let chart = try chart("critic/critic_loss over updates")
+    let lines = try values(chart, "/g[@data-name='alpha1 1']/path/@d")
+    expect(
+      lines,
+      [5, 4, 3, 2, 1.5, 1.25, 4, 3, 2, 1, 0.5, 0.25].enumerated().map { (Double(50 * ($0 % 6 + 1)), $1) })
+    #expect(try page().nodes(forXPath: "//svg[starts-with(@aria-label, 'validation')]").isEmpty)
+  }
+
+  @Test func whatDiffersIsMarked() throws {
+    try sweep()
+    #expect(try report("sweep").code == 0)
+    let page = try page()
+    #expect(try page.nodes(forXPath: "//mark").compactMap(\.stringValue) == ["1", "3"])
+    #expect(try page.nodes(forXPath: "//dl/div").compactMap(\.stringValue) == ["envmaze", "steps300"])
+    #expect(try page.nodes(forXPath: "//li").compactMap(\.stringValue).contains("data of 7 rows"))
+    // Each chart is described, and the curves have their numbers in a table.
+    #expect(try page.nodes(forXPath: "//svg[not(@role='img') or not(@aria-label)]").isEmpty)
+    let table = try page.nodes(forXPath: "//figure[1]//tr[th='200']/td").compactMap(\.stringValue)
+    #expect(table.prefix(2) == ["0.300 [0.100, 0.500]", "0.200 [0.000, 0.400]"])
+  }
+
+  // MARK: What cannot be trusted
+
+  @Test func hostileTextIsShownAndDoesNothing() throws {
+    let attack = "</style><script>alert(1)</script><img src=x onerror=alert(1)>\u{202E}&\"'"
+    for seed in 0...1 {
+      try write(
+        "<b>\(seed)",
+        configuration: "# \(attack)\nenv: >-\n  \(attack)\n\"\(seed)<i>\": 1\nseed: \(attack)\n",
+        training: "step,<u>x\",critic/<s>\u{1}_mean\n1,2,3\n2,3,4\n",
+        evaluation: "step,actor,success,<i>\n1,policy,0.5,</table>\n")
+    }
+    let result = try report("<b>0", "<b>1")
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    let page = try page()
+    for name in ["b", "i", "u", "s"] { #expect(try page.nodes(forXPath: "//\(name)").isEmpty) }
+    let heading = try #require(try page.nodes(forXPath: "//h1").first?.stringValue)
+    #expect(heading.hasPrefix("</style><script>alert(1)") && heading.hasSuffix("&\"'"), "\(heading)")
+    #expect(!heading.contains("\u{202E}"))
+    #expect(try chart("<u>x\" over updates").stringValue != nil)
+  }
+
+  @Test(arguments: [
+    ("", "", ""), ("env: maze\n", "step", "step,actor"), ("[1", "\n\n\n", "\u{0}\u{1}\n"),
+    (
+      "env: {a: b}\n", "step,a\n1,nan\n2,inf\n3,-inf\nx,1\n4\n5,1e308\n6,-1e308\n7,1",
+      "step,actor,success\n1,policy,\n"
+    ),
+    ("seed: x\nsteps: -1\n", "a,b\n1e300,1\n-5,2\n0,0\n", "success\n1\n"),
+    (
+      "env: maze\nenv: maze\n", "step,time/updates_per_second,time/x_share\n1,0,7\n2,-1,-3\n3,1e-300,nan\n",
+      "step,actor,success\n3,policy,0.5\n2,policy,0.1\n3,policy,0.7\n"
+    ),
+  ]) func unfinishedAndDamagedRunsGiveAPage(configuration: String, training: String, evaluation: String)
+    throws
+  {
+    try write("bad", configuration: configuration, training: training, evaluation: evaluation)
+    let result = try report("bad")
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    let page = try page()
+    #expect(try page.nodes(forXPath: "//h1").count == 1)
+    #expect(!page.xmlString.contains("nan") && !page.xmlString.contains("inf\""))
+  }
+
+  @Test func whatIsMissingIsNoted() throws {
+    try FileManager.default.createDirectory(atPath: folder.file("run"), withIntermediateDirectories: true)
+    _ = try folder.write("step,a\n1,2\n2,oops\n3,3,3\n4,", to: "run/train.csv")
+    let result = try report("run")
+    #expect(result.code == 0, "\(result)")
+    for note in ["config.yaml: missing", "eval.csv: missing", "train.csv: 1 damaged line(s) passed over"] {
+      #expect(result.output.contains("note: run: \(note)\n"), "\(result.output)")
+      #expect(try page().nodes(forXPath: "//li").compactMap(\.stringValue).contains("run: \(note)"))
+    }
+  }
+
+  @Test func pathsWithoutRuns() throws {
+    try FileManager.default.createDirectory(
+      atPath: folder.file("empty/nested"), withIntermediateDirectories: true)
+    expectFailure(try report("empty"), 66, ["empty: no run here"])
+    expectFailure(try report("nowhere"), 66, ["nowhere: no such directory"])
+    try sweep()
+    let result = try run(
+      built("fan-dist"), ["report", folder.file("sweep"), "--out", folder.file("no/page.html")])
+    expectFailure(result, 73, ["page.html"])
+  }
+}
