@@ -135,12 +135,14 @@ public struct Operations: Sendable, Equatable {
   /// All of them together.
   public var total: Int { forward + weights + inputs }
 
-  /// Adds passes over one network, `rows` rows each.
-  mutating func add<T>(_ network: MLP<T>, rows: Int, forward: Int, weights: Int = 0, inputs: Int = 0) {
+  /// Adds passes over one network, `rows` rows each, made in one of `period` updates.
+  mutating func add<T>(
+    _ network: MLP<T>, rows: Int, forward: Int, weights: Int = 0, inputs: Int = 0, every period: Int = 1
+  ) {
     let cost = rows * network.shape.operationsPerRow
-    self.forward += forward * cost
-    self.weights += weights * cost
-    self.inputs += inputs * cost
+    self.forward += forward * cost / period
+    self.weights += weights * cost / period
+    self.inputs += inputs * cost / period
     passes += (forward + weights + inputs) * network.shape.members
   }
 }

@@ -3,7 +3,7 @@ import Kernels
 
 /// The agents there are. To add one, give it a case and its type here; nothing else names agents.
 public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
-  case fan, faql, nfql, nbrac, fql
+  case fan, faql, nfql, nbrac, fql, rebrac
 
   private func type<T: Real>(_: T.Type) -> any Agent<T>.Type {
     switch self {
@@ -12,6 +12,7 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
     case .nfql: NFQL<T>.self
     case .nbrac: NBRAC<T>.self
     case .fql: FQL<T>.self
+    case .rebrac: ReBRAC<T>.self
     }
   }
 

@@ -57,8 +57,8 @@ public final class FAQL<T: Real>: Agent {
       problem, hyperparameters, weight: alpha1, layout: &layout, rows: rows, scratch: scratch)
     actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     value = ActionValue(
-      problem, hyperparameters, normalises: hyperparameters.normalizeValueLoss, layout: &layout, rows: rows,
-      scratch: scratch)
+      problem, hyperparameters, aggregation: hyperparameters.qAgg,
+      normalises: hyperparameters.normalizeValueLoss, layout: &layout, rows: rows, scratch: scratch)
     self.layout = layout
     networks = [actor.network, anchoring.flow.network, value.critic, value.target]
   }
@@ -85,8 +85,10 @@ public final class FAQL<T: Real>: Agent {
     value.criticLoss(
       batch, penalty: alpha2 != 0 ? Penalty(weight: alpha2, values: anchoring.nextError) : nil, figures)
     anchoring.loss(batch, data: data, policy: policy, gradient: actor.gradient(n), figures)
-    try value.actorLoss(batch, sumOverRanks, figures)
+    let (q, qLoss) = try value.actorLoss(batch, sumOverRanks)
     if let figures {
+      figures["actor/q"] = q
+      figures["actor/q_loss"] = qLoss
       figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
       actor.log(batch, figures)
     }

@@ -52,8 +52,8 @@ public final class FQL<T: Real>: Agent {
       problem, hyperparameters, weight: alpha, layout: &layout, rows: rows, scratch: scratch)
     actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     value = ActionValue(
-      problem, hyperparameters, normalises: hyperparameters.normalizeQLoss, layout: &layout, rows: rows,
-      scratch: scratch)
+      problem, hyperparameters, aggregation: hyperparameters.qAgg,
+      normalises: hyperparameters.normalizeQLoss, layout: &layout, rows: rows, scratch: scratch)
     self.layout = layout
     networks = [actor.network, distillation.flow.network, value.critic, value.target]
   }
@@ -76,8 +76,10 @@ public final class FQL<T: Real>: Agent {
     // y = r + γ · mask · q′, sg.
     value.criticLoss(batch, penalty: nil, figures)
     distillation.loss(batch, data: data, actor, figure: "actor/distill_loss", figures)
-    try value.actorLoss(batch, sumOverRanks, figures)
+    let (q, qLoss) = try value.actorLoss(batch, sumOverRanks)
     if let figures {
+      figures["actor/q"] = q
+      figures["actor/q_loss"] = qLoss
       figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
       actor.log(batch, figures)
     }

@@ -98,6 +98,27 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     help: "Scale the actor's Q loss by one over its mean magnitude.")
   public var normalizeQLoss = false
 
+  @Option(help: "Weight of the distance to the data's actions in the actor loss.")
+  public var alphaActor = 0.0
+
+  @Option(help: "Weight of the distance to the data's next actions in the critic's target.")
+  public var alphaCritic = 0.0
+
+  @Option(help: "Updates between those that train the actor and move the targets.")
+  public var actorFreq = 2
+
+  @Option(help: "Deviation of the noise on the next action.")
+  public var actorNoise = 0.2
+
+  @Option(help: "Limit of that noise.")
+  public var actorNoiseClip = 0.5
+
+  @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Bound the policy's actions with tanh.")
+  public var tanhSquash = true
+
+  @Option(help: "Initial variance of the policy's last weights, relative to that of the others.")
+  public var actorFcScale = 0.01
+
   /// The defaults; readable only after parsing, as with every `ParsableArguments`.
   public init() {}
 
@@ -112,6 +133,12 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must not be negative")
     try require(alpha >= 0 && alpha.isFinite, "--alpha must not be negative")
     try require((1...1000).contains(flowSteps), "--flow-steps must be between 1 and 1000")
+    try require(alphaActor >= 0 && alphaActor.isFinite, "--alpha-actor must not be negative")
+    try require(alphaCritic >= 0 && alphaCritic.isFinite, "--alpha-critic must not be negative")
+    try require((1...1_000_000).contains(actorFreq), "--actor-freq must be between 1 and 1000000")
+    try require(actorNoise >= 0 && actorNoise.isFinite, "--actor-noise must not be negative")
+    try require(actorNoiseClip >= 0 && actorNoiseClip.isFinite, "--actor-noise-clip must not be negative")
+    try require((0...1e6).contains(actorFcScale), "--actor-fc-scale must be between 0 and 1000000")
   }
 }
 

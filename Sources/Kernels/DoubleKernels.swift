@@ -3,6 +3,8 @@ import Glibc
 
 /// The definition of every kernel, in plain loops.
 extension Double: Real {
+  public static func tanh(_ x: Double) -> Double { Glibc.tanh(x) }
+
   public static func multiply(
     _ a: Matrix<Double>, transposed transposeA: Bool, _ b: Matrix<Double>, transposed transposeB: Bool,
     into c: Matrix<Double>, accumulate: Bool

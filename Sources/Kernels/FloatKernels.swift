@@ -1,7 +1,10 @@
 import COpenBLAS
+import Glibc
 
 /// The kernels that train: single precision, vectorised, each row kept in the first-level cache.
 extension Float: Real {
+  public static func tanh(_ x: Float) -> Float { Glibc.tanhf(x) }
+
   public static func multiply(
     _ a: Matrix<Float>, transposed transposeA: Bool, _ b: Matrix<Float>, transposed transposeB: Bool,
     into c: Matrix<Float>, accumulate: Bool

@@ -7,6 +7,9 @@
 /// Letters: n rows (samples), w columns (features). GELU is the tanh approximation,
 /// g(u) = u/2 · (1 + tanh(√(2/π)·(u + 0.044715·u³))).
 public protocol Real: BinaryFloatingPoint, Sendable {
+  /// The hyperbolic tangent.
+  static func tanh(_ x: Self) -> Self
+
   /// c ← op(a) · op(b), or c ← c + op(a) · op(b) when accumulating; op transposes where asked.
   static func multiply(
     _ a: Matrix<Self>, transposed: Bool, _ b: Matrix<Self>, transposed: Bool, into c: Matrix<Self>,

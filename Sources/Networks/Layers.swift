@@ -11,11 +11,15 @@ struct DenseLayer {
   init(
     _ index: Int, inputs: Int, outputs: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int
   ) {
+    let isLast = index == shape.hidden.count
     let members = shape.ensemble.map { [$0] } ?? []
     let name = "\(shape.name)/dense\(index)"
     self.inputs = inputs
     self.outputs = outputs
-    weightOffset = layout.append("\(name)/weight", members + [inputs, outputs], .glorotUniform) - start
+    weightOffset =
+      layout.append(
+        "\(name)/weight", members + [inputs, outputs], .glorotUniform(scale: isLast ? shape.lastScale : 1))
+      - start
     biasOffset = layout.append("\(name)/bias", members + [outputs], .zeros) - start
   }
 

@@ -65,7 +65,7 @@ public final class MLP<T: Real> {
       shape.hidden.count, inputs: inputs, outputs: shape.outputs, of: shape, layout: &layout, start: start)
     parameterCount = layout.count - start
     let first = start
-    vectors = layout.slots.filter { $0.offset >= first && $0.initialiser != .glorotUniform }
+    vectors = layout.slots.filter { $0.offset >= first && !$0.isWeight }
     input = workspace.matrix(rows: rows, columns: shape.inputs)
     inputGradient = workspace.matrix(rows: rows, columns: inputGradientColumns.count)
     let workspace = workspace
@@ -128,6 +128,12 @@ public final class MLP<T: Real> {
         note(T.sumOfSquares(gradients + slot.offset - start, count: slot.count))
       }
     }
+  }
+
+  /// The gradient of a network that an update does not train: zero.
+  public func clearGradient(in gradients: UnsafeMutablePointer<T>) {
+    gradients.update(repeating: 0, count: parameterCount)
+    gradientIsFinite = true
   }
 
   private func note(_ squares: Double) { gradientIsFinite = gradientIsFinite && squares.isFinite }

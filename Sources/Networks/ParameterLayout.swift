@@ -10,6 +10,8 @@ public struct NetworkShape: Sendable, Equatable {
   public var hidden: [Int]
   /// Number of outputs.
   public var outputs: Int
+  /// Initial variance of the last layer's weights, relative to that of the others.
+  public var lastScale: Float
   /// Whether each hidden layer ends in a layer norm.
   public var layerNorm: Bool
   /// Number of ensemble members with weights of their own; nil for a single network, whose tensors have no
@@ -18,7 +20,8 @@ public struct NetworkShape: Sendable, Equatable {
 
   /// A network of these sizes.
   public init(
-    name: String, inputs: Int, hidden: [Int], outputs: Int, layerNorm: Bool, ensemble: Int? = nil
+    name: String, inputs: Int, hidden: [Int], outputs: Int, layerNorm: Bool, ensemble: Int? = nil,
+    lastScale: Float = 1
   ) {
     self.name = name
     self.inputs = inputs
@@ -26,6 +29,7 @@ public struct NetworkShape: Sendable, Equatable {
     self.outputs = outputs
     self.layerNorm = layerNorm
     self.ensemble = ensemble
+    self.lastScale = lastScale
   }
 
   /// Multiplications and additions of one forward pass for one row, all members: 2 · inputs · outputs a layer.
@@ -41,7 +45,11 @@ public struct NetworkShape: Sendable, Equatable {
 /// One tensor of a network inside the flat parameter vector.
 public struct TensorSlot: Sendable, Equatable {
   /// What a tensor starts as.
-  public enum Initialiser: Sendable { case glorotUniform, zeros, ones }
+  public enum Initialiser: Sendable, Equatable {
+    /// A weight: uniform with `scale` times Glorot's variance.
+    case glorotUniform(scale: Float)
+    case zeros, ones
+  }
   /// `network/layer/tensor`, such as `critic/dense0/weight`.
   public let name: String
   /// Sizes, outermost first: weights are (in, out), ensembles have the member axis in front.
@@ -52,6 +60,8 @@ public struct TensorSlot: Sendable, Equatable {
   public let initialiser: Initialiser
   /// Number of elements.
   public var count: Int { shape.reduce(1, *) }
+  /// Whether it is the weight of a dense layer; otherwise it is a vector: a bias, or the scale of a norm.
+  public var isWeight: Bool { if case .glorotUniform = initialiser { true } else { false } }
   /// Its elements in the flat vector.
   public var range: Range<Int> { offset..<offset + count }
 }
@@ -114,17 +124,17 @@ public struct ParameterLayout: Sendable, Equatable {
 
   /// Fills a flat vector with initial parameters; they depend on `seed` and the layout only.
   ///
-  /// Weights are Glorot-uniform over the average of fan-in and fan-out, U(±√(6 / (in + out))); biases 0; norm
-  /// scales 1.
+  /// Weights are Glorot-uniform over the average of fan-in and fan-out, U(±√(6 · scale / (in + out))); biases 0;
+  /// norm scales 1.
   public func initialise<T: Real>(_ parameters: UnsafeMutablePointer<T>, seed: UInt32) {
     parameters.update(repeating: 0, count: count)
     for (index, slot) in slots.enumerated() {
       switch slot.initialiser {
       case .zeros: break
       case .ones: (parameters + slot.offset).update(repeating: 1, count: slot.count)
-      case .glorotUniform:
+      case .glorotUniform(let scale):
         var random = RandomSequence(seed: seed, stream: .initialisation, index: UInt64(index))
-        let limit = (6 / Float(slot.shape.suffix(2).reduce(0, +))).squareRoot()
+        let limit = (6 * scale / Float(slot.shape.suffix(2).reduce(0, +))).squareRoot()
         for i in slot.range { parameters[i] = T((2 * random.uniform() - 1) * limit) }
       }
     }

@@ -43,6 +43,9 @@ public enum GradientCheck {
   public static func check(
     _ batch: Batch<Float>, _ problem: Problem, _ hyperparameters: Hyperparameters, seed: UInt32
   ) throws -> Report {
+    // An update in which everything learns.
+    let agent = hyperparameters.agent.make(problem, hyperparameters, rows: 0, Float.self)
+    batch.update = (0...).first(where: agent.movesTarget)!
     let single = Evaluation<Float>(problem, hyperparameters, batch, seed)
     try single.computeGradient()
     if let place = single.agent.firstNonFinite {

@@ -26,6 +26,7 @@ public struct Preset: Sendable {
       ],
       particular: [
         .fan: ["--alpha1", "3", "--alpha2", "0.1"], .faql: ["--alpha1", "3", "--alpha2", "0.1"],
+        .rebrac: ["--alpha-actor", "0.03"],
       ])
   }
 }

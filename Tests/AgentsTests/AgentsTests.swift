@@ -60,6 +60,8 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     (AgentKind.faql, "--q-agg=min --normalize-value-loss"), (.faql, "--alpha2=0"),
     (.nfql, "--flow-steps=3 --z-agg=min --normalize-value-loss"), (.nbrac, "--alpha2=0 --actor-layer-norm"),
     (.fql, "--flow-steps=1 --q-agg=min --normalize-q-loss"),
+    (.rebrac, "--alpha-actor=0.5 --alpha-critic=0.3"),
+    (.rebrac, "--alpha-actor=2 --no-tanh-squash --actor-fc-scale=1 --actor-freq=1 --actor-layer-norm"),
   ]) func gradientsAgreeWithDifferences(agent: AgentKind, settings: String) throws {
     try expectGradientsAgree(try hyperparameters(agent, settings))
   }

@@ -3,12 +3,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Cases computed in double precision with the published implementation, cut to their first update.
+/// Cases computed in double precision with the published implementations, cut to their first update; ReBRAC's to its
+/// second, the first that trains the actor.
 private let cases = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
   .appendingPathComponent("Cases").path
 private let names = [
   "fan-default", "fan-min-normalized", "fan-no-critic-anchor", "faql-default", "fql-default", "nbrac-default",
-  "nfql-default",
+  "nfql-default", "rebrac-default",
 ]
 
 /// All cases, three updates each.
@@ -49,7 +50,7 @@ private func parity(
   func allPublishedCases(ranks: Int) throws {
     let result = try parity(sharedCases, ranks: ranks)
     expectAllPass(result)
-    let others = ["codac-default", "iqn-default", "rebrac-default", "value-flows-default"]
+    let others = ["codac-default", "iqn-default", "value-flows-default"]
     for name in others { #expect(line(name, result) != nil, "\(result)") }
   }
 

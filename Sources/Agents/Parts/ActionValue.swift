@@ -14,17 +14,23 @@ final class ActionValue<T: Real> {
   private let targetStart: Int
   private let discount: T
   private let aggregation: Aggregation
+  private let actorAggregation: Aggregation
   private let normalises: Bool
   /// sg(1 / mean|q|) of the actor's q when normalised, else 1.
   private var scale = 1.0
 
-  /// - Parameter normalises: whether the actor's loss is divided by the mean magnitude of its values.
+  /// - Parameters:
+  ///   - aggregation: how the target critic's values of the next action become one.
+  ///   - actorAggregation: the same for the critic's values of the actor's action.
+  ///   - normalises: whether the actor's loss is divided by the mean magnitude of its values.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, normalises: Bool,
-    layout: inout ParameterLayout, rows: Int, scratch: Scratch<T>
+    _ problem: Problem, _ hyperparameters: Hyperparameters, aggregation: Aggregation,
+    actorAggregation: Aggregation = .mean, normalises: Bool, layout: inout ParameterLayout, rows: Int,
+    scratch: Scratch<T>
   ) {
     discount = T(hyperparameters.discount)
-    aggregation = hyperparameters.qAgg
+    self.aggregation = aggregation
+    self.actorAggregation = actorAggregation
     self.normalises = normalises
     let (O, A) = (problem.observationSize, problem.actionSize)
     let shape = hyperparameters.valueShape("critic", inputs: O + A)
@@ -35,15 +41,17 @@ final class ActionValue<T: Real> {
     target = MLP(shape, layout: &apart, rows: rows, scratch: scratch)
   }
 
+  /// - Parameter action: π; nil when the actor does not learn.
   func forward(
     _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, _ batch: Batch<T>,
-    nextAction: Matrix<T>, action: Matrix<T>
+    nextAction: Matrix<T>, action: Matrix<T>?
   ) {
     let n = batch.rows
     let s = batch.observations.rows(0..<n)
     critic.input.rows(block(0, n)).concatenate(s, batch.actions.rows(0..<n))
-    critic.input.rows(block(1, n)).concatenate(s, action.rows(0..<n))
-    critic.forward(parameters + critic.start, rows: 0..<2 * n, gradientRows: 0..<2 * n)
+    if let action { critic.input.rows(block(1, n)).concatenate(s, action.rows(0..<n)) }
+    let rows = 0..<(action == nil ? n : 2 * n)
+    critic.forward(parameters + critic.start, rows: rows, gradientRows: rows)
     target.input.rows(block(0, n)).concatenate(batch.nextObservations.rows(0..<n), nextAction.rows(0..<n))
     target.forward(targets + targetStart, rows: 0..<n)
   }
@@ -70,29 +78,31 @@ final class ActionValue<T: Real> {
     critic.values(block(0, n)).log("critic/q", batch, figures)
   }
 
-  /// The actor's −scale · mean Q(s, π).
+  /// The actor's −scale · mean Q(s, π). Returns this rank's part of mean Q(s, π) and of the loss.
   func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
-  ) throws {
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  ) throws -> (value: Double, loss: Double) {
     let rows = block(1, batch.rows)
+    let sums = critic.values(rows).sums(actorAggregation)
     if normalises && !freezesScales {
-      var magnitude = SIMD2(critic.values(rows).sums.magnitudes, 0)
+      var magnitude = SIMD2(sums.magnitudes, 0)
       try sumOverRanks(&magnitude)
       scale = Double(batch.globalRows) / magnitude.x
     }
-    critic.valueGradients(rows).fill(-T(scale) * batch.perSample / 2)
-    guard let figures else { return }
-    figures["actor/q"] = Double(critic.values(rows).sums.values * batch.perSample)
-    figures["actor/q_loss"] = -scale * figures["actor/q"]
+    critic.valueGradients(rows).setSlopes(
+      of: critic.values(rows), actorAggregation, times: -T(scale) * batch.perSample)
+    let value = Double(sums.values * batch.perSample)
+    return (value, -scale * value)
   }
 
-  /// The critic's gradients; returns what reaches the actor's action, n × A.
-  func backward(
-    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, rows n: Int
+  /// The critic's gradients; returns what reaches the actor's action, n × A, unless the actor does not learn.
+  @discardableResult func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, rows n: Int,
+    reachesActor: Bool = true
   ) -> Matrix<T> {
     critic.backward(
       parameters + critic.start, into: gradients + critic.start, weightRows: block(0, n),
-      inputRows: block(1, n))
+      inputRows: reachesActor ? block(1, n) : nil)
     return critic.inputGradient.rows(block(1, n))
   }
 

@@ -100,17 +100,20 @@ final class NoiseConditionedValue<T: Real> {
   func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
-    let (q, z) = (block(1, batch.rows), block(2, batch.rows))
+    let (qRows, zRows) = (block(1, batch.rows), block(2, batch.rows))
+    let (q, z) = (critic.values(qRows).sums(.mean), criticZ.values(zRows).sums(.mean))
     if normalises && !freezesScales {
-      var magnitudes = SIMD2(critic.values(q).sums.magnitudes, criticZ.values(z).sums.magnitudes)
+      var magnitudes = SIMD2(q.magnitudes, z.magnitudes)
       try sumOverRanks(&magnitudes)
       scales = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
     }
-    critic.valueGradients(q).fill(-T(scales.x) * batch.perSample / 2)
-    criticZ.valueGradients(z).fill(-T(scales.y) * batch.perSample / 2)
+    critic.valueGradients(qRows).setSlopes(
+      of: critic.values(qRows), .mean, times: -T(scales.x) * batch.perSample)
+    criticZ.valueGradients(zRows).setSlopes(
+      of: criticZ.values(zRows), .mean, times: -T(scales.y) * batch.perSample)
     guard let figures else { return }
-    figures["actor/q"] = Double(critic.values(q).sums.values * batch.perSample)
-    figures["actor/z"] = Double(criticZ.values(z).sums.values * batch.perSample)
+    figures["actor/q"] = Double(q.values * batch.perSample)
+    figures["actor/z"] = Double(z.values * batch.perSample)
     figures["actor/q_loss"] = -scales.x * figures["actor/q"]
     figures["actor/z_loss"] = -scales.y * figures["actor/z"]
   }

@@ -28,6 +28,19 @@ extension Matrix {
   }
 }
 
+extension Aggregation {
+  /// Two values as one.
+  @inline(__always)
+  func callAsFunction<T: Real>(_ a: T, _ b: T) -> T { self == .mean ? (a + b) / 2 : Swift.min(a, b) }
+
+  /// The derivatives of that by each.
+  @inline(__always)
+  func slopes<T: Real>(_ a: T, _ b: T) -> (T, T) {
+    if self == .mean { return (0.5, 0.5) }
+    return a <= b ? (1, 0) : (0, 1)
+  }
+}
+
 /// What an ensemble of two critics says in some rows, or the gradients there.
 struct TwinValues<T: Real> {
   let first: Matrix<T>
@@ -40,22 +53,26 @@ struct TwinValues<T: Real> {
   /// Both in row i as one.
   @inline(__always)
   func aggregate(_ i: Int, _ how: Aggregation) -> T {
-    how == .mean ? mean(i) : min(first[i, 0], second[i, 0])
+    how(first[i, 0], second[i, 0])
   }
 
-  /// Σ mean(i) and Σ |mean(i)|.
-  var sums: (values: T, magnitudes: Double) {
+  /// Σ aggregate(i) and Σ |aggregate(i)|.
+  func sums(_ how: Aggregation) -> (values: T, magnitudes: Double) {
     var sums = (values: T(0), magnitudes: 0.0)
     for i in 0..<first.rows {
-      sums.values += mean(i)
-      sums.magnitudes += Double(abs(mean(i)))
+      let value = aggregate(i, how)
+      sums.values += value
+      sums.magnitudes += Double(abs(value))
     }
     return sums
   }
 
-  /// Everything ← `value`.
-  func fill(_ value: T) {
-    for i in 0..<first.rows { (first[i, 0], second[i, 0]) = (value, value) }
+  /// Gradients of `scale` · Σ aggregate(i) of some values.
+  func setSlopes(of values: TwinValues, _ how: Aggregation, times scale: T) {
+    for i in 0..<first.rows {
+      let slopes = how.slopes(values.first[i, 0], values.second[i, 0])
+      (first[i, 0], second[i, 0]) = (scale * slopes.0, scale * slopes.1)
+    }
   }
 
   /// The figures NAME_mean, NAME_max and NAME_min.
