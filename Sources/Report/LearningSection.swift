@@ -1,6 +1,6 @@
 /// Evaluations over updates and over time.
 func learning(_ groups: [RunGroup]) -> Markup {
-  let measures = Measure.all.filter { measure in groups.contains { !measure.curve($0).points.isEmpty } }
+  let measures = Measure.known(in: groups)
   guard let first = measures.first else { return "" }
   let rest = measures.dropFirst().map { chart($0, groups, isSmall: true) }
   let small: Markup = rest.isEmpty ? "" : "<div class=\"charts\">\(Array(rest))</div>"

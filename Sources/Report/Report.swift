@@ -25,7 +25,7 @@ public struct Report {
     html = page(
       title: "fan-dist: \(Self.title(runs))",
       """
-      \(Self.head(runs, groups))\(summary(groups))\(learning(groups))\(values(groups))\(losses(groups))\(time(groups))\
+      \(Self.head(runs, groups))\(summary(groups))\(learning(groups))\(cost(groups))\(values(groups))\(losses(groups))\(time(groups))\
       \(settings(groups))\(list(of: runs))
       """)
   }

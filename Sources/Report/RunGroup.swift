@@ -56,7 +56,10 @@ struct RunGroup {
 
   private static func name(_ settings: [String: String], _ telling: [String], of count: Int) -> String {
     // An agent's name says by itself what it is.
-    let parts = telling.map { $0 == "agent" ? settings[$0] ?? "–" : "\($0) \(settings[$0] ?? "–")" }
+    let parts = telling.map { name in
+      let value = settings[name] ?? "–"
+      return name == "agent" ? value : "\(name) \(value.hasSuffix(".0") ? String(value.dropLast(2)) : value)"
+    }
     return parts.isEmpty ? settings["agent"] ?? "all runs" : parts.joined(separator: ", ")
   }
 }

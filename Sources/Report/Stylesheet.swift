@@ -40,10 +40,8 @@ let stylesheet: Markup = """
   table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; margin: 8px 0 16px; }
   th { font-weight: 600; }
   thead th { color: var(--muted); font-weight: 500; border-bottom: 1px solid var(--base); vertical-align: bottom; }
-  th, td { padding: 5px 14px 5px 0; text-align: right; border-bottom: 1px solid var(--hair); }
+  th, td { white-space: nowrap; padding: 5px 14px 5px 0; text-align: right; border-bottom: 1px solid var(--hair); }
   th:first-child { text-align: left; }
-  .text td, .text thead th { text-align: left; }
-  .text td { overflow-wrap: anywhere; }
   mark { background: var(--mark); color: inherit; padding: 1px 5px; border-radius: 3px; }
   details { margin-top: 6px; font-size: 14px; }
   summary { color: var(--muted); cursor: pointer; width: max-content; }
@@ -69,7 +67,7 @@ let stylesheet: Markup = """
   .dotted .line { stroke-dasharray: 7 4; }
   .band { fill: var(--c); opacity: 0.16; }
   .dot { fill: var(--c); stroke: var(--paper); stroke-width: 1; }
-  .leader { fill: none; stroke: var(--c); stroke-width: 1; opacity: 0.6; }
+  .leader { fill: none; stroke: var(--c); stroke-width: 1; stroke-dasharray: 1 3; }
   .point { fill: var(--c); }
   .interval { fill: none; stroke: var(--c); stroke-width: 2; opacity: 0.5; }
   .part0, .bar { fill: var(--c); } .part1 { fill: var(--c); opacity: 0.45; } .part2 { fill: var(--c); opacity: 0.25; }
@@ -85,5 +83,6 @@ let stylesheet: Markup = """
   svg .place { fill: var(--ink); font-size: 13px; font-weight: 550; paint-order: stroke; stroke: var(--paper);
     stroke-width: 3px; }
   @media print { main { max-width: none; padding: 0; } body { font-size: 11pt; } h2 { break-after: avoid; }
-    details { display: none; } a { color: inherit; } }
+    .charts { grid-template-columns: repeat(3, 1fr); } .pair { grid-template-columns: 1fr 1fr; }
+    table { font-size: 9pt; } details { display: none; } }
   """

@@ -1,6 +1,6 @@
 /// What came out of each group, in a table.
 func summary(_ groups: [RunGroup]) -> Markup {
-  let measures = Measure.all.filter { measure in groups.contains { !measure.curve($0).points.isEmpty } }
+  let measures = Measure.known(in: groups)
   let table = DataTable(
     header: ["", "seeds", "updates"] + measures.map(\.name) + ["updates/s"],
     rows: groups.map { group in
@@ -30,6 +30,11 @@ struct Measure {
     Measure(name: "return", column: "return", limits: []),
     Measure(name: "episode length", column: "length", limits: [0]),
   ]
+
+  /// Those that some runs have evaluated.
+  static func known(in groups: [RunGroup]) -> [Measure] {
+    all.filter { measure in groups.contains { !measure.curve($0).points.isEmpty } }
+  }
 
   /// It over the updates of a group.
   func curve(_ group: RunGroup) -> Curve { Curve(group.runs.compactMap(\.evaluations), column) }

@@ -56,23 +56,26 @@ import Testing
 
   /// The points of a line or the outline of a band, as values.
   private func values(_ chart: XMLElement, _ path: String) throws -> [(x: Double, y: Double)] {
+    let lines = try chart.nodes(forXPath: ".//g[@class='plot']" + path).compactMap(\.stringValue)
+    return try lines.flatMap { line in
+      try line.split(whereSeparator: "MLZ".contains).map { pair in
+        try valuesAt(chart, pair.split(separator: " ").compactMap { Double($0) })
+      }
+    }
+  }
+
+  /// What the axes of a chart say of a place in it.
+  private func valuesAt(_ chart: XMLElement, _ place: [Double]) throws -> (x: Double, y: Double) {
     let plot = try #require(try chart.nodes(forXPath: ".//g[@class='plot']").first as? XMLElement)
-    func axis(_ name: String) throws -> (Double) -> Double {
+    func value(_ name: String, _ position: Double) throws -> Double {
       let ends = try #require(plot.attribute(forName: name)?.stringValue).split(separator: " ").compactMap {
         Double($0)
       }
       try #require(ends.count == 4)
-      return { ends[0] + ($0 - ends[2]) / (ends[3] - ends[2]) * (ends[1] - ends[0]) }
+      return ends[0] + (position - ends[2]) / (ends[3] - ends[2]) * (ends[1] - ends[0])
     }
-    let (x, y) = (try axis("data-x"), try axis("data-y"))
-    let lines = try chart.nodes(forXPath: ".//g[@class='plot']" + path).compactMap(\.stringValue)
-    return try lines.flatMap { line in
-      try line.split(whereSeparator: "MLZ".contains).map { pair in
-        let numbers = pair.split(separator: " ").compactMap { Double($0) }
-        try #require(numbers.count == 2, "\(pair)")
-        return (x(numbers[0]), y(numbers[1]))
-      }
-    }
+    try #require(place.count == 2)
+    return (try value("data-x", place[0]), try value("data-y", place[1]))
   }
 
   private func expect(
@@ -136,6 +139,26 @@ import Testing
     let bars = try self.chart("time of an update").nodes(forXPath: ".//g[@data-name='alpha1 1']/rect/@width")
     let widths = bars.compactMap { $0.stringValue.flatMap { Double($0) } }
     #expect(widths.count == 2 && abs(widths[1] / (widths[0] + widths[1]) - 0.25) < 0.001, "\(widths)")
+  }
+
+  @Test func successStandsAgainstTheCostOfAnUpdate() throws {
+    for (agent, rate, success) in [("fan", 200, 0.75), ("fql", 100, 0.5)] {
+      for seed in 0...1 {
+        try write(
+          "agents/\(agent)-\(seed)", configuration: "env: maze\nagent: \(agent)\nseed: \(seed)\n",
+          training: training([2, 1]).replacing(",200,", with: ",\(rate),"),
+          evaluation: evaluation([0, success]))
+      }
+    }
+    #expect(try report("agents").code == 0)
+    let chart = try chart("success of the last evaluation against milliseconds an update")
+    for (agent, milliseconds, success) in [("fan", 5.0, 0.75), ("fql", 10, 0.5)] {
+      let place = try chart.nodes(
+        forXPath: ".//g[@data-name='\(agent)']/circle/@*[name() = 'cx' or name() = 'cy']")
+      let point = try valuesAt(chart, place.compactMap { $0.stringValue.flatMap { Double($0) } })
+      #expect(abs(point.x - milliseconds) < 0.05 && abs(point.y - success) < 0.005, "\(point)")
+    }
+    #expect(try chart.nodes(forXPath: ".//text[@class='name']").compactMap(\.stringValue) == ["fan", "fql"])
   }
 
   @Test func lossesHaveAChartEachWithValidationBeside() throws {

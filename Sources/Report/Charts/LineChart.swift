@@ -57,7 +57,7 @@ struct LineChart {
       x: Axis(x, over: points.map(\.x), including: [0], isRounded: false, ticks: isSmall ? 3 : 8),
       y: isLogarithmic
         ? Axis(y, logarithmicOver: values)
-        : Axis(y, over: values, including: including, ticks: isSmall ? 3 : 5),
+        : Axis(y, over: values, including: including, ticks: isSmall ? 4 : 5),
       width: width, height: height, margin: min(margin, width / 3))
   }
 
@@ -119,12 +119,8 @@ struct LineChart {
     let ends = drawn.filter(\.isMain).compactMap { series in
       stretches(series.points).last?.last.map { End(series: series, x: plot.across($0.x), y: plot.up($0.y)) }
     }.sorted { $0.y < $1.y }
-    // Names of lines that end early stand where these end, the others in the margin.
-    let (early, late) = (ends.filter { plot.right - $0.x > 60 }, ends.filter { plot.right - $0.x <= 60 })
-    let heights = spread(late.map(\.y), distance: 16, within: plot.top...plot.bottom)
-    let names =
-      early.map { name($0, $0.x + 8, $0.y) } + zip(late, heights).map { name($0, plot.right + 14, $1) }
-    return names.joined
+    let heights = spread(ends.map(\.y), distance: 16, within: plot.top...plot.bottom)
+    return zip(ends, heights).map { name($0, at: $1, plot) }.joined
   }
 
   /// Where a line ends.
@@ -134,9 +130,12 @@ struct LineChart {
     let y: Double
   }
 
-  private func name(_ end: End, _ x: Double, _ y: Double) -> Markup {
-    let isMoved = abs(end.y - y) > 3 || x - end.x > 18
-    let leader: Markup = "<path class=\"leader\" d=\"M\(end.x + 3) \(end.y)L\(x - 3) \(y)\"/>"
+  /// A name in the margin; where it does not stand right beside its line's end, something leads there.
+  private func name(_ end: End, at y: Double, _ plot: Plot) -> Markup {
+    let x = plot.right + 14
+    let leader: Markup =
+      "<path class=\"leader\" d=\"M\(end.x + 4) \(end.y)H\(max(plot.right, end.x + 4))L\(x - 3) \(y)\"/>"
+    let isMoved = abs(end.y - y) > 3 || plot.right - end.x > 3
     return """
       <g class="\(styleClass(end.series.style))">\(isMoved ? leader : "")\
       <text class="name" x="\(x)" y="\(y + 4)">\(shortened(end.series.name, to: width - x))</text></g>
