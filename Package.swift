@@ -85,6 +85,7 @@ let package = Package(
     .testTarget(
       name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Training"],
       swiftSettings: numeric),
+    .testTarget(name: "TrainingTests", dependencies: ["Training"], swiftSettings: numeric),
     .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),

@@ -125,6 +125,47 @@ public final class UpdateBenchmark {
       allocations: median(allocated), resident: resident, count: count)
   }
 
+  /// Measures the constants of the scaling model. Collective.
+  public func scalingModel() throws -> ScalingModel {
+    for _ in 0..<3 { try update() }
+    let rows = sequence(first: 1) { 2 * $0 }.prefix { $0 <= sampler.batch.capacity }
+    let compute = try rows.map { try world.allReduce(try evaluationSeconds(rows: $0), .max) }
+    Profile.reset()
+    Profile.isOn = true
+    let steps = 20
+    for _ in 0..<steps { try update() }
+    Profile.isOn = false
+    let optimiser = try world.allReduce(Profile.seconds(.optimiser), .max) / Double(steps)
+    let followed = agent.layout.targetCount
+    let moved = ScalingModel.movedBytes(
+      parameters: exchange.count, followed: followed, ranks: exchange.groupSize)
+    return ScalingModel(
+      compute: compute, bytesPerSecond: moved / Double(exchange.groupSize) / optimiser,
+      barrier: try barrierSeconds(), parameters: exchange.count, followed: followed)
+  }
+
+  /// Seconds of losses and gradients for the first `rows` rows of a batch, alone.
+  private func evaluationSeconds(rows: Int) throws -> Double {
+    sampler.batch.rows = rows
+    func evaluate() throws {
+      try agent.evaluate(
+        exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
+        gradients: exchange.gradients
+      ) { _ in }
+    }
+    let once = try seconds(evaluate)
+    let repeats = max(3, min(100, Int(0.1 / once)))
+    try world.barrier()
+    return median(try (0..<repeats).map { _ in try seconds(evaluate) })
+  }
+
+  /// Seconds of a barrier between two ranks; on one rank, what it typically is within a node.
+  private func barrierSeconds() throws -> Double {
+    guard world.size > 1 else { return 1e-6 }
+    let time = try seconds { for _ in 0..<1000 { try world.barrier() } } / 1000
+    return time / log2(Double(world.size)).rounded(.up)
+  }
+
   private func update() throws {
     try Profile.time(.sampling) { try sampler.load(step: step) }
     try agent.evaluate(

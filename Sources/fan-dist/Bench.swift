@@ -35,6 +35,12 @@ struct Bench: ParsableCommand {
   @Option(help: "Updates in a round; about half a second's by default.")
   var updates: Int?
 
+  @Flag(help: "Print what updates would take on 1 to 256 ranks, from constants measured now.")
+  var model = false
+
+  @Option(help: "Ranks of a node in the model, where there are several nodes.")
+  var modelRanksPerNode = 16
+
   @Flag(help: "Print JSON instead of a table.")
   var json = false
 
@@ -45,6 +51,7 @@ struct Bench: ParsableCommand {
     try require((1...1000).contains(rounds), "--rounds must be between 1 and 1000")
     try require((1...1_000_000).contains(updates ?? 1), "--updates must be between 1 and 1000000")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+    try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
 
   func run(_ job: Job) throws {
@@ -54,6 +61,14 @@ struct Bench: ParsableCommand {
       world: world, hyperparameters: hyperparameters, observationSize: observationSize,
       actionSize: actionSize,
       threads: threads, ranksPerNode: ranksPerNode)
+    if model {
+      let model = try benchmark.scalingModel()
+      guard world.rank == 0 else { return }
+      return print(
+        json
+          ? try encoded(model)
+          : model.table(batch: hyperparameters.batchSize, perNode: modelRanksPerNode))
+    }
     let result = try benchmark.run(
       rounds: rounds, updates: updates, allocations: { allocation_count() })
     guard world.rank == 0 else { return }
@@ -67,7 +82,7 @@ struct Bench: ParsableCommand {
     return try Bench.parse(hyperparameters.agent.defaults + arguments).hyperparameters
   }
 
-  private func encoded(_ result: UpdateBenchmark.Result) throws -> String {
+  private func encoded(_ result: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     return String(decoding: try encoder.encode(result), as: UTF8.self)
