@@ -34,6 +34,10 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Seed of initial parameters, batches, noise and evaluation.")
   public var seed: UInt32 = 0
 
+  @Option(
+    help: "Seconds after which an update that does not end, because a rank or node stopped, ends the run.")
+  public var stallTimeout = 600.0
+
   @Option(help: "Updates between lines of train.csv.")
   public var logInterval = 5000
 
@@ -70,6 +74,7 @@ public struct Configuration: ParsableArguments, Sendable {
     try require((1...100_000).contains(evalEpisodes), "--eval-episodes must be between 1 and 100000")
     try require(saveInterval >= 0, "--save-interval must not be negative")
     try require((1...65_536).contains(virtualShards), "--virtual-shards must be between 1 and 65536")
+    try require((1...86_400).contains(stallTimeout), "--stall-timeout must be between 1 and 86400 seconds")
     try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
   }
@@ -86,8 +91,7 @@ public struct Configuration: ParsableArguments, Sendable {
   public var identity: [Setting] {
     let incidental: Set = [
       "steps", "dataset", "dataset-memory", "dataset-digest", "log-interval", "eval-interval",
-      "eval-episodes", "save-interval",
-      "threads", "ranks-per-node",
+      "eval-episodes", "save-interval", "threads", "ranks-per-node", "stall-timeout",
     ]
     return allSettings.filter { !incidental.contains($0.name) }
   }

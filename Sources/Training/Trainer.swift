@@ -136,9 +136,14 @@ public final class Trainer {
   /// Trains until the configured number of updates is done or a signal stops it.
   public func run() throws -> Summary {
     announce()
+    let watchdog = Watchdog(seconds: configuration.stallTimeout, rank: world.rank)
     meter.restart(step: step, communication: exchange.communicationSeconds)
     while step < configuration.steps {
-      let outcome = try update()
+      let outcome = try watchdog.watch {
+        let outcome = try update()
+        if step % 100 == 0 { try compareReplicas() }
+        return outcome
+      }
       reportEverySecond()
       if configuration.steps > step, outcome.stops {
         try rankZero {
@@ -152,7 +157,6 @@ public final class Trainer {
       }
       if isDue(configuration.evalInterval) && step < configuration.steps { try rankZero { try evaluate() } }
       if isDue(configuration.saveInterval) && step < configuration.steps { try rankZero { try save() } }
-      if step % 100 == 0 { try compareReplicas() }
     }
     var behaviour: EvaluationResult?
     try rankZero {

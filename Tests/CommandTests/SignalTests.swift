@@ -27,4 +27,26 @@ import Testing
     #expect(resumed.output.contains("after update \(step)\n"), "\(resumed.output)")
     #expect(try runs.table("run").steps == Array(stride(from: 50, through: steps, by: 50)))
   }
+
+  /// MPI does not notice a rank that no longer runs.
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)"))
+  func aRankThatNoLongerRunsEndsTheJob() throws {
+    let runs = Runs()
+    let line = runs.command(
+      "run", ["--steps", "1000000000", "--log-interval", "50", "--stall-timeout", "1"])
+    let command = try Command("mpirun", mpirunArguments([(2, line)]))
+    #expect(command.wait(30) { command.output.contains("\n100/") })
+    let second = try #require(processes(of: line).max())
+    kill(second, SIGSTOP)
+    let result = command.finish()
+    expectFailure(result, 75, ["[rank ", "has not ended after ", "--resume auto"])
+  }
+
+  /// The processes that run a command line.
+  private func processes(of line: [String]) throws -> [pid_t] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {
+      let arguments = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
+      return arguments == Data((line.joined(separator: "\0") + "\0").utf8)
+    }
+  }
 }
