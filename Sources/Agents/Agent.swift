@@ -68,6 +68,17 @@ public protocol Agent<T>: AnyObject {
     gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws
 
+  /// What the critics expect of the return after action a in state s.
+  ///
+  /// - Parameters:
+  ///   - parameters: the flat vector.
+  ///   - observation: s, 1 × O.
+  ///   - action: a, 1 × A.
+  ///   - noise: N(0, 1), samples × A, for critics that sample returns; no more samples than the workspaces have rows.
+  func returns(
+    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+  ) -> ReturnEstimate
+
   /// Whether the targets move in an update, counted from 0.
   func movesTarget(update: Int) -> Bool
 

@@ -124,6 +124,12 @@ public final class NBRAC<T: Real>: Agent {
     }
   }
 
+  public func returns(
+    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+  ) -> ReturnEstimate {
+    value.returns(parameters, observation, action, noise: noise)
+  }
+
   public func operations(rows: Int) -> Operations {
     var sum = Operations()
     actor.addOperations(rows: rows, to: &sum)

@@ -177,6 +177,12 @@ public final class ReBRAC<T: Real>: Agent {
   }
 
   /// The mean over `actor_freq` updates.
+  public func returns(
+    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+  ) -> ReturnEstimate {
+    value.returns(parameters, observation, action)
+  }
+
   public func operations(rows: Int) -> Operations {
     var sum = Operations()
     sum.add(targetActor, rows: rows, forward: 1)

@@ -105,6 +105,24 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
       "\(report.problem ?? "nothing found")")
   }
 
+  // MARK: Returns
+
+  /// What the critics say of one state and action is what an update sees of them.
+  @Test(arguments: AgentKind.allCases) func returnsAreWhatTheCriticsSay(agent: AgentKind) throws {
+    let part = Part(0..<1, try hyperparameters(agent))
+    try part.evaluate { _ in }
+    let (batch, figures) = (part.rows, part.agent.figures)
+    func returns(_ noise: Matrix<Double>) -> ReturnEstimate {
+      part.agent.returns(
+        part.parameters.base, observation: batch.observations, action: batch.actions, noise: noise)
+    }
+    // Critics that noise conditions are trained at the noise of the next action, which is drawn first. This row is one
+    // of eight.
+    let trained = returns(batch.noise[0])
+    #expect(abs(trained.value / 8 - figures["critic/\(trained.name.lowercased())_mean"]) < 1e-12)
+    if let sample = trained.samples.first { #expect(abs(sample / 8 - figures["critic/q_mean"]) < 1e-12) }
+  }
+
   // MARK: Parts of a batch
 
   /// The rows in two parts, as two ranks have them, give gradients and figures that add up to those of all.
@@ -214,8 +232,8 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
 private final class Part {
   let agent: any Agent<Double>
   let gradient: Buffer<Double>
-  private let rows: Batch<Double>
-  private let parameters: Buffer<Double>
+  let rows: Batch<Double>
+  let parameters: Buffer<Double>
 
   init(_ range: Range<Int>, _ hyperparameters: Hyperparameters) {
     rows = batch(range, of: 8, hyperparameters)

@@ -106,6 +106,13 @@ final class ActionValue<T: Real> {
     return critic.inputGradient.rows(block(1, n))
   }
 
+  /// Q(s, a), the mean over E.
+  func returns(_ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>) -> ReturnEstimate {
+    critic.input.rows(0..<1).concatenate(s, a)
+    critic.forward(parameters + critic.start, rows: 0..<1)
+    return ReturnEstimate(samples: [], name: "Q", value: Double(critic.values(0..<1).mean(0)))
+  }
+
   func addOperations(rows n: Int, to sum: inout Operations) {
     sum.add(critic, rows: n, forward: 2, weights: 1, inputs: 2)
     sum.add(target, rows: n, forward: 1)

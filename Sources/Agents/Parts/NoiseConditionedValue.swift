@@ -133,6 +133,20 @@ final class NoiseConditionedValue<T: Real> {
     actor.addThroughClip(criticZ.inputGradient.rows(block(2, n)))
   }
 
+  /// Q(s, a, ε) for each ε of `noise`, and Z(s, a); means over E.
+  func returns(
+    _ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>, noise: Matrix<T>
+  ) -> ReturnEstimate {
+    for i in 0..<noise.rows { critic.input.rows(block(i, 1)).concatenate(s, a, noise.rows(block(i, 1))) }
+    critic.forward(parameters + critic.start, rows: 0..<noise.rows)
+    criticZ.input.rows(0..<1).concatenate(s, a)
+    criticZ.forward(parameters + criticZ.start, rows: 0..<1)
+    let q = critic.values(0..<noise.rows)
+    return ReturnEstimate(
+      samples: (0..<noise.rows).map { Double(q.mean($0)) }, name: "Z",
+      value: Double(criticZ.values(0..<1).mean(0)))
+  }
+
   func addOperations(rows n: Int, to sum: inout Operations) {
     sum.add(criticZ, rows: n, forward: 3, weights: 1, inputs: 2)
     sum.add(critic, rows: n, forward: 2, weights: 1, inputs: 2)
