@@ -41,7 +41,10 @@ let package = Package(
     .target(
       name: "Environments", dependencies: ["ArrayFiles", "Kernels"],
       // In the command itself, which then works wherever it is copied.
-      resources: [.embedInCode("Worker/worker.py")], swiftSettings: numeric),
+      resources: [
+        .embedInCode("Worker/frames.py"), .embedInCode("Worker/worker.py"),
+        .embedInCode("Worker/importer.py"),
+      ], swiftSettings: numeric),
     .target(
       name: "Training",
       dependencies: [

@@ -58,7 +58,8 @@ public struct DatasetDirectory: DatasetSource {
     return exists(at: validation) ? validation : nil
   }
 
-  static let validationName = "validation"
+  /// The name of the directory that holds the validation data of the one it is in.
+  public static let validationName = "validation"
 
   /// What the data look like, according to the manifest.
   public func survey() -> DatasetStatistics { manifest.statistics }

@@ -18,6 +18,8 @@ public struct OGBenchSource: DatasetSource {
   /// Whether the files hold rewards and masks themselves.
   public let hasRewards: Bool
   public var provenance: [String: String] { [:] }
+  /// The paths of the files, in order.
+  public var files: [String] { shards.map(\.file.path) }
   private let shards: [OGBenchShard]
   private let rule: RewardRule?
 

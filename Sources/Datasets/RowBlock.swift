@@ -55,6 +55,23 @@ public final class RowBlock {
     }
   }
 
+  /// Takes over `count` rows from the bytes of their fields, in the order in which they are declared above, each field
+  /// of all rows after the one before.
+  public func fill(_ count: Int, _ bytes: ArraySlice<UInt8>) {
+    rows = count
+    precondition(
+      bytes.count == DatasetField.allCases.reduce(0) { $0 + self.bytes(of: $1).count }, "not whole rows")
+    bytes.withUnsafeBytes { source in
+      var start = 0
+      for field in DatasetField.allCases {
+        let target = UnsafeMutableRawBufferPointer(mutating: self.bytes(of: field))
+        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[start..<start + target.count]))
+        start += target.count
+      }
+    }
+    for row in 0..<count { terminals[row] = terminals[row] == 0 ? 0 : 1 }
+  }
+
   /// A field of the rows in use, as it is stored.
   func bytes(of field: DatasetField) -> UnsafeRawBufferPointer {
     field == .terminals

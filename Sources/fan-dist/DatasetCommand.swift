@@ -6,8 +6,66 @@ import Training
 /// `fan-dist dataset …`: generates datasets and looks at them.
 struct DatasetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "dataset", abstract: "Generate a dataset, or look at one.",
-    subcommands: [Generate.self, Info.self])
+    commandName: "dataset", abstract: "Import a dataset, generate one, or look at one.",
+    subcommands: [Import.self, Generate.self, Info.self])
+
+  /// `fan-dist dataset import SOURCE`.
+  struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Turn a dataset of another project into a dataset directory.",
+      discussion: """
+        SOURCE is the name of an OGBench task with rewards (cube-single-play-singletask-v0), a Minari dataset \
+        (minari:D4RL/pen/human-v2), or a file: OGBench .npz, a directory of them, or D4RL .hdf5. The projects' own \
+        readers do it, in Python (see launch/python-env). OGBench files that hold rewards, or whose rewards an \
+        embedded task knows, need no Python.
+        """)
+
+    @Argument(help: "Name or file.")
+    var source: String
+
+    @Option(
+      help: ArgumentHelp("Directory to make.", discussion: "By default where train --env NAME looks for it."))
+    var out: String?
+
+    @Option(help: "OGBench task whose rewards to compute for .npz files that hold none.")
+    var env: String?
+
+    @Option(help: "Where OGBench or Minari keeps its datasets, if not where it does by default.")
+    var from: String?
+
+    @Option(help: "Python interpreter with the projects' packages.")
+    var python = "python3"
+
+    @Option(
+      help: "D4RL file: antmaze or other, the published ways to read it; by the file's name by default.")
+    var convention: Convention?
+
+    @Option(help: "D4RL file that does not say where episodes are cut off: after how many steps.")
+    var episodeLimit: Int?
+
+    enum Convention: String, ExpressibleByArgument, CaseIterable { case antmaze, other }
+
+    func validate() throws {
+      guard (1...1_000_000_000).contains(episodeLimit ?? 1) else {
+        throw ValidationError("--episode-limit must be between 1 and 1000000000")
+      }
+    }
+
+    func run() throws {
+      var dataset = DatasetImport(source, python: python)
+      (dataset.task, dataset.directory) = (env, from)
+      (dataset.convention, dataset.episodeLimit) = (convention?.rawValue, episodeLimit)
+      let path = try out ?? DatasetImport.place(of: source)
+      guard try dataset.run(to: path, say: { print($0) }) else {
+        throw Failure(
+          .cannotCreate, "\(path): exists already; remove it, or name another directory with --out")
+      }
+      print("\(path): imported")
+      let description = try DatasetDescription(path: path, task: nil, verify: false)
+      for line in description.lines { print(line) }
+      for line in description.warnings { print("warning: \(line)") }
+    }
+  }
 
   /// `fan-dist dataset generate TASK`.
   struct Generate: ParsableCommand {

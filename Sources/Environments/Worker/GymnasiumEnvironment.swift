@@ -128,7 +128,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
         environments: (capacity + options.workers - 1) / options.workers,
         video: i == 0 ? options.video : nil)
       try with(i) { worker in
-        try worker.start(python: options.python)
+        try worker.start(python: options.python, PackageResources.worker_py)
         // Strings and numbers can always be encoded.
         worker.send(.open, [UInt8](try! JSONEncoder().encode(opening)))
       }

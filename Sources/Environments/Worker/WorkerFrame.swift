@@ -1,6 +1,6 @@
 import Foundation
 
-/// The frames that this program and a worker exchange; `worker.py` describes them.
+/// The frames that this program and a worker exchange; `frames.py` describes them.
 enum WorkerFrame {
   /// What a frame is about.
   enum Kind: UInt16 {
@@ -8,6 +8,8 @@ enum WorkerFrame {
     case open = 1
     case reset = 2
     case step = 3
+    case `import` = 4
+    case rows = 5
   }
 
   static let magic: [UInt8] = Array("FANW".utf8)
@@ -59,8 +61,8 @@ enum WorkerFrame {
   }
 
   /// What a worker wrote, as it may be shown: one line, of limited length.
-  static func shown(_ bytes: some Sequence<UInt8>) -> String {
-    String(bytes.prefix(200).map { (0x20..<0x7F).contains($0) ? Character(Unicode.Scalar($0)) : "?" })
+  static func shown(_ bytes: some Sequence<UInt8>, limit: Int = 200) -> String {
+    String(bytes.prefix(limit).map { (0x20..<0x7F).contains($0) ? Character(Unicode.Scalar($0)) : "?" })
   }
 }
 
@@ -68,6 +70,11 @@ enum WorkerFrame {
 public struct WorkerFailure: Error, CustomStringConvertible, Sendable {
   /// One line: what happened, and the last lines that the worker wrote to standard error.
   public let description: String
+  /// The error that the worker's program itself reported before it ended, with Python's name for it; nil otherwise.
+  let report: String?
 
-  init(_ description: String) { self.description = description }
+  init(_ description: String, report: String? = nil) {
+    self.description = description
+    self.report = report
+  }
 }

@@ -31,9 +31,9 @@ final class WorkerProcess {
 
   deinit { stop() }
 
-  /// Starts Python, found in the path unless it has a slash, with the worker's program.
-  func start(python: String) throws(WorkerFailure) {
-    let program = PackageResources.worker_py
+  /// Starts Python, found in the path unless it has a slash, with a program behind the part that all share.
+  func start(python: String, _ program: [UInt8]) throws(WorkerFailure) {
+    let program = PackageResources.frames_py + program
     // The program itself comes first on standard input, so that it needs no file and no long command line.
     let start =
       "import sys; exec(compile(sys.stdin.buffer.read(\(program.count)), 'fan-dist worker', 'exec'))"
@@ -95,7 +95,8 @@ final class WorkerProcess {
       try read(WorkerFrame.headerLength, until: deadline), expecting: kind)
     let payload = try read(header.length, until: deadline)
     guard header.kind != .error else {
-      throw WorkerFailure("reports: \(WorkerFrame.shown(payload))")
+      throw WorkerFailure(
+        "reports: \(WorkerFrame.shown(payload))", report: WorkerFrame.shown(payload, limit: 600))
     }
     guard payload.count == length ?? payload.count else {
       throw WorkerFailure("answered with \(payload.count) bytes, not \(length ?? 0)")

@@ -1,12 +1,6 @@
-"""Serves Gymnasium environments to fan-dist over its standard input and output.
+"""Serves Gymnasium environments to fan-dist; GymnasiumEnvironment.swift is the other end.
 
-fan-dist holds this program and sends it to `python3 -c` ahead of the first request; GymnasiumEnvironment.swift is the other end. A frame is
-
-    magic "FANW" | version u16 | kind u16 | length u32 | that many bytes
-
-with all numbers little-endian. Each request is answered by one frame of the same kind, or by a frame of kind 0
-with the text of an error, after which the program ends. With O numbers an observation and A an action, request and
-answer of each kind:
+With O numbers an observation and A an action, request and answer of each kind of frame:
 
     1 open    JSON {source, name, environments, video?}
               JSON {observation_size, action_size, reference_returns}
@@ -14,58 +8,14 @@ answer of each kind:
               count x O f32
     3 step    count u32, count x environment u32, count x A f32
               count x O f32, count x reward f64, count x flags u8
-
-The end of the input ends the program.
 """
 
-import os
-import sys
-
-# Both streams belong to the protocol: what libraries print goes to standard error, and they read nothing.
-requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-sys.stdin = open(os.devnull)
-os.dup2(2, 1)
-# Modules in the current directory may register environments, but must not stand in for installed ones.
-sys.path[:] = [path for path in sys.path if path] + [os.getcwd()]
-
 import atexit
-import ctypes
-import json
 import random
-import signal
-import struct
-import traceback
 
-MAGIC, VERSION = b"FANW", 1
-ERROR, OPEN, RESET, STEP = 0, 1, 2, 3
-HEADER = struct.Struct("<4sHHI")
-LARGEST = 16 << 20
+OPEN, RESET, STEP = 1, 2, 3
 # Flags of a step.
 TERMINATED, TRUNCATED, KNOWS_SUCCESS, SUCCESS = 1, 2, 4, 8
-
-
-def end_with_parent(parent):
-    """Has the kernel end this process when the one that started it ends, whatever an environment is doing."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the process that started this worker is gone")
-
-
-def read(count):
-    """That many bytes of input; None when it has ended before the first."""
-    data = requests.read(count)
-    if not data and count:
-        return None
-    if len(data) < count:
-        sys.exit("the input ends within a frame")
-    return data
-
-
-def write(kind, payload):
-    replies.write(HEADER.pack(MAGIC, VERSION, kind, len(payload)) + payload)
-    replies.flush()
 
 
 def make(source, name, renders):
@@ -93,24 +43,6 @@ def reference_returns(source, name):
     metadata = minari.load_dataset(name).storage.metadata
     returns = [metadata.get("ref_min_score"), metadata.get("ref_max_score")]
     return None if None in returns else [float(value) for value in returns]
-
-
-def boxes(space, what):
-    """The boxes that a space consists of: itself, or the parts of a dictionary in the order of their keys."""
-    import gymnasium
-
-    if isinstance(space, gymnasium.spaces.Dict):
-        return [box for key in sorted(space.spaces) for box in boxes(space.spaces[key], f"{what} {key!r}")]
-    if not isinstance(space, gymnasium.spaces.Box):
-        raise TypeError(f"{what}: only boxes are supported, not {space}")
-    return [space]
-
-
-def flat(observation):
-    """An observation as one vector; the parts of a dictionary in the order of their keys."""
-    if isinstance(observation, dict):
-        return np.concatenate([flat(observation[key]) for key in sorted(observation)])
-    return np.asarray(observation, dtype=np.float32).ravel()
 
 
 class Slot:
@@ -230,21 +162,6 @@ class Server:
         observations, rewards, flags = zip(*results)
         return np.concatenate(observations).tobytes() + np.array(rewards, "<f8").tobytes() + bytes(flags)
 
-    def serve(self):
-        handlers = {OPEN: self.open, RESET: self.reset, STEP: self.step}
-        while (header := read(HEADER.size)) is not None:
-            magic, version, kind, length = HEADER.unpack(header)
-            if (magic, version) != (MAGIC, VERSION) or kind not in handlers or length > LARGEST:
-                sys.exit("this is not a request that this worker knows")
-            write(kind, handlers[kind](read(length)))
 
-
-try:
-    end_with_parent(int(sys.argv[1]))
-    import numpy as np
-
-    Server().serve()
-except Exception as error:
-    traceback.print_exc()
-    write(ERROR, f"{type(error).__name__}: {error}".encode()[:2000])
-    sys.exit(1)
+server = Server()
+serve({OPEN: server.open, RESET: server.reset, STEP: server.step})

@@ -1,0 +1,341 @@
+"""Reads the datasets of other projects for fan-dist, with these projects' own readers and in little memory.
+
+DatasetImporter.swift is the other end. With O numbers an observation and A an action, request and answer of each
+kind of frame:
+
+    4 import  JSON {source, name, files?, directory?, convention?, episode_limit?}
+              JSON {observation_size, action_size, has_validation, provenance}
+    5 rows    limit u32
+              count u32, count x O f32, count x A f32, count x reward f32, count x mask f32, count x terminal u8
+
+Answers to 5 are the next rows, at most `limit`. No rows end the training data; those of the validation data follow.
+
+A row is a state and the action taken in it. The last row of an episode, whose terminal is 1, is its final state; its
+action, reward and mask are those of the row before where there are no others. All other rows lead to the one after
+them. A mask is 0 where the value of the next state does not count.
+"""
+
+import re
+import zipfile
+
+IMPORT, ROWS = 4, 5
+# Rows that are read at a time, about.
+CHUNK = 16_384
+
+
+class Source:
+    """A dataset with its sizes. `training` and `validation` generate tuples of arrays, some rows at a time."""
+
+    validation = None
+
+    def __init__(self, observation_size, action_size, provenance):
+        self.observation_size, self.action_size = observation_size, action_size
+        self.provenance = provenance
+
+
+def versions(*packages):
+    """The versions of packages, in words."""
+    from importlib.metadata import version
+
+    return ", ".join(f"{name} {version(name)}" for name in packages)
+
+
+# OGBench
+
+
+class OGBench(Source):
+    """A single-task dataset, for which the ogbench package computes rewards and masks."""
+
+    def __init__(self, name, files=None, directory=None):
+        if "singletask" not in name.split("-"):
+            raise ValueError(f"{name} has no rewards: OGBench's tasks with rewards are called ...-singletask-...")
+        if name.startswith("visual-"):
+            raise ValueError(f"{name} has images for observations, which are not supported")
+        # Nothing is rendered, so OpenGL need not be there.
+        os.environ.setdefault("MUJOCO_GL", "disable")
+        import ogbench
+
+        environment = ogbench.make_env_and_datasets(name, env_only=True)
+        self.goal = Goal(environment)
+        parts = name.split("-")
+        place = parts.index("singletask")
+        self.environment_name = "-".join(parts[: place - 1] + parts[place:])
+        files = files or [self.find("-".join(parts[:place] + parts[-1:]), directory)]
+        sizes = environment.observation_space.shape[0], environment.action_space.shape[0]
+        super().__init__(*sizes, {
+            "source": name, "task": f"{name}, number {environment.unwrapped._reward_task_id}",
+            "files": ", ".join(files), "reward": "r(s), from ogbench.relabel_utils",
+            "environment reward": self.timing(environment), "read by": versions("ogbench", "gymnasium", "mujoco"),
+        })
+        self.training = self.rows(files)
+        companion = files[0].removesuffix(".npz") + "-val.npz"
+        if os.path.exists(companion):
+            self.validation = self.rows([companion])
+
+    @staticmethod
+    def find(dataset, directory):
+        """The file of a dataset, which is downloaded if it is not there."""
+        from ogbench import utils
+
+        directory = os.path.expanduser(directory or utils.DEFAULT_DATASET_DIR)
+        path = os.path.join(directory, f"{dataset}.npz")
+        if not os.path.exists(path):
+            try:
+                utils.download_datasets([dataset], directory)
+            except OSError as error:
+                raise FileNotFoundError(
+                    f"{path} is not there and cannot be downloaded ({error}); put it there, or say with --from where it is"
+                ) from error
+        return path
+
+    @staticmethod
+    def timing(environment):
+        """Whether the environment's reward for a step is that of the state before or after it."""
+        # Versions before 1.2.0 have no choice.
+        return {"pre": "r(s)", "post": "r(s')"}[getattr(environment.unwrapped, "_success_timing", "post")]
+
+    def rows(self, files):
+        for path in files:
+            for chunk in npz_chunks(path, ["observations", "actions", "terminals"], ["qpos", "button_states"]):
+                if "qpos" not in chunk:
+                    raise ValueError(f"{path} has no 'qpos', which the rewards of a task are computed from")
+                if chunk["observations"].shape[1:] != (self.observation_size,):
+                    raise ValueError(
+                        f"{path} has observations of shape {chunk['observations'].shape[1:]}, the task of {self.observation_size} numbers"
+                    )
+                self.goal.relabel(self.environment_name, chunk)
+                yield tuple(chunk[key] for key in ("observations", "actions", "rewards", "masks", "terminals"))
+
+
+class Goal:
+    """A task's environment at the start of an episode, with the goal that all rewards are computed for."""
+
+    def __init__(self, environment):
+        environment.reset()
+        self.unwrapped = environment.unwrapped
+
+    def reset(self):
+        """Nothing: the goal is set, and is the same for all chunks."""
+
+    def relabel(self, environment_name, chunk):
+        from ogbench.relabel_utils import relabel_dataset
+
+        relabel_dataset(environment_name, self, chunk)
+
+
+def npz_chunks(path, names, optional):
+    """The arrays of an .npz file, some rows at a time; the last row ends an episode."""
+    with zipfile.ZipFile(path) as archive:
+        present = {name.removesuffix(".npy") for name in archive.namelist()}
+        if missing := [name for name in names if name not in present]:
+            raise ValueError(f"{path} has no {' and no '.join(map(repr, missing))}")
+        arrays = {name: NpyStream(archive, path, name) for name in [*names, *optional] if name in present}
+        if len({array.rows for array in arrays.values()}) > 1:
+            raise ValueError(f"{path} has arrays of different lengths")
+        rows = arrays[names[0]].rows
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
+            chunk = {name: array.take(count) for name, array in arrays.items()}
+            chunk["terminals"] = chunk["terminals"].reshape(count) != 0
+            if start + count == rows:
+                chunk["terminals"][-1] = True
+            yield chunk
+
+
+class NpyStream:
+    """An array of an .npz file, from its first row to the last."""
+
+    def __init__(self, archive, path, name):
+        self.file, self.place = archive.open(name + ".npy"), f"{path}: member '{name}'"
+        version = np.lib.format.read_magic(self.file)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in readers:
+            raise ValueError(f"{self.place} has NumPy format version {version}")
+        shape, is_fortran, self.dtype = readers[version](self.file)
+        if self.dtype.hasobject or (is_fortran and len(shape) > 1) or not shape:
+            raise ValueError(f"{self.place} is not an array of numbers in C order")
+        self.rows, self.row_shape = shape[0], shape[1:]
+        self.row_bytes = self.dtype.itemsize * int(np.prod(self.row_shape))
+
+    def take(self, count):
+        data = self.file.read(count * self.row_bytes)
+        if len(data) < count * self.row_bytes:
+            raise ValueError(f"{self.place} is cut short")
+        return np.frombuffer(data, self.dtype).reshape(count, *self.row_shape)
+
+
+# Minari
+
+
+class Minari(Source):
+    """A Minari dataset. Actions are scaled from the environment's bounds to [-1, 1]."""
+
+    def __init__(self, name, directory=None):
+        if directory:
+            os.environ["MINARI_DATASETS_PATH"] = os.path.expanduser(directory)
+        import minari
+
+        try:
+            self.dataset = minari.load_dataset(name)
+        except (OSError, ValueError) as missing:
+            try:
+                self.dataset = minari.load_dataset(name, download=True)
+            except Exception as error:
+                raise FileNotFoundError(
+                    f"{missing}, and it cannot be downloaded ({type(error).__name__}: {error}); say with --from where it is"
+                ) from error
+        observations, actions = (
+            boxes(self.dataset.observation_space, "observations"), boxes(self.dataset.action_space, "actions")
+        )
+        if any(box.dtype == np.uint8 for box in observations):
+            raise ValueError(f"{name} has images for observations, which are not supported")
+        if len(actions) > 1:
+            raise ValueError(f"{name} has a dictionary for actions, which is not supported")
+        sizes = (sum(int(np.prod(box.shape)) for box in parts) for parts in (observations, actions))
+        super().__init__(*sizes, {
+            "source": f"minari:{name}", "files": str(self.dataset.spec.data_path), "reward": "as recorded",
+            "read by": versions("minari", "h5py"),
+        })
+        self.low, self.high = (bound.ravel().astype(np.float64) for bound in (actions[0].low, actions[0].high))
+        # As the worker that plays the environment scales them back.
+        self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
+        if self.is_scaled.any():
+            self.provenance["actions"] = f"scaled from {self.low.tolist()} to {self.high.tolist()}"
+        self.training = self.rows()
+
+    def scale(self, actions):
+        with np.errstate(invalid="ignore"):
+            scaled = 2 * (actions - self.low) / (self.high - self.low) - 1
+        return np.where(self.is_scaled, scaled, actions)
+
+    def rows(self):
+        for episode in self.dataset.iterate_episodes():
+            steps = len(episode.rewards)
+            observations = flat(episode.observations, (steps + 1,))
+            if observations.shape[1] != self.observation_size:
+                raise ValueError(f"episode {episode.id} has observations of {observations.shape[1]} numbers")
+            if steps == 0:
+                continue
+            actions = self.scale(np.asarray(episode.actions, np.float64).reshape(steps, -1))
+            columns = actions, episode.rewards, 1 - episode.terminations.astype(np.float32)
+            terminals = np.arange(steps + 1) == steps
+            yield observations, *(np.concatenate([column, column[-1:]]) for column in columns), terminals
+
+
+# D4RL
+
+
+class D4RL(Source):
+    """A D4RL file, as d4rl.qlearning_dataset and the published training code read it.
+
+    A row leads to the next one unless its episode ran out of time there; without `timeouts` the number of steps says
+    so. Where a task ends, the state after it is the next episode's first: its mask is 0. In antmaze data an episode
+    goes on behind the goal, and all rewards are one less.
+    """
+
+    def __init__(self, name, convention=None, episode_limit=None):
+        import h5py
+
+        path, is_antmaze = name, (convention or self.guess(name)) == "antmaze"
+        self.file = h5py.File(path, "r")
+        shapes = {name: self.array(path, name).shape for name in ("observations", "actions", "rewards", "terminals")}
+        rows = shapes["observations"][0]
+        if rows < 2 or len(shapes["observations"]) != 2 or len(shapes["actions"]) != 2:
+            raise ValueError(f"{path} has observations and actions of shapes {shapes['observations']}, {shapes['actions']}")
+        for name, shape in shapes.items():
+            if shape[0] != rows or (name in ("rewards", "terminals") and int(np.prod(shape)) != rows):
+                raise ValueError(f"{path} has '{name}' of shape {shape} where observations has {rows} rows")
+        super().__init__(shapes["observations"][1], shapes["actions"][1], {
+            "source": os.path.basename(path), "files": path,
+            "reward": "r(s, a) as recorded" + (", minus 1" if is_antmaze else ""),
+            "convention": "D4RL antmaze" if is_antmaze else "D4RL", "read by": versions("h5py"),
+        })
+        terminals = self.flags("terminals")
+        ends = self.flags("timeouts") if "timeouts" in self.file else self.limit(path, terminals, episode_limit)
+        self.offset = np.float32(-1 if is_antmaze else 0)
+        self.training = self.rows(*self.transitions(terminals, ends, is_antmaze), terminals)
+
+    @staticmethod
+    def guess(path):
+        return "antmaze" if re.search("ant.?maze", os.path.basename(path), re.IGNORECASE) else "other"
+
+    def array(self, path, name):
+        import h5py
+
+        if not isinstance(self.file.get(name), h5py.Dataset):
+            raise ValueError(f"{path} has no '{name}'; a D4RL file has observations, actions, rewards, terminals")
+        return self.file[name]
+
+    def flags(self, name):
+        return self.file[name][:].reshape(-1) != 0
+
+    @staticmethod
+    def limit(path, terminals, episode_limit):
+        """Where episodes reach the limit of their steps."""
+        if episode_limit is None:
+            raise ValueError(
+                f"{path} has no 'timeouts', so only the limit of an episode's steps says where it ends; give it with --episode-limit"
+            )
+        ends, step = np.zeros(len(terminals), bool), 0
+        for row, terminal in enumerate(terminals):
+            ends[row] = step == episode_limit - 1
+            # D4RL counts the step in which a task ended as the next episode's first.
+            step = 0 if ends[row] else 1 if terminal else step + 1
+        return ends
+
+    @staticmethod
+    def transitions(terminals, ends, is_antmaze):
+        """The rows to take, in order, some of them twice: as a final state and as an episode's first."""
+        starts = np.flatnonzero(~ends[:-1])
+        goes_on = np.append(~ends[1:-1], False)[starts]
+        if not is_antmaze:
+            goes_on &= ~terminals[starts]
+        counts = np.where(goes_on, 1, 2)
+        rows = np.repeat(starts, counts)
+        finals = np.zeros(len(rows), bool)
+        finals[np.cumsum(counts)[~goes_on] - 1] = True
+        return rows + finals, finals
+
+    def rows(self, rows, finals, terminals):
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            first, last = rows[part].min(), rows[part].max()
+            observations, actions, rewards = (
+                self.file[name][first : last + 1][rows[part] - first] for name in ("observations", "actions", "rewards")
+            )
+            masks = 1 - terminals[rows[part]].astype(np.float32)
+            yield observations, actions, rewards.reshape(-1).astype(np.float32) + self.offset, masks, finals[part]
+
+
+# Requests
+
+
+class Importer:
+    sources = {"ogbench": OGBench, "minari": Minari, "d4rl": D4RL}
+
+    def open(self, payload):
+        request = json.loads(payload)
+        source = self.sources[request.pop("source")](**request)
+        self.parts = [part for part in (source.training, source.validation) if part]
+        self.chunk = None
+        sizes = {"observation_size": source.observation_size, "action_size": source.action_size}
+        return json.dumps(
+            {**sizes, "has_validation": source.validation is not None, "provenance": source.provenance}
+        ).encode()
+
+    def rows(self, payload):
+        (limit,) = struct.unpack("<I", payload)
+        if self.chunk is None:
+            self.chunk = next(self.parts[0], None)
+            if self.chunk is None:
+                self.parts.pop(0)
+                return struct.pack("<I", 0)
+        part, rest = [array[:limit] for array in self.chunk], [array[limit:] for array in self.chunk]
+        self.chunk = rest if len(rest[0]) else None
+        types = ["<f4"] * 4 + ["u1"]
+        columns = [np.ascontiguousarray(array, type).tobytes() for array, type in zip(part, types)]
+        return struct.pack("<I", len(part[0])) + b"".join(columns)
+
+
+importer = Importer()
+serve({IMPORT: importer.open, ROWS: importer.rows})

@@ -1,0 +1,19 @@
+import Datasets
+import Environments
+import Foundation
+
+extension DatasetImport {
+  /// Where the dataset of a name lies once it is imported: `$FAN_DIST_DATA/NAME`, or `~/.cache/fan-dist/datasets/NAME`.
+  ///
+  /// - Throws: `Failure` if it is not a name of which a directory can be made.
+  public static func place(of name: String) throws -> String {
+    let variable = ProcessInfo.processInfo.environment["FAN_DIST_DATA"].flatMap { $0.isEmpty ? nil : $0 }
+    let folder = variable ?? NSHomeDirectory() + "/.cache/fan-dist/datasets"
+    let plain = name.hasPrefix("ogbench:") ? String(name.dropFirst(8)) : name
+    let isName = plain.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.:/".contains($0)) }
+    guard isName, !plain.isEmpty, !plain.hasPrefix("."), !FileManager.default.fileExists(atPath: name) else {
+      throw Failure(.usage, "\(name): only a dataset's name says where to put it; give --out")
+    }
+    return "\(folder)/\(plain.replacing(":", with: "-").replacing("/", with: "-"))"
+  }
+}
