@@ -53,6 +53,9 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .target(
+      name: "Export", dependencies: ["Agents", "ArrayFiles", "Networks", "ProtobufFiles", "Training"],
+      swiftSettings: numeric),
+    .target(
       name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Networks", "Training"],
       swiftSettings: numeric),
     .target(
@@ -65,8 +68,8 @@ let package = Package(
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "CAllocations", "Environments", "Kernels", "MPI", "Report", "Sweeps",
-        "Training",
+        "Agents", "ArrayFiles", "CAllocations", "Environments", "Export", "Kernels", "MPI", "Report",
+        "Sweeps", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),

@@ -2,12 +2,12 @@ import Glibc
 
 /// A file that appears under its name only when it is complete: it is written beside its target, synced,
 /// renamed, and the directory is synced. An AtomicFile that is never committed leaves nothing behind.
-final class AtomicFile {
+package final class AtomicFile {
   let path: String
   let temporaryPath: String
   private var descriptor: Int32
 
-  init(path: String) throws(FileError) {
+  package init(path: String) throws(FileError) {
     self.path = path
     // The process number keeps two programs apart; a leftover of a killed one with the same number is replaced.
     temporaryPath = "\(path).partial-\(getpid())"
@@ -32,19 +32,19 @@ final class AtomicFile {
     }
   }
 
-  func write(_ bytes: [UInt8], at offset: Int) throws(FileError) {
+  package func write(_ bytes: [UInt8], at offset: Int) throws(FileError) {
     try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in
       try write(UnsafeRawBufferPointer(buffer), at: offset)
     }
   }
 
   /// Forces what was written to the storage device.
-  func synchronize() throws(FileError) {
+  package func synchronize() throws(FileError) {
     guard fsync(descriptor) == 0 else { throw .system(.unwritable, path, "cannot be synced") }
   }
 
   /// Makes the file appear under its name. Call ``synchronize()`` first.
-  func commit() throws(FileError) {
+  package func commit() throws(FileError) {
     guard rename(temporaryPath, path) == 0 else { throw .system(.unwritable, path, "cannot be renamed") }
     close(descriptor)
     descriptor = -1

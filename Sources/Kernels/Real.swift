@@ -126,8 +126,8 @@ public struct AdamStep<T: Real> {
 }
 
 /// √(2/π) of GELU's tanh approximation.
-@usableFromInline let geluSlope = 0.797_884_560_802_865_4
+public let geluSlope = 0.797_884_560_802_865_4
 /// The cubic coefficient of GELU's tanh approximation.
-@usableFromInline let geluCubic = 0.044_715
+public let geluCubic = 0.044_715
 /// What layer norm adds to the variance.
-@usableFromInline let normEpsilon = 1e-6
+public let normEpsilon = 1e-6

@@ -24,6 +24,16 @@ struct NamedTensors {
 
 /// What a checkpoint says beside its tensors.
 public struct CheckpointState: Sendable {
+  /// What a file holds.
+  public enum Format: String, Sendable {
+    /// Everything that a run needs to continue.
+    case checkpoint = "fan-dist checkpoint 2"
+    /// The tensors that the policy needs to act.
+    case policy = "fan-dist policy 1"
+  }
+
+  /// What the file holds.
+  public var format = Format.checkpoint
   /// Updates done.
   public var step: Int
   /// Adam steps done.
@@ -37,11 +47,11 @@ public struct CheckpointState: Sendable {
   /// Success and mean return of the best evaluation so far.
   public var best: (success: Double, meanReturn: Double)?
 
-  private static let format = "fan-dist checkpoint 2"
-
-  var metadata: [String: String] {
+  /// It as strings by name.
+  public var metadata: [String: String] {
     var metadata = [
-      "format": Self.format, "version": version, "step": "\(step)", "optimiser_steps": "\(optimiserSteps)",
+      "format": format.rawValue, "version": version, "step": "\(step)",
+      "optimiser_steps": "\(optimiserSteps)",
       "configuration": configuration, "dataset_digest": datasetDigest,
       "observation_size": "\(problem.observationSize)", "action_size": "\(problem.actionSize)",
       "smallest_reward": "\(problem.rewards.lowerBound)", "largest_reward": "\(problem.rewards.upperBound)",
@@ -84,9 +94,10 @@ public struct CheckpointState: Sendable {
       }
       return value
     }
-    guard try text("format") == Self.format else {
+    guard let format = Format(rawValue: try text("format")) else {
       throw FileError(.malformed, file: file.path, reason: "not a checkpoint of this version of fan-dist")
     }
+    self.format = format
     step = try number("step")
     optimiserSteps = try number("optimiser_steps")
     configuration = try text("configuration")
@@ -113,9 +124,15 @@ public struct Checkpoint {
   private let file: SafetensorsFile
 
   /// Opens and verifies a checkpoint.
-  public init(path: String) throws {
+  ///
+  /// - Parameter acceptsPolicy: whether a file that holds the policy alone will do.
+  public init(path: String, acceptsPolicy: Bool = false) throws {
     file = try SafetensorsFile(path: path)
     state = try CheckpointState(file)
+    guard state.format == .checkpoint || acceptsPolicy else {
+      throw FileError(
+        .malformed, file: path, reason: "holds an exported policy alone; this needs the checkpoint")
+    }
     try file.verify()
   }
 

@@ -15,7 +15,7 @@ public final class CheckpointPlayer {
   /// The agent that trained it.
   public let agent: AgentKind
 
-  private let parameters: Buffer<Float>
+  private let saved: SavedPolicy
   private let evaluator: Evaluator
 
   /// Opens a checkpoint.
@@ -24,13 +24,13 @@ public final class CheckpointPlayer {
   ///   - env: the task to play; nil for the one it was trained for.
   ///   - seed: seed of the episodes; nil for the run's.
   public init(path: String, env: String?, seed: UInt32?, episodes: Int) throws {
-    let checkpoint = try Checkpoint(path: path)
-    let configuration = try checkpoint.configuration()
-    step = checkpoint.state.step
+    saved = try SavedPolicy(path: path)
+    let configuration = saved.configuration
+    step = saved.state.step
     task = env ?? configuration.env
     self.seed = seed ?? configuration.seed
     let embedded = try embeddedTask(task)
-    let (problem, hyperparameters) = (checkpoint.state.problem, configuration.hyperparameters)
+    let (problem, hyperparameters) = (saved.state.problem, configuration.hyperparameters)
     guard problem.observationSize == PointMazeTask.observationSize,
       problem.actionSize == PointMazeTask.actionSize
     else {
@@ -39,13 +39,6 @@ public final class CheckpointPlayer {
         reason:
           "is for observations of \(problem.observationSize) and actions of \(problem.actionSize), but the task \(task) has \(PointMazeTask.observationSize) and \(PointMazeTask.actionSize)"
       )
-    }
-    let layout = hyperparameters.agent.make(problem, hyperparameters, rows: 1, Float.self).layout
-    // The file's word for its sizes is believed only when all tensors are there.
-    for slot in layout.slots { try checkpoint.require(slot.name, shape: slot.shape) }
-    parameters = Buffer(count: layout.count)
-    for slot in layout.slots {
-      try checkpoint.read(slot.name, shape: slot.shape, into: parameters.base + slot.offset)
     }
     evaluator = Evaluator(
       task: embedded, problem, hyperparameters, episodes: episodes, seed: self.seed)
@@ -57,6 +50,6 @@ public final class CheckpointPlayer {
 
   /// Plays all episodes; nil when the agent has no such actor.
   public func run(_ actor: Evaluator.Actor) -> EvaluationResult? {
-    evaluator.run(parameters.base, actor: actor)
+    evaluator.run(saved.parameters.base, actor: actor)
   }
 }

@@ -18,7 +18,8 @@ struct FanDist: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      Train.self, SweepCommand.self, ReportCommand.self, Evaluate.self, DatasetCommand.self, Bench.self,
+      Train.self, SweepCommand.self, ReportCommand.self, Evaluate.self, ExportCommand.self, Act.self,
+      DatasetCommand.self, Bench.self,
     ],
     defaultSubcommand: Train.self)
 }

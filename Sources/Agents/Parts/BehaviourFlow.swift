@@ -106,4 +106,19 @@ final class BehaviourFlow<T: Real> {
     }
     actions.clip(x)
   }
+
+  /// Adds what `integrate` computes to a graph; the rows of `s` and `noise` can have any number of axes.
+  func describe(
+    _ s: OperatorGraph.Value, from noise: OperatorGraph.Value, steps count: Int, clipsEachStep: Bool,
+    in graph: inout OperatorGraph
+  ) -> OperatorGraph.Value {
+    var x = noise
+    for step in 0..<count {
+      let time = graph.column(Float(step) / Float(count), like: x)
+      let velocity = network.shape.describe(graph.concatenate(s, x, time), in: &graph)
+      x = graph.apply("Add", x, graph.apply("Div", velocity, graph.number(Float(count))))
+      if clipsEachStep { x = graph.clip(x) }
+    }
+    return clipsEachStep ? x : graph.clip(x)
+  }
 }

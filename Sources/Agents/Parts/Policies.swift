@@ -31,6 +31,14 @@ final class OneStepPolicy<T: Real>: Policy {
     network.forward(parameters + network.start, rows: 0..<n)
     actions.rows(0..<n).clip(network.output().rows(0..<n))
   }
+
+  var rule: String { "action = clip(actor_onestep_flow([observation, noise]), -1, 1), noise ~ N(0, 1)" }
+
+  func describe(
+    _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
+  ) -> OperatorGraph.Value? {
+    graph.clip(network.shape.describe(graph.concatenate(observations, noise[0]), in: &graph))
+  }
 }
 
 /// Acts with a flow of actions, integrated from fresh ε in each step: behaviour cloning. The flow comes first in the
@@ -69,5 +77,18 @@ final class FlowPolicy<T: Real>: Policy {
     flow.integrate(
       parameters, observations.rows(0..<n), from: noise[0].rows(0..<n), steps: steps,
       clipsEachStep: clipsEachStep, into: actions.rows(0..<n))
+  }
+
+  var rule: String {
+    """
+    action = x after \(steps) steps x <- x + actor_bc_flow([observation, x, i/\(steps)])/\(steps) from noise ~ N(0, 1), \
+    clipped to -1...1 \(clipsEachStep ? "after each" : "at the end")
+    """
+  }
+
+  func describe(
+    _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
+  ) -> OperatorGraph.Value? {
+    flow.describe(observations, from: noise[0], steps: steps, clipsEachStep: clipsEachStep, in: &graph)
   }
 }

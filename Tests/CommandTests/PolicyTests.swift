@@ -1,0 +1,189 @@
+import ArrayFiles
+import Foundation
+import TestSupport
+import Testing
+
+/// A trained policy as `policy` in a directory of its own, and what is done with it.
+private struct Policy {
+  let runs = Runs()
+
+  init(_ options: [String] = []) throws {
+    try runs.complete("run", ["--steps", "30"] + options)
+  }
+
+  var checkpoint: String { runs.folder.file("run/checkpoints/best.safetensors") }
+
+  func file(_ name: String) -> String { runs.folder.file(name) }
+
+  func export(_ path: String, to files: String...) throws -> CommandResult {
+    try run(built("fan-dist"), ["export", path] + files.flatMap { ["--out", $0] })
+  }
+
+  /// Runs `act` on some lines.
+  func act(_ path: String, _ lines: [String], _ options: String...) throws -> CommandResult {
+    let input = try runs.folder.write(lines.joined(separator: "\n") + "\n", to: "lines")
+    let script = #"exec "$0" act "$@" < "$LINES_FILE""#
+    return try run(
+      "bash", ["-c", script, built("fan-dist"), path] + options, environment: ["LINES_FILE": input])
+  }
+}
+
+/// The lines of a command's output.
+private func lines(_ result: CommandResult) -> [String] {
+  result.output.split(separator: "\n").map(String.init)
+}
+
+/// The action in a line.
+private func action(_ line: String) throws -> [Double] {
+  try JSONDecoder().decode([Double].self, from: Data(line.utf8))
+}
+
+/// `fan-dist export`.
+@Suite(.serialized) struct ExportTests {
+  /// Observations and noise as lines for `act`, and on standard output what onnxruntime makes of them: all at once,
+  /// and the first once more alone.
+  private static let runtime = """
+    import json, sys
+    import numpy, onnx, onnxruntime
+    onnx.checker.check_model(sys.argv[1], full_check=True)
+    session = onnxruntime.InferenceSession(sys.argv[1])
+    random = numpy.random.default_rng(0)
+    inputs = {
+      port.name: random.normal(size=[50 if size == "batch" else size for size in port.shape]).astype("float32")
+      for port in session.get_inputs()}
+    inputs["observation"] *= 3
+    shared = {port.name for port in session.get_inputs() if port.shape[0] != "batch"}
+    with open(sys.argv[2], "w") as lines:
+      for i in range(50):
+        row = {name: (x if name in shared else x[i]).ravel().tolist() for name, x in inputs.items()}
+        print(json.dumps(row), file=lines)
+    first = {name: x if name in shared else x[:1] for name, x in inputs.items()}
+    print(json.dumps(session.run(["action"], inputs)[0].tolist()))
+    print(json.dumps(session.run(["action"], first)[0].tolist()))
+    """
+
+  @Test(
+    .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"),
+    arguments: [["--no-actor-layer-norm"], ["--actor-layer-norm"], ["--agent", "faql"]])
+  func onnxruntimeActsAlike(options: [String]) throws {
+    let policy = try Policy(options)
+    let (model, inputs) = (policy.file("policy.onnx"), policy.file("inputs"))
+    let exported = try policy.export(policy.checkpoint, to: model)
+    #expect(exported.code == 0 && exported.output.contains("observation (batch, 2)"), "\(exported)")
+    let result = try run(#require(pythonWithPackages), ["-c", Self.runtime, model, inputs])
+    try #require(result.code == 0, "\(result)")
+    let outputs = try lines(result).map {
+      try JSONDecoder().decode([[Double]].self, from: Data($0.utf8))
+    }
+    let text = try String(contentsOfFile: inputs, encoding: .utf8).split(separator: "\n").map(String.init)
+    let actions = try lines(policy.act(policy.checkpoint, text)).map(action)
+    #expect(actions.count == 50 && outputs[0].count == 50 && outputs[1].count == 1)
+    for (mine, theirs) in zip(actions + [actions[0]], outputs[0] + outputs[1]) {
+      #expect(zip(mine, theirs).allSatisfy { abs($0 - $1) < 1e-5 }, "\(mine) \(theirs)")
+    }
+    // Clipped ones and others, and not all the same.
+    #expect(Set(actions.joined()).count > 50)
+  }
+
+  @Test func safetensorsHoldThePolicyAlone() throws {
+    let policy = try Policy()
+    let path = policy.file("policy.safetensors")
+    let exported = try policy.export(policy.checkpoint, to: path)
+    #expect(exported.code == 0 && exported.errors == "", "\(exported)")
+    let file = try SafetensorsFile(path: path)
+    try file.verify()
+    let whole = try SafetensorsFile(path: policy.checkpoint)
+    let names = whole.tensors.keys.filter { $0.hasPrefix("actor_onestep_flow/") }
+    #expect(names.count == 6 && file.tensors.keys.sorted() == names.sorted())
+    for name in names { #expect(try file.floats(name) == whole.floats(name), "\(name)") }
+    #expect(file.metadata["agent"] == "fan" && file.metadata["observation_size"] == "2")
+    #expect(file.metadata["acting"]?.contains("clip(actor_onestep_flow([observation, noise])") == true)
+    #expect(file.metadata["networks"]?.contains("gelu") == true && file.metadata["step"] == "30")
+
+    // It acts like the checkpoint, and can be exported again, but not trained or evaluated.
+    let observations = ["[0.5, 1]", "[3, 4]", "[2, 2]"]
+    let actions = try policy.act(policy.checkpoint, observations)
+    #expect(actions.code == 0 && lines(actions).count == 3, "\(actions)")
+    #expect(try policy.act(path, observations).output == actions.output)
+    #expect(try policy.export(path, to: policy.file("again.onnx")).code == 0)
+    expectFailure(try run(built("fan-dist"), ["evaluate", path]), 65, [path, "checkpoint"])
+  }
+
+  @Test func placesThatCannotBe() throws {
+    let policy = try Policy()
+    let before = FileManager.default.contents(atPath: policy.checkpoint)
+    let same = policy.file("run/../run/checkpoints/best.safetensors")
+    expectFailure(try policy.export(policy.checkpoint, to: same), 64, ["--out"])
+    #expect(FileManager.default.contents(atPath: policy.checkpoint) == before)
+    expectFailure(try policy.export(policy.checkpoint, to: policy.file("policy.pt")), 64, [".onnx"])
+    for name in ["policy.onnx", "policy.safetensors"] {
+      let nowhere = policy.file("nowhere/\(name)")
+      expectFailure(try policy.export(policy.checkpoint, to: nowhere), 73, [nowhere])
+    }
+    expectFailure(try policy.export(policy.file("none"), to: policy.file("policy.onnx")), 66, ["none"])
+  }
+}
+
+/// `fan-dist act`.
+@Suite(.serialized) struct ActTests {
+  @Test func theSameSeedTheSameActions() throws {
+    let policy = try Policy()
+    let observations = [String](repeating: "[0.5, 1]", count: 4)
+    let first = try policy.act(policy.checkpoint, observations)
+    #expect(first.code == 0 && first.errors == "", "\(first)")
+    // Fresh noise in each step.
+    #expect(try Set(lines(first).map(action)).count == 4)
+    #expect(try policy.act(policy.checkpoint, observations, "--seed", "0").output == first.output)
+    #expect(try policy.act(policy.checkpoint, observations, "--seed", "1").output != first.output)
+    // Given noise takes the place of drawn noise.
+    let given = [String](repeating: #"{"observation": [0.5, 1], "noise": [0, 0]}"#, count: 4)
+    #expect(try Set(lines(policy.act(policy.checkpoint, given)).map(action)).count == 1)
+  }
+
+  /// Every line has its answer, whatever it is.
+  @Test func wrongLinesAreAnswered() throws {
+    let policy = try Policy()
+    let wrong: [(line: String, answer: String)] = [
+      ("", "JSON"), ("observation", "JSON"), ("null", "JSON"), ("{}", "no 'observation'"), ("[1]", "not 2"),
+      ("[1, 2, 3]", "not 2"), ("[[1, 2]]", "array"), ("[true, 1]", "array"), (#"["1", "2"]"#, "array"),
+      ("[NaN, 1]", "JSON"), ("[1e39, 1]", ""), ("[1, 2] [1, 2]", "JSON"),
+      (#"{"observation": [1, 2], "noise": [1]}"#, "'noise' has 1 numbers, not 2"),
+      (#"{"observation": [1, 2], "nose": [1, 2]}"#, "'nose'"), (#"{"observation": 1}"#, "array"),
+      (String(repeating: "[", count: 200_000), ""), (String(repeating: #"{"a":"#, count: 200_000), ""),
+      ("[1, " + String(repeating: "1", count: 17 << 20) + "]", "too long"),
+    ]
+    let result = try policy.act(policy.checkpoint, wrong.flatMap { [$0.line, "[0.5, 1]"] })
+    expectFailure(result, 65, ["\(wrong.count) of \(2 * wrong.count) lines"])
+    let answers = lines(result)
+    try #require(answers.count == 2 * wrong.count, "\(result)")
+    for (i, (line, answer)) in wrong.enumerated() {
+      let error = try JSONDecoder().decode([String: String].self, from: Data(answers[2 * i].utf8))["error"]
+      #expect(error?.hasPrefix("line \(2 * i + 1): ") == true, "\(line.prefix(50)): \(answers[2 * i])")
+      #expect(error?.contains(answer) == true || answer == "", "\(line.prefix(50)): \(answers[2 * i])")
+      #expect(try action(answers[2 * i + 1]).count == 2)
+    }
+  }
+
+  /// A robot waits for the action before it has the next observation.
+  @Test func answersBeforeTheNextLine() throws {
+    let policy = try Policy()
+    let script = """
+      coproc actor { "$0" act "$1"; }
+      for i in 1 2 3; do
+        echo "[$i, 1]" >&"${actor[1]}"
+        read -r -t 20 action <&"${actor[0]}" || exit 1
+        echo "$action"
+      done
+      """
+    let result = try run("bash", ["-c", script, built("fan-dist"), policy.checkpoint])
+    #expect(result.code == 0 && lines(result).count == 3, "\(result)")
+    for line in lines(result) { #expect(try action(line).allSatisfy { abs($0) <= 1 }) }
+  }
+
+  @Test func aReaderThatGoes() throws {
+    let policy = try Policy()
+    let script = #"yes "[1, 1]" | "$0" act "$1" | head -n 2; exit ${PIPESTATUS[1]}"#
+    let result = try run("bash", ["-c", script, built("fan-dist"), policy.checkpoint])
+    expectFailure(result, 73, ["standard output"])
+  }
+}
