@@ -165,7 +165,12 @@ public struct Operations: Sendable, Equatable {
   /// Those of gradients by inputs, each taken to cost what a forward pass does.
   public private(set) var inputs = 0
   /// The same in forward passes of one network over the rows of the batch, members of ensembles counted singly.
-  public private(set) var passes = 0
+  public private(set) var passes = 0.0
+  /// What the kernels compute: less than the total, as a first layer gives gradients by its inputs only to the
+  /// columns that somebody needs.
+  public private(set) var computed = 0.0
+  /// Updates that all of this is the mean over.
+  public private(set) var period = 1
 
   /// None.
   public init() {}
@@ -174,13 +179,24 @@ public struct Operations: Sendable, Equatable {
   public var total: Int { forward + weights + inputs }
 
   /// Adds passes over one network, `rows` rows each, made in one of `period` updates.
+  ///
+  /// - Parameters:
+  ///   - weights: how many of them give gradients by weights. These pass back through all layers but the first.
+  ///   - inputs: how many pass back: those, and the ones that only give gradients by the network's inputs.
   mutating func add<T>(
     _ network: MLP<T>, rows: Int, forward: Int, weights: Int = 0, inputs: Int = 0, every period: Int = 1
   ) {
-    let cost = rows * network.shape.operationsPerRow
+    let shape = network.shape
+    let cost = rows * shape.operationsPerRow
+    let perInput = 2 * rows * shape.members * (shape.hidden.first ?? shape.outputs)
+    let products =
+      (forward + weights) * cost + inputs * (cost - shape.inputs * perInput)
+      + (inputs - weights) * network.inputGradientColumns.count * perInput
     self.forward += forward * cost / period
     self.weights += weights * cost / period
     self.inputs += inputs * cost / period
-    passes += (forward + weights + inputs) * network.shape.members
+    computed += Double(products) / Double(period)
+    passes += Double((forward + weights + inputs) * shape.members) / Double(period)
+    self.period = max(self.period, period)
   }
 }

@@ -68,12 +68,12 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
     }
   }
 
-  /// The first hyperparameter that arguments set although this agent does not read it.
-  public func firstUnread(in arguments: [String]) -> String? {
+  /// The first hyperparameter that arguments set although none of some agents reads it.
+  public static func firstUnread(in arguments: [String], by agents: [AgentKind]) -> String? {
     let known = Set(Hyperparameters.settingNames)
     return arguments.lazy.filter { $0.hasPrefix("--") }.map { argument in
       let name = String(argument.dropFirst(2).prefix { $0 != "=" })
       return name.hasPrefix("no-") ? String(name.dropFirst(3)) : name
-    }.first { known.contains($0) && !reads($0) }
+    }.first { name in known.contains(name) && !agents.contains { $0.reads(name) } }
   }
 }

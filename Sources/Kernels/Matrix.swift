@@ -1,7 +1,13 @@
 import Glibc
+import Synchronization
 
 /// Size of a large page on x86-64 and most ARM systems.
 private let hugePage = 2 << 20
+
+private let bytesInBuffers = Atomic(0)
+
+/// Bytes of all buffers that are alive.
+public var bufferBytes: Int { bytesInBuffers.load(ordering: .relaxed) }
 
 /// Memory for `count` elements, aligned to 64 bytes (a cache line, one AVX-512 register), zero at first.
 ///
@@ -22,9 +28,13 @@ public final class Buffer<T: Real> {
     raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     base = raw.bindMemory(to: T.self, capacity: Swift.max(count, 1))
     self.count = count
+    bytesInBuffers.add(bytes, ordering: .relaxed)
   }
 
-  deinit { base.deallocate() }
+  deinit {
+    base.deallocate()
+    bytesInBuffers.subtract(Swift.max(count, 1) * MemoryLayout<T>.stride, ordering: .relaxed)
+  }
 }
 
 /// A view of a row-major matrix in memory owned elsewhere: element (r, c) is at `base[r · stride + c]`.

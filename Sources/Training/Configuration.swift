@@ -126,7 +126,7 @@ extension AgentKind {
   ///
   /// - Parameter source: where they come from, such as a file; nil for the command line.
   public func requireReads(_ arguments: [String], source: String? = nil) throws(Failure) {
-    guard let name = firstUnread(in: arguments) else { return }
+    guard let name = Self.firstUnread(in: arguments, by: [self]) else { return }
     throw Failure(.usage, "\(source.map { $0 + ": " } ?? "")--\(name): not a setting of --agent \(rawValue)")
   }
 }

@@ -47,12 +47,7 @@ public final class UpdateBenchmark {
   private let world: Communicator
   private let hyperparameters: Hyperparameters
   private let threads: Int
-  private let sampler: BatchSampler
-  private let agent: any Agent<Float>
-  private let exchange: ParameterExchange
-  private let policy: any Policy<Float>
-  private let data: UnsafeMutableRawPointer
-  private var step = 0
+  private let subject: TimedAgent
 
   /// Networks and data of the given sizes. Collective over all ranks.
   public init(
@@ -64,39 +59,21 @@ public final class UpdateBenchmark {
     self.hyperparameters = hyperparameters
     self.threads = threads
     BLAS.setThreads(threads)
-    let plan = DatasetPlan(
-      rows: 50_001, episodes: 1, observationSize: observationSize, actionSize: actionSize)
-    data = .allocate(byteCount: plan.byteCount, alignment: 64)
-    Self.fill(plan, data)
-    let problem = Problem(observationSize: observationSize, actionSize: actionSize, rewards: -1...1)
-    sampler = try BatchSampler(
-      TransitionMemory(plan: plan, base: UnsafeRawPointer(data)), problem,
-      draws: hyperparameters.agent.draws(problem, hyperparameters), batchSize: hyperparameters.batchSize,
-      parts: 64, seed: 0, world: world)
-    agent = hyperparameters.agent.make(problem, hyperparameters, rows: sampler.batch.capacity)
-    exchange = try ParameterExchange(
-      world: world, count: agent.layout.count, followed: agent.layout.followed,
-      learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
-    if exchange.leadsGroup {
-      agent.layout.initialise(exchange.parameters, seed: 0)
-      agent.layout.copyFollowed(of: exchange.parameters, to: exchange.target)
-    }
-    try exchange.distribute()
-    policy = hyperparameters.agent.policy(problem, hyperparameters, rows: 1)
+    subject = try TimedAgent(
+      hyperparameters, MadeUpTransitions(observationSize: observationSize, actionSize: actionSize),
+      world: world, ranksPerNode: ranksPerNode)
   }
-
-  deinit { data.deallocate() }
 
   /// Measures in `rounds` rounds of `updates` updates each (nil: about half a second). Collective.
   ///
   /// - Parameter allocations: the calls for heap memory so far.
   public func run(rounds: Int, updates: Int?, allocations: () -> Int) throws -> Result {
-    for _ in 0..<3 { try update() }
+    for _ in 0..<3 { try subject.update() }
     let count = try updates ?? automaticCount()
     // Before the matrices that the limits are measured with, which training does not have.
     let resident = peakResidentBytes()
     let limits = MachineLimits(
-      rows: sampler.batch.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
+      rows: subject.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
     var times: [Double] = []
     var productTimes: [[Double]] = []
     var bandwidths: [Double] = []
@@ -107,17 +84,17 @@ public final class UpdateBenchmark {
       productTimes.append(limits.productRates())
       try world.barrier()
       let before = allocations()
-      let time = try seconds { for _ in 0..<count { try update() } }
+      let time = try seconds { for _ in 0..<count { try subject.update() } }
       allocated.append(Double(allocations() - before) / Double(count))
       times.append(time / Double(count))
       try world.barrier()
       bandwidths.append(limits.bandwidth())
-      actions.append(seconds { for _ in 0..<100 { policy.act(exchange.parameters, rows: 1) } } / 100)
+      actions.append(seconds { for _ in 0..<100 { subject.act() } } / 100)
     }
     // The clock readings of a profile cost time, so it is taken apart from the timed updates.
     Profile.reset()
     Profile.isOn = true
-    let profiled = try seconds { for _ in 0..<count { try update() } } / Double(count)
+    let profiled = try seconds { for _ in 0..<count { try subject.update() } } / Double(count)
     Profile.isOn = false
     return try summarise(
       update: median(times), productRates: (0..<3).map { form in median(productTimes.map { $0[form] }) },
@@ -127,36 +104,29 @@ public final class UpdateBenchmark {
 
   /// Measures the constants of the scaling model. Collective.
   public func scalingModel() throws -> ScalingModel {
-    for _ in 0..<3 { try update() }
-    let rows = sequence(first: 1) { 2 * $0 }.prefix { $0 <= sampler.batch.capacity }
+    for _ in 0..<3 { try subject.update() }
+    let rows = sequence(first: 1) { 2 * $0 }.prefix { $0 <= subject.capacity }
     let compute = try rows.map { try world.allReduce(try evaluationSeconds(rows: $0), .max) }
     Profile.reset()
     Profile.isOn = true
     let steps = 20
-    for _ in 0..<steps { try update() }
+    for _ in 0..<steps { try subject.update() }
     Profile.isOn = false
     let optimiser = try world.allReduce(Profile.seconds(.optimiser), .max) / Double(steps)
-    let followed = agent.layout.targetCount
+    let followed = subject.agent.layout.targetCount
     let moved = ScalingModel.movedBytes(
-      parameters: exchange.count, followed: followed, ranks: exchange.groupSize)
+      parameters: subject.exchange.count, followed: followed, ranks: subject.exchange.groupSize)
     return ScalingModel(
-      compute: compute, bytesPerSecond: moved / Double(exchange.groupSize) / optimiser,
-      barrier: try barrierSeconds(), parameters: exchange.count, followed: followed)
+      compute: compute, bytesPerSecond: moved / Double(subject.exchange.groupSize) / optimiser,
+      barrier: try barrierSeconds(), parameters: subject.exchange.count, followed: followed)
   }
 
   /// Seconds of losses and gradients for the first `rows` rows of a batch, alone.
   private func evaluationSeconds(rows: Int) throws -> Double {
-    sampler.batch.rows = rows
-    func evaluate() throws {
-      try agent.evaluate(
-        exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
-        gradients: exchange.gradients
-      ) { _ in }
-    }
-    let once = try seconds(evaluate)
+    let once = try seconds { try subject.evaluate(rows: rows) }
     let repeats = max(3, min(100, Int(0.1 / once)))
     try world.barrier()
-    return median(try (0..<repeats).map { _ in try seconds(evaluate) })
+    return median(try (0..<repeats).map { _ in try seconds { try subject.evaluate(rows: rows) } })
   }
 
   /// Seconds of a barrier between two ranks; on one rank, what it typically is within a node.
@@ -166,20 +136,9 @@ public final class UpdateBenchmark {
     return time / log2(Double(world.size)).rounded(.up)
   }
 
-  private func update() throws {
-    try Profile.time(.sampling) { try sampler.load(step: step) }
-    try agent.evaluate(
-      exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
-      gradients: exchange.gradients
-    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
-    _ = try exchange.step(
-      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step), stop: false)
-    step += 1
-  }
-
   /// As many updates as take about half a second, the same number on all ranks.
   private func automaticCount() throws -> Int {
-    let time = try seconds { for _ in 0..<3 { try update() } } / 3
+    let time = try seconds { for _ in 0..<3 { try subject.update() } } / 3
     return max(3, Int(try world.allReduce(0.5 / time, .min)))
   }
 
@@ -187,7 +146,7 @@ public final class UpdateBenchmark {
     update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double,
     allocations: Double, resident: Double, count: Int
   ) throws -> Result {
-    let needed = agent.operations(rows: hyperparameters.batchSize)
+    let needed = subject.agent.operations(rows: hyperparameters.batchSize)
     let rates = try productRates.map { try world.allReduce($0) }
     let limit = zip([needed.forward, needed.weights, needed.inputs], rates).reduce(0) {
       $0 + Double($1.0) / $1.1
@@ -209,14 +168,6 @@ public final class UpdateBenchmark {
       shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
       allocations: try world.allReduce(allocations, .max),
       residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action)
-  }
-
-  private static func fill(_ plan: DatasetPlan, _ data: UnsafeMutableRawPointer) {
-    var random = RandomSequence(seed: 0, stream: .behaviour)
-    let floats = data.assumingMemoryBound(to: Float.self)
-    for i in 0..<plan.episodesOffset / 4 { floats[i] = 2 * random.uniform() - 1 }
-    // One episode, which starts with transition 0.
-    (data + plan.episodesOffset).storeBytes(of: 0, as: Int64.self)
   }
 }
 
@@ -270,13 +221,13 @@ final class MachineLimits {
   }
 }
 
-private func seconds<E: Error>(_ body: () throws(E) -> Void) throws(E) -> Double {
+func seconds<E: Error>(_ body: () throws(E) -> Void) throws(E) -> Double {
   let start = ContinuousClock.now
   try body()
   return (ContinuousClock.now - start).seconds
 }
 
-private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
 /// Peak resident memory of this process in bytes, shared pages that it touched included.
 private func peakResidentBytes() -> Double {

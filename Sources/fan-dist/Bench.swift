@@ -2,6 +2,7 @@ import Agents
 import ArgumentParser
 import CAllocations
 import Foundation
+import Kernels
 import MPI
 import Training
 
@@ -16,6 +17,13 @@ struct Bench: ParsableCommand {
 
   @OptionGroup(title: "Hyperparameters")
   var hyperparameters: Hyperparameters
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare agents instead: all, or names separated by commas.",
+      discussion: "Each with its published defaults; a setting goes to those that read it.",
+      valueName: "names"))
+  var agents: AgentList?
 
   @Option(help: "Features of an observation.")
   var observationSize = 37
@@ -51,12 +59,14 @@ struct Bench: ParsableCommand {
     try require((1...1000).contains(rounds), "--rounds must be between 1 and 1000")
     try require((1...1_000_000).contains(updates ?? 1), "--updates must be between 1 and 1000000")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+    try require(!model || agents == nil, "--model and --agents ask for different measurements")
     try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
 
   func run(_ job: Job) throws {
     let world = try job.world()
-    let hyperparameters = try published()
+    if let agents { return try compare(agents.agents, world) }
+    let hyperparameters = try published(hyperparameters.agent)
     let benchmark = try UpdateBenchmark(
       world: world, hyperparameters: hyperparameters, observationSize: observationSize,
       actionSize: actionSize,
@@ -75,11 +85,13 @@ struct Bench: ParsableCommand {
     print(json ? try encoded(result) : table(result))
   }
 
+  /// What the command line says after `bench`.
+  private static var arguments: [String] { Array(CommandLine.arguments.drop { $0 != "bench" }.dropFirst()) }
+
   /// The hyperparameters with the agent's published defaults under what the command line says.
-  private func published() throws -> Hyperparameters {
-    let arguments = Array(CommandLine.arguments.drop { $0 != "bench" }.dropFirst())
-    try hyperparameters.agent.requireReads(arguments)
-    return try Bench.parse(hyperparameters.agent.defaults + arguments).hyperparameters
+  private func published(_ agent: AgentKind) throws -> Hyperparameters {
+    try agent.requireReads(Self.arguments)
+    return try Bench.parse(agent.defaults + Self.arguments).hyperparameters
   }
 
   private func encoded(_ result: some Encodable) throws -> String {
@@ -121,5 +133,66 @@ struct Bench: ParsableCommand {
     ]
     return rows.map { "\($0.0.padding(toLength: 14, withPad: " ", startingAt: 0))\($0.1)" }.joined(
       separator: "\n")
+  }
+}
+
+/// Agents by name.
+struct AgentList: ExpressibleByArgument {
+  let agents: [AgentKind]
+
+  /// Parses `all`, or names separated by commas.
+  init?(argument: String) {
+    let names = argument.split(separator: ",", omittingEmptySubsequences: false)
+    agents = argument == "all" ? AgentKind.allCases : names.compactMap { AgentKind(rawValue: String($0)) }
+    guard argument == "all" || agents.count == names.count, Set(agents).count == agents.count else {
+      return nil
+    }
+  }
+}
+
+extension Bench {
+  /// Times agents in turn and prints what an update and an action of each cost.
+  private func compare(_ agents: [AgentKind], _ world: Communicator) throws {
+    if Self.arguments.contains(where: { $0 == "--agent" || $0.hasPrefix("--agent=") }) {
+      throw Failure(.usage, "--agent and --agents: give one of them")
+    }
+    if let name = AgentKind.firstUnread(in: Self.arguments, by: agents) {
+      throw Failure(.usage, "--\(name): not a setting of any of these agents")
+    }
+    let hyperparameters = try agents.map {
+      try Bench.parse($0.defaults + Self.arguments + ["--agent", $0.rawValue]).hyperparameters
+    }
+    let comparison = try AgentComparison(
+      world: world, hyperparameters, observationSize: observationSize, actionSize: actionSize,
+      threads: threads, ranksPerNode: ranksPerNode)
+    let costs = try comparison.run(rounds: rounds, updates: updates)
+    guard world.rank == 0 else { return }
+    print(json ? try encoded(costs) : table(costs, ranks: world.size))
+  }
+
+  private func table(_ costs: [AgentComparison.Cost], ranks: Int) -> String {
+    func number(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+    let reference = "/ " + (costs.first?.title ?? "")
+    let header = [
+      "", "passes", "GFLOP", "counted", "ms/update", reference, "µs/action", reference, "MB/rank",
+    ]
+    let rows = costs.map {
+      [
+        $0.title, number($0.passes, $0.passes == $0.passes.rounded() ? 0 : 1), number($0.gigaOperations, 3),
+        number($0.countedGigaOperations, 3),
+        number($0.update, 3), number($0.relativeUpdate, 2), number($0.action, 1),
+        number($0.relativeAction, 2), number($0.megabytes, 1),
+      ]
+    }
+    let lines = ([header] + rows).map { cells in
+      cells.enumerated().map { column, cell in
+        column == 0
+          ? cell.padding(toLength: 12, withPad: " ", startingAt: 0)
+          : String(repeating: " ", count: max(1, 11 - cell.count)) + cell
+      }.joined()
+    }
+    let setting =
+      "\(ranks) rank(s), \(threads) thread(s) each, batch \(hyperparameters.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims), \(BLAS.description)"
+    return ([setting, ""] + lines).joined(separator: "\n")
   }
 }

@@ -174,7 +174,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   /// Published defaults are settings that exist, with values that can be meant; FAN's are those that help shows.
   @Test(arguments: AgentKind.allCases) func defaultsAreSettings(agent: AgentKind) throws {
     let parameters = try Hyperparameters.parse(["--agent", agent.rawValue] + agent.defaults)
-    #expect(agent.firstUnread(in: agent.defaults) == nil)
+    #expect(AgentKind.firstUnread(in: agent.defaults, by: [agent]) == nil)
     if agent == .fan {
       let shown = try Hyperparameters.parse([])
       #expect(parameters.settings == shown.settings)
@@ -182,9 +182,11 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   }
 
   @Test func settingsOfOthersAreFound() {
-    #expect(AgentKind.faql.firstUnread(in: ["--lr", "1", "--no-layer-norm", "--z-agg=min"]) == "z-agg")
-    #expect(AgentKind.fan.firstUnread(in: ["--no-normalize-q-loss"]) == "normalize-q-loss")
-    #expect(AgentKind.fql.firstUnread(in: ["--steps", "3", "--flow-steps", "2"]) == nil)
+    let arguments = ["--lr", "1", "--no-layer-norm", "--z-agg=min"]
+    #expect(AgentKind.firstUnread(in: arguments, by: [.faql]) == "z-agg")
+    #expect(AgentKind.firstUnread(in: arguments, by: [.faql, .fan]) == nil)
+    #expect(AgentKind.firstUnread(in: ["--no-normalize-q-loss"], by: [.fan]) == "normalize-q-loss")
+    #expect(AgentKind.firstUnread(in: ["--steps", "3", "--flow-steps", "2"], by: [.fql]) == nil)
   }
 
   // MARK: Names

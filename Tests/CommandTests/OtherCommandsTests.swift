@@ -1,3 +1,4 @@
+import Agents
 import ArrayFiles
 import Foundation
 import TestSupport
@@ -139,6 +140,56 @@ import Testing
       built("fan-dist"), ["bench", "--json", "--rounds", "3", "--updates", "20"] + sizes)
     let figures = try JSONDecoder().decode(Figures.self, from: Data(result.output.utf8))
     #expect(figures.update > 0 && figures.allocations == 0, "\(result)")
+  }
+}
+
+/// `fan-dist bench --agents`.
+@Suite(.serialized) struct AgentComparisonTests {
+  private struct Cost: Decodable {
+    let agent: String
+    let passes: Double
+    let countedGigaOperations: Double
+    let gigaOperations: Double
+    let relativeUpdate: Double
+  }
+
+  private let sizes = [
+    "--json", "--rounds", "1", "--updates", "3", "--actor-hidden-dims", "16,12", "--value-hidden-dims",
+    "12,16", "--batch-size", "16",
+  ]
+
+  private func costs(ranks: Int? = nil, _ options: [String]) throws -> [Cost] {
+    let result = try run(ranks: ranks, [built("fan-dist"), "bench"] + options + sizes)
+    return try JSONDecoder().decode([Cost].self, from: Data(result.output.utf8))
+  }
+
+  /// The command itself compares the count of each agent's networks with the kernels' and fails if they differ.
+  @Test func everyAgentIsCountedAndTimed() throws {
+    let costs = try costs(["--agents", "all"])
+    #expect(costs.map(\.agent) == AgentKind.allCases.map(\.rawValue))
+    #expect(costs[0].passes == 34 && costs[0].relativeUpdate == 1)
+    for cost in costs {
+      #expect(cost.countedGigaOperations > 0 && cost.countedGigaOperations <= cost.gigaOperations)
+      #expect(cost.relativeUpdate > 0)
+    }
+  }
+
+  /// Operations over all ranks are those of one.
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func countsOnTwoRanks() throws {
+    let options = ["--agents", "fql,fan", "--flow-steps", "3"]
+    let (one, two) = (try costs(options), try costs(ranks: 2, options))
+    #expect(one.map(\.agent) == ["fql", "fan"] && two.map(\.agent) == ["fql", "fan"])
+    #expect(one.map(\.countedGigaOperations) == two.map(\.countedGigaOperations))
+    #expect(one.map(\.passes) == [22, 34])
+  }
+
+  @Test func wrongLists() throws {
+    for list in ["", "fan,fan", "fan,nobody"] {
+      expectFailure(try run(built("fan-dist"), ["bench", "--agents", list]), 64, ["--agents"])
+    }
+    expectFailure(
+      try run(built("fan-dist"), ["bench", "--agents", "fan,faql", "--flow-steps", "3"]), 64,
+      ["--flow-steps"])
   }
 }
 

@@ -1,0 +1,90 @@
+import Agents
+import Datasets
+import Kernels
+import MPI
+
+/// Transitions of random numbers, to time updates with.
+final class MadeUpTransitions {
+  let memory: TransitionMemory
+  /// What an agent needs to know about them.
+  let problem: Problem
+  private let base: UnsafeMutableRawPointer
+
+  init(observationSize: Int, actionSize: Int) {
+    let plan = DatasetPlan(
+      rows: 50_001, episodes: 1, observationSize: observationSize, actionSize: actionSize)
+    base = .allocate(byteCount: plan.byteCount, alignment: 64)
+    var random = RandomSequence(seed: 0, stream: .behaviour)
+    let floats = base.assumingMemoryBound(to: Float.self)
+    for i in 0..<plan.episodesOffset / 4 { floats[i] = 2 * random.uniform() - 1 }
+    // One episode, which starts with transition 0.
+    (base + plan.episodesOffset).storeBytes(of: 0, as: Int64.self)
+    memory = TransitionMemory(plan: plan, base: UnsafeRawPointer(base))
+    problem = Problem(observationSize: observationSize, actionSize: actionSize, rewards: -1...1)
+  }
+
+  deinit { base.deallocate() }
+}
+
+/// An agent at its first parameters, with what feeds and updates it.
+final class TimedAgent {
+  let agent: any Agent<Float>
+  let exchange: ParameterExchange
+  /// Bytes of this rank: workspaces, batch, policy, and its share of parameters, moments and gradients.
+  let byteCount: Int
+  /// Rows of the batch on this rank, at most.
+  var capacity: Int { sampler.batch.capacity }
+
+  private let data: MadeUpTransitions
+  private let sampler: BatchSampler
+  private let policy: any Policy<Float>
+  private var step = 0
+
+  /// Collective over all ranks.
+  init(
+    _ hyperparameters: Hyperparameters, _ data: MadeUpTransitions, world: Communicator, ranksPerNode: Int?
+  ) throws {
+    self.data = data
+    let (kind, problem) = (hyperparameters.agent, data.problem)
+    let before = bufferBytes
+    sampler = try BatchSampler(
+      data.memory, problem, draws: kind.draws(problem, hyperparameters),
+      batchSize: hyperparameters.batchSize, parts: 64, seed: 0, world: world)
+    agent = kind.make(problem, hyperparameters, rows: sampler.batch.capacity)
+    policy = kind.policy(problem, hyperparameters, rows: 1)
+    let workspaces = bufferBytes - before
+    exchange = try ParameterExchange(
+      world: world, count: agent.layout.count, followed: agent.layout.followed,
+      learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
+    byteCount = workspaces + exchange.byteCount / exchange.groupSize
+    if exchange.leadsGroup {
+      agent.layout.initialise(exchange.parameters, seed: 0)
+      agent.layout.copyFollowed(of: exchange.parameters, to: exchange.target)
+    }
+    try exchange.distribute()
+  }
+
+  /// One update, as in training. Collective over all ranks.
+  func update() throws {
+    try Profile.time(.sampling) { try sampler.load(step: step) }
+    try agent.evaluate(
+      exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
+      gradients: exchange.gradients
+    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
+    _ = try exchange.step(
+      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step), stop: false)
+    step += 1
+  }
+
+  /// Losses and gradients of the first `rows` rows of the last batch, on this rank alone.
+  func evaluate(rows: Int) throws {
+    sampler.batch.rows = rows
+    try agent.evaluate(
+      exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
+      gradients: exchange.gradients
+    ) { _ in }
+  }
+
+  /// One action for one observation.
+  func act() { policy.act(exchange.parameters, rows: 1) }
+}
