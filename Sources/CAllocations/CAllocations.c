@@ -5,11 +5,13 @@
 #include <stddef.h>
 
 // A program's own malloc takes the place of the C library's for all libraries of the process. These pass every call
-// on to glibc's, which answers to these names too; memory is freed by glibc's free as ever.
+// on to glibc's, which answers to these names too. `free` is among them so that both ends of an allocation stay with
+// glibc when another allocator is preloaded.
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *memory);
 
 static atomic_long calls;
 
@@ -31,6 +33,8 @@ void *realloc(void *old, size_t size) {
   count();
   return __libc_realloc(old, size);
 }
+
+void free(void *memory) { __libc_free(memory); }
 
 void *memalign(size_t alignment, size_t size) {
   count();
