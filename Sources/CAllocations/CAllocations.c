@@ -1,52 +1,51 @@
+#define _GNU_SOURCE
 #include "CAllocations.h"
 
-#include <errno.h>
+#include <dlfcn.h>
+#include <malloc.h>
 #include <stdatomic.h>
-#include <stddef.h>
+#include <stdlib.h>
 
-// A program's own malloc takes the place of the C library's for all libraries of the process. These pass every call
-// on to glibc's, which answers to these names too. `free` is among them so that both ends of an allocation stay with
-// glibc when another allocator is preloaded.
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *old, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-void __libc_free(void *memory);
+// A program's own malloc takes the place of the C library's for all libraries of the process. These count, and pass
+// every call on to the allocator that would have had it: glibc's, or one that is preloaded, whose `free` and other
+// functions stay as they are.
 
 static atomic_long calls;
 
-static void count(void) { atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed); }
-
 long allocation_count(void) { return atomic_load_explicit(&calls, memory_order_relaxed); }
 
+// The next function of this name after the program's own. Looking it up does not allocate.
+#define NEXT(name) \
+  static __typeof__(&name) next; \
+  if (next == NULL) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
+  atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed)
+
 void *malloc(size_t size) {
-  count();
-  return __libc_malloc(size);
+  NEXT(malloc);
+  return next(size);
 }
 
 void *calloc(size_t number, size_t size) {
-  count();
-  return __libc_calloc(number, size);
+  NEXT(calloc);
+  return next(number, size);
 }
 
 void *realloc(void *old, size_t size) {
-  count();
-  return __libc_realloc(old, size);
+  NEXT(realloc);
+  return next(old, size);
 }
-
-void free(void *memory) { __libc_free(memory); }
 
 void *memalign(size_t alignment, size_t size) {
-  count();
-  return __libc_memalign(alignment, size);
+  NEXT(memalign);
+  return next(alignment, size);
 }
 
-void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+void *aligned_alloc(size_t alignment, size_t size) {
+  NEXT(aligned_alloc);
+  return next(alignment, size);
+}
 
 int posix_memalign(void **result, size_t alignment, size_t size) {
-  if (alignment % sizeof(void *) != 0 || (alignment & (alignment - 1)) != 0 || alignment == 0) return EINVAL;
-  void *memory = memalign(alignment, size);
-  if (memory == NULL) return ENOMEM;
-  *result = memory;
-  return 0;
+  NEXT(posix_memalign);
+  return next(result, alignment, size);
 }
