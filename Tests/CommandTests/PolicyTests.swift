@@ -182,7 +182,7 @@ private func action(_ line: String) throws -> [Double] {
 
   @Test func aReaderThatGoes() throws {
     let policy = try Policy()
-    let script = #"yes "[1, 1]" | "$0" act "$1" | head -n 2; exit ${PIPESTATUS[1]}"#
+    let script = #"yes "[1, 1]" 2>/dev/null | "$0" act "$1" | head -n 2; exit ${PIPESTATUS[1]}"#
     let result = try run("bash", ["-c", script, built("fan-dist"), policy.checkpoint])
     expectFailure(result, 73, ["standard output"])
   }

@@ -144,7 +144,7 @@ import Testing
 
   @Test(arguments: [
     ("grid: {alpha1: [1, -3]}", ":9: alpha1: --alpha1 must not be negative"),
-    ("grid:\n  alpha: [1]", ":10: unknown setting 'alpha'"),
+    ("grid:\n  alpa1: [1]", ":10: unknown setting 'alpa1'"),
     ("grid: {batch_size: [1]}", ":9: batch_size: is in the grid and under settings or runs"),
     ("grid: {lr: [x]}", ":9: lr: The value 'x' is invalid"),
     ("grid: {lr: 3}", ":9: lr: needs a list"),
