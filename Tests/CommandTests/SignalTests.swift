@@ -39,7 +39,11 @@ import Testing
     let second = try #require(processes(of: line).max())
     kill(second, SIGSTOP)
     let result = command.finish()
-    expectFailure(result, 75, ["[rank ", "has not ended after ", "--resume auto"])
+    // On a slow machine the stopped rank wakes up when the launcher ends it, and says the same.
+    #expect(result.code == 75 && !result.timedOut && !result.errorLines.isEmpty, "\(result)")
+    for line in result.errorLines {
+      #expect(line.contains("] an update has not ended after ") && line.hasSuffix("--resume auto"))
+    }
   }
 
   /// The processes that run a command line.
