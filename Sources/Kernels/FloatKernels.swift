@@ -51,14 +51,19 @@ extension Float: Real {
   public static func gelu(
     _ u: Matrix<Float>, bias: UnsafePointer<Float>, into h: Matrix<Float>, keep: Bool
   ) {
-    let w = u.columns
-    for r in 0..<u.rows {
-      let (uRow, hRow) = (u.row(r), h.row(r))
-      forEachLanes(w) { j, n in
-        let (value, slope) = geluLanes(load(uRow, j, n) + load(bias, j, n))
-        store(value, hRow, j, n)
-        if keep { store(slope, uRow, j, n) }
-      }
+    for r in 0..<u.rows { gelu(u.row(r), bias: bias, into: h.row(r), keep: keep, count: u.columns) }
+  }
+
+  /// `gelu` of one row. A function of its own: in the midst of others' variables it runs slower.
+  @inline(never)
+  private static func gelu(
+    _ u: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>, into h: UnsafeMutablePointer<Float>,
+    keep: Bool, count: Int
+  ) {
+    forEachLanes(count) { j, n in
+      let (value, slope) = geluLanes(load(u, j, n) + load(bias, j, n))
+      store(value, h, j, n)
+      if keep { store(slope, u, j, n) }
     }
   }
 
@@ -70,13 +75,9 @@ extension Float: Real {
     let perFeature = 1 / Float(w)
     for r in 0..<u.rows {
       let (uRow, hRow, nRow) = (u.row(r), h.row(r), normalised.row(r))
+      gelu(uRow, bias: bias, into: hRow, keep: keep, count: w)
       var sum = Lanes.zero
-      forEachLanes(w) { j, n in
-        let (value, slope) = geluLanes(load(uRow, j, n) + load(bias, j, n))
-        store(value, hRow, j, n)
-        if keep { store(slope, uRow, j, n) }
-        sum += value  // g(0) = 0: lanes beyond the row add nothing
-      }
+      forEachLanes(w) { j, n in sum += load(hRow, j, n) }
       let mean = Lanes(repeating: sum.sum() * perFeature)
       var squares = Lanes.zero
       forEachLanes(w) { j, n in
@@ -163,9 +164,10 @@ extension Float: Real {
   }
 
   public static func add(_ b: UnsafePointer<Float>, to a: UnsafeMutablePointer<Float>, count: Int) {
-    forEachLanes(count) { j, n in
+    @inline(__always) func body(_ j: Int, _ n: Int) {
       store(load(a, j, n) + load(b, j, n), a, j, n)
     }
+    forEachLanes(count, body)
   }
 
   public static func sumOfSquares(_ x: UnsafePointer<Float>, count: Int) -> Double {
@@ -187,10 +189,11 @@ extension Float: Real {
   public static func moveTarget(
     _ target: UnsafeMutablePointer<Float>, toward online: UnsafePointer<Float>, tau: Float, count: Int
   ) {
-    forEachLanes(count) { j, n in
+    @inline(__always) func body(_ j: Int, _ n: Int) {
       let kept = load(target, j, n) * (1 - tau)
       store(kept.addingProduct(load(online, j, n), Lanes(repeating: tau)), target, j, n)
     }
+    forEachLanes(count, body)
   }
 
   public static func adam(
@@ -200,7 +203,7 @@ extension Float: Real {
   ) {
     let complement1 = Lanes(repeating: 1 - step.beta1)
     let complement2 = Lanes(repeating: 1 - step.beta2)
-    forEachLanes(count) { j, n in
+    @inline(__always) func body(_ j: Int, _ n: Int) {
       let g = load(gradient, j, n)
       let m = (load(firstMoment, j, n) * step.beta1).addingProduct(complement1, g)
       let v = (load(secondMoment, j, n) * step.beta2).addingProduct(complement2, g * g)
@@ -209,6 +212,7 @@ extension Float: Real {
       store(v, secondMoment, j, n)
       store(load(parameters, j, n) - step.rate * m / deviation, parameters, j, n)
     }
+    forEachLanes(count, body)
   }
 }
 
@@ -232,6 +236,10 @@ func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
 
 /// Calls `body` for each group of lanes of an array of `count`: its first index, and how many of its elements
 /// there are, fewer than all in the last group only.
+///
+/// The compiler inlines a small closure at both calls, but not a large one: then every load asks how many lanes
+/// there are, and Adam takes three times as long. A local function marked `@inline(__always)` is inlined at both.
+/// (Not where it would change a variable outside of it: that then lives in memory.)
 @inline(__always)
 private func forEachLanes(_ count: Int, _ body: (_ j: Int, _ n: Int) -> Void) {
   var j = 0
