@@ -3,7 +3,8 @@ import Kernels
 
 /// The agents there are. To add one, give it a case and its type here; nothing else names agents.
 public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
-  case fan, faql, nfql, nbrac, fql, rebrac
+  case fan, faql, nfql, nbrac, fql, rebrac, iqn, codac
+  case valueFlows = "value-flows"
 
   private func type<T: Real>(_: T.Type) -> any Agent<T>.Type {
     switch self {
@@ -13,6 +14,9 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
     case .nbrac: NBRAC<T>.self
     case .fql: FQL<T>.self
     case .rebrac: ReBRAC<T>.self
+    case .iqn: IQN<T>.self
+    case .codac: CODAC<T>.self
+    case .valueFlows: ValueFlows<T>.self
     }
   }
 

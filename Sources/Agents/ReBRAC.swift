@@ -176,13 +176,13 @@ public final class ReBRAC<T: Real>: Agent {
     figures[network == "critic" ? "critic/critic_loss" : "actor/total_loss"]
   }
 
-  /// The mean over `actor_freq` updates.
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     value.returns(parameters, observation, action)
   }
 
+  /// The mean over `actor_freq` updates.
   public func operations(rows: Int) -> Operations {
     var sum = Operations()
     sum.add(targetActor, rows: rows, forward: 1)
