@@ -2,7 +2,7 @@ import ArgumentParser
 import Kernels
 
 /// The agents there are. To add one, give it a case and its type here; nothing else names agents.
-public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
+public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomStringConvertible, Sendable {
   case fan, faql, nfql, nbrac, fql, rebrac, iqn, codac
   case valueFlows = "value-flows"
 
@@ -19,6 +19,9 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
     case .valueFlows: ValueFlows<T>.self
     }
   }
+
+  /// Its name as settings have it.
+  public var description: String { rawValue }
 
   /// Its name as people write it.
   public var title: String { type(Float.self).title }

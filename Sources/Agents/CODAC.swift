@@ -240,7 +240,7 @@ public final class CODAC<T: Real>: Agent {
 
   public func operations(rows n: Int) -> Operations {
     let (K, M) = (value.quantiles, penaltyActions.perRow)
-    var sum = Operations()
+    var sum = Operations(batch: n)
     actor.addOperations(rows: n, to: &sum)
     distillation.addOperations(rows: n, to: &sum)
     penaltyActions.addOperations(rows: n, to: &sum)
@@ -331,6 +331,7 @@ private final class DensityActions<T: Real> {
   }
 
   func addOperations(rows: Int, to sum: inout Operations) {
-    sum.add(network, rows: rows * perRow, forward: 2)
+    sum.add(network, rows: rows * perRow, forward: 1)
+    sum.addTangents(network, rows: rows * perRow, columns: noiseColumns.count)
   }
 }

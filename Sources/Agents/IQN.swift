@@ -121,7 +121,7 @@ public final class IQN<T: Real>: Agent {
   public func operations(rows n: Int) -> Operations {
     let perSample = value.quantiles
     let pairs = QuantileCritic<T>.Capacity(actions: n, taus: n * perSample, pairs: n * perSample)
-    var sum = Operations()
+    var sum = Operations(batch: n)
     choice.addOperations(rows: n, to: &sum)
     value.target.addOperations(pairs, to: &sum)
     value.critic.addOperations(pairs, trained: pairs, to: &sum)

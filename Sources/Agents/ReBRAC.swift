@@ -184,7 +184,7 @@ public final class ReBRAC<T: Real>: Agent {
 
   /// The mean over `actor_freq` updates.
   public func operations(rows: Int) -> Operations {
-    var sum = Operations()
+    var sum = Operations(batch: rows)
     sum.add(targetActor, rows: rows, forward: 1)
     sum.add(value.target, rows: rows, forward: 1)
     sum.add(value.critic, rows: rows, forward: 1, weights: 1, inputs: 1)

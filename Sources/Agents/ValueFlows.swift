@@ -290,7 +290,7 @@ public final class ValueFlows<T: Real>: Agent {
   }
 
   public func operations(rows n: Int) -> Operations {
-    var sum = Operations()
+    var sum = Operations(batch: n)
     choice.addOperations(rows: n, to: &sum)
     target.addOperations(rows: n, to: &sum)
     sum.add(actor.network, rows: n, forward: 1, weights: 1, inputs: 1)
@@ -417,7 +417,10 @@ private final class TargetReturns<T: Real> {
   }
 
   func addOperations(rows: Int, to sum: inout Operations) {
-    for network in flows.networks { sum.add(network, rows: rows, forward: 4 * steps + 1) }
+    for network in flows.networks {
+      sum.add(network, rows: rows, forward: 3 * steps + 1)
+      sum.addTangents(network, rows: rows, count: steps, columns: 1)
+    }
   }
 }
 
