@@ -1,4 +1,5 @@
-"""Times an update of the published implementation (JAX) from a checkout of github.com/brianlsy98/FAN.
+"""Times an update of a published implementation (JAX): FAN's from a checkout of github.com/brianlsy98/FAN, the methods
+that it is measured against from one of github.com/chongyi-zheng/value-flows.
 
 Needs jax, flax, optax, distrax and ml_collections. Nothing of the checkout is changed.
 """
@@ -6,12 +7,23 @@ Needs jax, flax, optax, distrax and ml_collections. Nothing of the checkout is c
 import argparse
 import importlib.util
 import json
+import pathlib
 import statistics
 import sys
 import time
 
+# Module and class of each agent, as fan-dist names them.
+AGENTS = {
+    "fan": ("fan", "FANAgent"),
+    "rebrac": ("rebrac", "ReBRACAgent"),
+    "iqn": ("iqn", "IQNAgent"),
+    "codac": ("codac", "CODACAgent"),
+    "value-flows": ("value_flows", "ValueFlowsAgent"),
+}
+
 parser = argparse.ArgumentParser()
 parser.add_argument("checkout")
+parser.add_argument("--agent", choices=AGENTS, default="fan")
 parser.add_argument("--batch-size", type=int, default=256)
 parser.add_argument("--observation-size", type=int, default=37)
 parser.add_argument("--action-size", type=int, default=5)
@@ -23,7 +35,11 @@ sys.path.insert(0, options.checkout)
 import jax
 import numpy as np
 
-spec = importlib.util.spec_from_file_location("fan", f"{options.checkout}/agents/fan.py")
+name, kind = AGENTS[options.agent]
+path = pathlib.Path(options.checkout, "agents", f"{name}.py")
+if not path.exists():
+    sys.exit(f"{path}: not there; {options.agent} is timed from another checkout, see benchmarks/README.md")
+spec = importlib.util.spec_from_file_location(name, path)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 
@@ -41,12 +57,16 @@ batch = {
     "masks": np.ones(B, np.float32),
 }
 example = {key: value[:1] for key, value in batch.items()} | {"min_reward": -1.0, "max_reward": 0.0}
-agent = module.FANAgent.create(0, example, config)
+agent = getattr(module, kind).create(0, example, config)
+number = 0
 
 
 def update():
-    global agent
-    agent, _ = agent.update(batch)
+    global agent, number
+    # ReBRAC's actor learns in every second update.
+    full = {"full_update": number % config.actor_freq == 0} if options.agent == "rebrac" else {}
+    agent, _ = agent.update(batch, **full)
+    number += 1
     jax.block_until_ready(agent.network.params)
 
 
@@ -58,7 +78,7 @@ def milliseconds(work, seconds):
     work(), work(), work()
     start = time.perf_counter()
     work()
-    count = max(3, int(seconds / 5 / (time.perf_counter() - start)))
+    count = 2 * max(1, int(seconds / 10 / (time.perf_counter() - start)))
     times = []
     for _ in range(5):
         start = time.perf_counter()

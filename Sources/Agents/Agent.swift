@@ -164,7 +164,8 @@ public struct Operations: Sendable, Equatable {
   public private(set) var weights = 0
   /// Those of gradients by inputs, each taken to cost what a forward pass does.
   public private(set) var inputs = 0
-  /// The same in forward passes of one network over the rows of the batch, members of ensembles counted singly.
+  /// The same in forward passes of one network over the rows of the batch. Members of ensembles are counted singly; a
+  /// stack of many rows for each sample is many passes.
   public private(set) var passes = 0.0
   /// What the kernels compute: less than the total, as a first layer gives gradients by its inputs only to the
   /// columns that somebody needs.
@@ -172,8 +173,10 @@ public struct Operations: Sendable, Equatable {
   /// Updates that all of this is the mean over.
   public private(set) var period = 1
 
-  /// None.
-  public init() {}
+  private let batch: Int
+
+  /// None yet, in an update of `batch` rows.
+  init(batch: Int) { self.batch = batch }
 
   /// All of them together.
   public var total: Int { forward + weights + inputs }
@@ -191,12 +194,24 @@ public struct Operations: Sendable, Equatable {
     let perInput = 2 * rows * shape.members * (shape.hidden.first ?? shape.outputs)
     let products =
       (forward + weights) * cost + inputs * (cost - shape.inputs * perInput)
-      + (inputs - weights) * network.inputGradientColumns.count * perInput
+      + max(0, inputs - weights) * network.inputGradientColumns.count * perInput
     self.forward += forward * cost / period
     self.weights += weights * cost / period
     self.inputs += inputs * cost / period
     computed += Double(products) / Double(period)
-    passes += Double((forward + weights + inputs) * shape.members) / Double(period)
+    passes += Double((forward + weights + inputs) * shape.members * rows) / Double(batch * period)
     self.period = max(self.period, period)
+  }
+
+  /// Adds products in forward mode, which cost what forward passes do; the kernels spare those with inputs that stay.
+  ///
+  /// - Parameters:
+  ///   - count: directions in which each row is differentiated.
+  ///   - columns: how many of the inputs change.
+  mutating func addTangents<T>(_ network: MLP<T>, rows: Int, count: Int = 1, columns: Int) {
+    add(network, rows: rows, forward: count)
+    let shape = network.shape
+    let first = shape.members * (shape.hidden.first ?? shape.outputs)
+    computed -= Double(2 * rows * count * (shape.inputs - columns) * first)
   }
 }

@@ -2,8 +2,9 @@ import ArgumentParser
 import Kernels
 
 /// The agents there are. To add one, give it a case and its type here; nothing else names agents.
-public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
-  case fan, faql, nfql, nbrac, fql, rebrac
+public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomStringConvertible, Sendable {
+  case fan, faql, nfql, nbrac, fql, rebrac, iqn, codac
+  case valueFlows = "value-flows"
 
   private func type<T: Real>(_: T.Type) -> any Agent<T>.Type {
     switch self {
@@ -13,8 +14,14 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, Sendable {
     case .nbrac: NBRAC<T>.self
     case .fql: FQL<T>.self
     case .rebrac: ReBRAC<T>.self
+    case .iqn: IQN<T>.self
+    case .codac: CODAC<T>.self
+    case .valueFlows: ValueFlows<T>.self
     }
   }
+
+  /// Its name as settings have it.
+  public var description: String { rawValue }
 
   /// Its name as people write it.
   public var title: String { type(Float.self).title }

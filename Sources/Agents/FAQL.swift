@@ -121,7 +121,7 @@ public final class FAQL<T: Real>: Agent {
   }
 
   public func operations(rows: Int) -> Operations {
-    var sum = Operations()
+    var sum = Operations(batch: rows)
     actor.addOperations(rows: rows, to: &sum)
     anchoring.addOperations(rows: rows, weighsNext: alpha2 != 0, to: &sum)
     value.addOperations(rows: rows, to: &sum)

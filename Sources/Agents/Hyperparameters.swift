@@ -116,6 +116,52 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Bound the policy's actions with tanh.")
   public var tanhSquash = true
 
+  @Option(help: "Quantiles of the return for each sample.")
+  public var numQuantiles = 16
+
+  @Option(help: "How the ensemble's quantiles become one: mean or min.")
+  public var quantileAgg = Aggregation.mean
+
+  @Option(help: "Error up to which the quantile loss is quadratic.")
+  public var kappa = 0.9
+
+  @Option(help: "Cosines that a quantile's level is given to the critic as.")
+  public var numCosines = 64
+
+  @Option(help: "Features of a quantile's level, and of state and action, in the critic.")
+  public var embeddingDim = 512
+
+  @Option(help: "Weight of the penalty on values of actions that are not the data's.")
+  public var alphaPenalty = 0.1
+
+  @Option(help: "Random actions, and actions of the policy, that the penalty looks at for each sample.")
+  public var numLogsumexpSamples = 10
+
+  @Option(help: "How the returns of the two flows become one: mean or min.")
+  public var retAgg = Aggregation.mean
+
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: "Clip returns to what the dataset's smallest and largest reward for ever would give.")
+  public var clipFlowReturns = true
+
+  @Option(help: "Temperature of the confidence weights: samples of uncertain return weigh more.")
+  public var confidenceWeightTemp = 0.3
+
+  @Option(help: "Weight of the bootstrapped flow-matching loss.")
+  public var bcfmLambda = 1.0
+
+  @Option(help: "Weight of the distributional flow-matching loss.")
+  public var dcfmLambda = 1.0
+
+  @Option(help: "Candidate actions, of which the best is taken.")
+  public var numSamples = 16
+
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: "Clip actions after every step of the behaviour flow, not only after the last.")
+  public var clipFlowActions = true
+
   @Option(help: "Initial variance of the policy's last weights, relative to that of the others.")
   public var actorFcScale = 0.01
 
@@ -138,6 +184,22 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     try require((1...1_000_000).contains(actorFreq), "--actor-freq must be between 1 and 1000000")
     try require(actorNoise >= 0 && actorNoise.isFinite, "--actor-noise must not be negative")
     try require(actorNoiseClip >= 0 && actorNoiseClip.isFinite, "--actor-noise-clip must not be negative")
+    try require((1...1024).contains(numQuantiles), "--num-quantiles must be between 1 and 1024")
+    try require(kappa > 0 && kappa.isFinite, "--kappa must be positive")
+    try require((1...65_536).contains(numCosines), "--num-cosines must be between 1 and 65536")
+    try require((1...65_536).contains(embeddingDim), "--embedding-dim must be between 1 and 65536")
+    try require(alphaPenalty >= 0 && alphaPenalty.isFinite, "--alpha-penalty must not be negative")
+    try require(
+      (1...1024).contains(numLogsumexpSamples), "--num-logsumexp-samples must be between 1 and 1024")
+    try require(
+      discount < 1 || !clipFlowReturns || !agent.reads("clip-flow-returns"),
+      "--discount must be below 1, or returns have no limits to clip to; see --no-clip-flow-returns")
+    try require(
+      confidenceWeightTemp >= 0 && confidenceWeightTemp.isFinite,
+      "--confidence-weight-temp must not be negative")
+    try require(bcfmLambda >= 0 && bcfmLambda.isFinite, "--bcfm-lambda must not be negative")
+    try require(dcfmLambda >= 0 && dcfmLambda.isFinite, "--dcfm-lambda must not be negative")
+    try require((1...1024).contains(numSamples), "--num-samples must be between 1 and 1024")
     try require((0...1e6).contains(actorFcScale), "--actor-fc-scale must be between 0 and 1000000")
   }
 }

@@ -131,7 +131,7 @@ public final class NBRAC<T: Real>: Agent {
   }
 
   public func operations(rows: Int) -> Operations {
-    var sum = Operations()
+    var sum = Operations(batch: rows)
     actor.addOperations(rows: rows, to: &sum)
     value.addOperations(rows: rows, to: &sum)
     return sum

@@ -117,7 +117,7 @@ public final class NFQL<T: Real>: Agent {
   }
 
   public func operations(rows: Int) -> Operations {
-    var sum = Operations()
+    var sum = Operations(batch: rows)
     actor.addOperations(rows: rows, to: &sum)
     distillation.addOperations(rows: rows, to: &sum)
     value.addOperations(rows: rows, to: &sum)

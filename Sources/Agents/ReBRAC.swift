@@ -176,15 +176,15 @@ public final class ReBRAC<T: Real>: Agent {
     figures[network == "critic" ? "critic/critic_loss" : "actor/total_loss"]
   }
 
-  /// The mean over `actor_freq` updates.
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     value.returns(parameters, observation, action)
   }
 
+  /// The mean over `actor_freq` updates.
   public func operations(rows: Int) -> Operations {
-    var sum = Operations()
+    var sum = Operations(batch: rows)
     sum.add(targetActor, rows: rows, forward: 1)
     sum.add(value.target, rows: rows, forward: 1)
     sum.add(value.critic, rows: rows, forward: 1, weights: 1, inputs: 1)

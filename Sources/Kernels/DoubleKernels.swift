@@ -4,6 +4,8 @@ import Glibc
 /// The definition of every kernel, in plain loops.
 extension Double: Real {
   public static func tanh(_ x: Double) -> Double { Glibc.tanh(x) }
+  public static func exp(_ x: Double) -> Double { Glibc.exp(x) }
+  public static func log(_ x: Double) -> Double { Glibc.log(x) }
 
   public static func multiply(
     _ a: Matrix<Double>, transposed transposeA: Bool, _ b: Matrix<Double>, transposed transposeB: Bool,
@@ -82,6 +84,27 @@ extension Double: Real {
     }
   }
 
+  public static func geluNormTangent(
+    _ tangent: Matrix<Double>, derivative: Matrix<Double>, normalised: Matrix<Double>,
+    inverseDeviation: UnsafePointer<Double>, scale: UnsafePointer<Double>
+  ) {
+    let width = Double(tangent.columns)
+    for r in 0..<tangent.rows {
+      // ∂x̂ = (∂g − mean ∂g − x̂ · mean(∂g·x̂)) / deviation.
+      var mean = 0.0
+      var projection = 0.0
+      for c in 0..<tangent.columns {
+        tangent[r, c] *= derivative[r, c]
+        mean += tangent[r, c] / width
+        projection += tangent[r, c] * normalised[r, c] / width
+      }
+      for c in 0..<tangent.columns {
+        let centred = tangent[r, c] - mean - normalised[r, c] * projection
+        tangent[r, c] = centred * inverseDeviation[r] * scale[c]
+      }
+    }
+  }
+
   public static func addBias(_ bias: UnsafePointer<Double>, to y: Matrix<Double>) {
     for r in 0..<y.rows {
       for c in 0..<y.columns { y[r, c] += bias[c] }
@@ -92,6 +115,22 @@ extension Double: Real {
     for r in 0..<y.rows {
       for c in 0..<y.columns { sums[c] += y[r, c] }
     }
+  }
+
+  public static func multiplyElements(
+    _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, into c: UnsafeMutablePointer<Double>, count: Int
+  ) {
+    for i in 0..<count { c[i] = a[i] * b[i] }
+  }
+
+  public static func addElementProducts(
+    _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, to c: UnsafeMutablePointer<Double>, count: Int
+  ) {
+    for i in 0..<count { c[i] += a[i] * b[i] }
+  }
+
+  public static func cosines(_ tau: Double, into c: UnsafeMutablePointer<Double>, count: Int) {
+    for i in 0..<count { c[i] = cos(.pi * Double(i + 1) * tau) }
   }
 
   public static func add(_ b: UnsafePointer<Double>, to a: UnsafeMutablePointer<Double>, count: Int) {

@@ -4,13 +4,15 @@ import Glibc
 /// The kernels that train: single precision, vectorised, each row kept in the first-level cache.
 extension Float: Real {
   public static func tanh(_ x: Float) -> Float { Glibc.tanhf(x) }
+  public static func exp(_ x: Float) -> Float { Glibc.expf(x) }
+  public static func log(_ x: Float) -> Float { Glibc.logf(x) }
 
   public static func multiply(
     _ a: Matrix<Float>, transposed transposeA: Bool, _ b: Matrix<Float>, transposed transposeB: Bool,
     into c: Matrix<Float>, accumulate: Bool
   ) {
     let shape = productShape(a, transposeA, b, transposeB, c)
-    if !accumulate && multiplyVector(a, transposeA, b, transposeB, into: c) { return }
+    if multiplyVector(a, transposeA, b, transposeB, into: c, accumulate: accumulate) { return }
     cblas_sgemm(
       CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
       shape.m, shape.n, shape.k, 1, a.base, blasint(a.stride), b.base, blasint(b.stride),
@@ -20,23 +22,25 @@ extension Float: Real {
   /// The products in which one of the three sizes is 1: sgemm would copy the whole matrix to use each element
   /// once. True when it was one of those.
   private static func multiplyVector(
-    _ a: Matrix<Float>, _ transposeA: Bool, _ b: Matrix<Float>, _ transposeB: Bool, into c: Matrix<Float>
+    _ a: Matrix<Float>, _ transposeA: Bool, _ b: Matrix<Float>, _ transposeB: Bool, into c: Matrix<Float>,
+    accumulate: Bool
   ) -> Bool {
+    let kept: Float = accumulate ? 1 : 0
     if c.rows == 1 && !transposeA {
       // A row times a matrix: one observation to act on.
       cblas_sgemv(
         CblasRowMajor, transposeB ? CblasNoTrans : CblasTrans, blasint(b.rows), blasint(b.columns), 1, b.base,
-        blasint(b.stride), a.base, 1, 0, c.base, 1)
+        blasint(b.stride), a.base, 1, kept, c.base, 1)
       return true
     }
     if c.columns == 1 && !transposeB {
       // A matrix times a column: the single output of a critic, and the gradient of its weights.
       cblas_sgemv(
         CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, blasint(a.rows), blasint(a.columns), 1, a.base,
-        blasint(a.stride), b.base, blasint(b.stride), 0, c.base, blasint(c.stride))
+        blasint(a.stride), b.base, blasint(b.stride), kept, c.base, blasint(c.stride))
       return true
     }
-    if a.columns == 1 && !transposeA && transposeB && b.stride == 1 {
+    if a.columns == 1 && !transposeA && transposeB && b.stride == 1 && !accumulate {
       // A column times a row: from the gradient of a critic's output to that of its last hidden layer.
       for r in 0..<c.rows {
         let row = c.row(r)
@@ -143,6 +147,32 @@ extension Float: Real {
     }
   }
 
+  public static func geluNormTangent(
+    _ tangent: Matrix<Float>, derivative: Matrix<Float>, normalised: Matrix<Float>,
+    inverseDeviation: UnsafePointer<Float>, scale: UnsafePointer<Float>
+  ) {
+    let w = tangent.columns
+    let perFeature = 1 / Float(w)
+    for r in 0..<tangent.rows {
+      let (tRow, dRow, nRow) = (tangent.row(r), derivative.row(r), normalised.row(r))
+      var sum = Lanes.zero
+      var products = Lanes.zero
+      forEachLanes(w) { j, n in
+        let t = load(tRow, j, n) * load(dRow, j, n)
+        store(t, tRow, j, n)
+        sum += t
+        products.addProduct(t, load(nRow, j, n))
+      }
+      let mean = sum.sum() * perFeature
+      let projection = Lanes(repeating: products.sum() * perFeature)
+      let inverse = inverseDeviation[r]
+      forEachLanes(w) { j, n in
+        let centred = load(tRow, j, n) - mean - load(nRow, j, n) * projection
+        store(centred * inverse * load(scale, j, n), tRow, j, n)
+      }
+    }
+  }
+
   public static func addBias(_ bias: UnsafePointer<Float>, to y: Matrix<Float>) {
     let w = y.columns
     for r in 0..<y.rows {
@@ -160,6 +190,29 @@ extension Float: Real {
       forEachLanes(w) { j, n in
         store(load(sums, j, n) + load(row, j, n), sums, j, n)
       }
+    }
+  }
+
+  public static func multiplyElements(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    forEachLanes(count) { j, n in store(load(a, j, n) * load(b, j, n), c, j, n) }
+  }
+
+  public static func addElementProducts(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, to c: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    forEachLanes(count) { j, n in store(load(c, j, n).addingProduct(load(a, j, n), load(b, j, n)), c, j, n) }
+  }
+
+  public static func cosines(_ tau: Float, into c: UnsafeMutablePointer<Float>, count: Int) {
+    let half = Lanes(repeating: tau / 2)
+    forEachLanes(count) { j, n in
+      // In turns i · τ/2, of which whole ones are taken off without rounding: i · τ may have more bits than a Float.
+      let i = Lanes(SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)) + Float(j + 1)
+      let turns = i * half
+      let whole = (turns + 12_582_912) - 12_582_912
+      store(cosineSine(turns: (-whole).addingProduct(i, half)).cosine, c, j, n)
     }
   }
 

@@ -9,6 +9,10 @@
 public protocol Real: BinaryFloatingPoint, Sendable {
   /// The hyperbolic tangent.
   static func tanh(_ x: Self) -> Self
+  /// The exponential function.
+  static func exp(_ x: Self) -> Self
+  /// The natural logarithm.
+  static func log(_ x: Self) -> Self
 
   /// c ← op(a) · op(b), or c ← c + op(a) · op(b) when accumulating; op transposes where asked.
   static func multiply(
@@ -37,11 +41,28 @@ public protocol Real: BinaryFloatingPoint, Sendable {
     inverseDeviation: UnsafePointer<Self>, scale: UnsafePointer<Self>,
     parameterGradients: HiddenGradients<Self>?)
 
+  /// The other way, forward mode: from a change of u to that of h = `geluNorm`, in place in `tangent`, from what
+  /// the forward pass kept. (Without a norm that is `geluBackward` without sums: a product with the slope.)
+  static func geluNormTangent(
+    _ tangent: Matrix<Self>, derivative: Matrix<Self>, normalised: Matrix<Self>,
+    inverseDeviation: UnsafePointer<Self>, scale: UnsafePointer<Self>)
+
   /// Adds `bias` (w) to every row.
   static func addBias(_ bias: UnsafePointer<Self>, to y: Matrix<Self>)
 
   /// sums (w) ← sums + Σ over rows.
   static func addColumnSums(of y: Matrix<Self>, to sums: UnsafeMutablePointer<Self>)
+
+  /// c ← a · b, element by element.
+  static func multiplyElements(
+    _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>, into c: UnsafeMutablePointer<Self>, count: Int)
+
+  /// c ← c + a · b, element by element.
+  static func addElementProducts(
+    _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>, to c: UnsafeMutablePointer<Self>, count: Int)
+
+  /// c_i ← cos(π · i · τ), i from 1 to `count`.
+  static func cosines(_ tau: Self, into c: UnsafeMutablePointer<Self>, count: Int)
 
   /// a ← a + b over `count` elements.
   static func add(_ b: UnsafePointer<Self>, to a: UnsafeMutablePointer<Self>, count: Int)

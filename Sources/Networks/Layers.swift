@@ -54,18 +54,20 @@ struct HiddenLayer<T: Real> {
   let activation: [Matrix<T>]
   private let norm: NormTensors<T>?
 
+  /// - Parameter place: gives a matrix of rows × width; the same one each time when nothing is kept.
   init(
     _ index: Int, inputs: Int, width: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int,
-    rows: Int, workspace: Workspace<T>
+    rows: Int, place: () -> Matrix<T>, workspace: Workspace<T>
   ) {
     self.width = width
     dense = DenseLayer(index, inputs: inputs, outputs: width, of: shape, layout: &layout, start: start)
-    preactivation = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: width) }
-    activation = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: width) }
+    preactivation = (0..<shape.members).map { _ in place() }
+    activation = (0..<shape.members).map { _ in place() }
     norm =
       shape.layerNorm
       ? NormTensors(
-        index, width: width, of: shape, layout: &layout, start: start, rows: rows, workspace: workspace)
+        index, width: width, of: shape, layout: &layout, start: start, rows: rows, place: place,
+        workspace: workspace)
       : nil
   }
 
@@ -80,6 +82,19 @@ struct HiddenLayer<T: Real> {
         inverseDeviation: norm.inverseDeviation[e] + rows.lowerBound, into: h, keep: keep)
     } else {
       T.gelu(u, bias: bias, into: h, keep: keep)
+    }
+  }
+
+  /// From the change of x · weight to that of the activation (forward mode), in place in `tangent`.
+  func push(_ parameters: UnsafePointer<T>, _ e: Int, _ tangent: Matrix<T>, rows: Range<Int>) {
+    let slope = preactivation[e].rows(rows)
+    if let norm {
+      T.geluNormTangent(
+        tangent, derivative: slope, normalised: norm.normalised[e].rows(rows),
+        inverseDeviation: norm.inverseDeviation[e] + rows.lowerBound,
+        scale: norm.parameters(parameters, e).scale)
+    } else {
+      T.geluBackward(tangent, derivative: slope, biasGradient: nil)
     }
   }
 
@@ -121,14 +136,14 @@ struct NormTensors<T: Real> {
 
   init(
     _ index: Int, width: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int, rows: Int,
-    workspace: Workspace<T>
+    place: () -> Matrix<T>, workspace: Workspace<T>
   ) {
     let members = shape.ensemble.map { [$0] } ?? []
     let name = "\(shape.name)/norm\(index)"
     self.width = width
     scaleOffset = layout.append("\(name)/scale", members + [width], .ones) - start
     shiftOffset = layout.append("\(name)/bias", members + [width], .zeros) - start
-    normalised = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: width) }
+    normalised = (0..<shape.members).map { _ in place() }
     inverseDeviation = (0..<shape.members).map { _ in workspace.vector(rows) }
   }
 

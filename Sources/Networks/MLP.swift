@@ -4,7 +4,8 @@ import Kernels
 ///
 /// Each hidden layer is dense → GELU → layer norm if the shape says so; the last layer is dense only. The
 /// parameters live elsewhere, in a flat vector: calls take the address of the network's first parameter, so the
-/// same network can be evaluated with other parameters of its layout.
+/// same network can be evaluated with other parameters of its layout. A stack too large for the memory goes through
+/// in tiles, whose gradients are accumulated.
 ///
 /// One forward pass evaluates a stack of rows that play different roles, in this order: rows without gradient;
 /// samples whose loss reaches the weights; samples that only pass a gradient on to the input. All products with
@@ -35,6 +36,8 @@ public final class MLP<T: Real> {
   private let last: DenseLayer
   private let outputs: [Matrix<T>]
   private let outputGradients: [Matrix<T>]
+  private let outputTangents: [Matrix<T>]
+  private let keepsActivations: Bool
   private let scratch: Scratch<T>
   private let workspace = Workspace<T>()
 
@@ -42,13 +45,15 @@ public final class MLP<T: Real> {
   ///
   /// - Parameters:
   ///   - inputGradientColumns: the input columns whose gradient somebody needs.
+  ///   - keepsActivations: false for a network that is only evaluated; it needs no more memory than `scratch`.
   ///   - scratch: shared by networks that are never in a backward pass at the same time.
   public init(
     _ shape: NetworkShape, layout: inout ParameterLayout, rows: Int,
-    inputGradientColumns: Range<Int> = 0..<0, scratch: Scratch<T>
+    inputGradientColumns: Range<Int> = 0..<0, keepsActivations: Bool = true, scratch: Scratch<T>
   ) {
     self.shape = shape
     self.scratch = scratch
+    self.keepsActivations = keepsActivations
     self.inputGradientColumns = inputGradientColumns
     start = layout.count
     var inputs = shape.inputs
@@ -56,7 +61,10 @@ public final class MLP<T: Real> {
     for (index, width) in shape.hidden.enumerated() {
       let layer = HiddenLayer(
         index, inputs: inputs, width: width, of: shape, layout: &layout, start: start, rows: rows,
-        workspace: workspace)
+        place: { [workspace] in
+          keepsActivations
+            ? workspace.matrix(rows: rows, columns: width) : scratch.matrix(index % 2, columns: width)
+        }, workspace: workspace)
       hidden.append(layer)
       inputs = width
     }
@@ -71,6 +79,7 @@ public final class MLP<T: Real> {
     let workspace = workspace
     outputs = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
     outputGradients = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
+    outputTangents = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
   }
 
   /// What member `e` computed for each row of the last forward pass.
@@ -78,6 +87,9 @@ public final class MLP<T: Real> {
 
   /// Where the caller writes the gradient of the loss with respect to `output(e)` before `backward`.
   public func outputGradient(_ e: Int = 0) -> Matrix<T> { outputGradients[e] }
+
+  /// How `output(e)` changes along the direction of the last `pushForward`.
+  public func outputTangent(_ e: Int = 0) -> Matrix<T> { outputTangents[e] }
 
   /// Evaluates some rows of the input.
   ///
@@ -88,6 +100,7 @@ public final class MLP<T: Real> {
   public func forward(_ parameters: UnsafePointer<T>, rows: Range<Int>, gradientRows: Range<Int> = 0..<0) {
     let kept = gradientRows.isEmpty ? rows.upperBound..<rows.upperBound : gradientRows
     precondition(kept.upperBound == rows.upperBound, "rows with gradient are the last ones")
+    precondition(keepsActivations || kept.isEmpty, "this network keeps no activations")
     for e in 0..<shape.members {
       var x = input
       for layer in hidden {
@@ -112,16 +125,19 @@ public final class MLP<T: Real> {
   ///   - gradients: the network's first parameter in the flat gradient; every tensor of the network is
   ///     overwritten with the sum over `weightRows`.
   ///   - weightRows: rows whose loss reaches the weights.
-  ///   - inputRows: the rows right after those, whose gradient goes to `inputGradient` instead.
+  ///   - inputRows: rows whose gradient goes to `inputGradient`: some of those, or more right after them.
+  ///   - accumulate: adds to the gradients of earlier tiles of a stack instead.
   public func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, weightRows: Range<Int>,
-    inputRows: Range<Int>? = nil
+    inputRows: Range<Int>? = nil, accumulate: Bool = false
   ) {
     let inputRows = inputRows ?? weightRows.upperBound..<weightRows.upperBound
-    precondition(weightRows.upperBound == inputRows.lowerBound, "rows of a backward pass are contiguous")
+    precondition(
+      inputRows.lowerBound >= weightRows.lowerBound && inputRows.lowerBound <= weightRows.upperBound,
+      "rows of a backward pass are contiguous")
     gradientIsFinite = true
     for e in 0..<shape.members {
-      backward(parameters, into: gradients, member: e, weightRows, inputRows)
+      backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate)
     }
     Profile.time(.elementwise) {
       for slot in vectors {
@@ -145,26 +161,50 @@ public final class MLP<T: Real> {
       (0..<matrix.rows).allSatisfy { r in (0..<matrix.columns).allSatisfy { matrix[r, $0].isFinite } }
     }
     if !isFinite(input) { return "\(shape.name)/input" }
-    for (index, layer) in hidden.enumerated() {
+    for (index, layer) in hidden.enumerated() where keepsActivations {
       if !layer.activation.allSatisfy(isFinite) { return "\(shape.name)/dense\(index)" }
     }
     return outputs.allSatisfy(isFinite) ? nil : "\(shape.name)/dense\(hidden.count)"
   }
 
+  /// How the output changes along a direction of the input (forward mode): `outputTangent`, in rows that the last
+  /// forward pass kept.
+  ///
+  /// - Parameters:
+  ///   - parameters: the network's first parameter, as in the forward pass.
+  ///   - direction: the change of the input `columns`, one row for each of `rows`; the other columns stay.
+  public func pushForward(
+    _ parameters: UnsafePointer<T>, rows: Range<Int>, along direction: Matrix<T>, columns: Range<Int>
+  ) {
+    for e in 0..<shape.members {
+      var tangent = direction
+      var used = columns
+      for (index, layer) in hidden.enumerated() {
+        let next = scratch.matrix(index % 2, columns: layer.width).rows(0..<rows.count)
+        product(tangent, layer.dense.weight(parameters, e).rows(used), into: next)
+        Profile.time(.elementwise) { layer.push(parameters, e, next, rows: rows) }
+        tangent = next
+        used = 0..<layer.width
+      }
+      product(tangent, last.weight(parameters, e).rows(used), into: outputTangents[e].rows(rows))
+    }
+  }
+
   private func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, member e: Int,
-    _ weightRows: Range<Int>, _ inputRows: Range<Int>
+    _ weightRows: Range<Int>, _ inputRows: Range<Int>, _ accumulate: Bool
   ) {
-    let rows = weightRows.lowerBound..<inputRows.upperBound
+    let rows = weightRows.lowerBound..<max(weightRows.upperBound, inputRows.upperBound)
     var dense = last
     var gradient = outputGradients[e]
-    last.bias(gradients, e).update(repeating: 0, count: shape.outputs)
+    if !accumulate { last.bias(gradients, e).update(repeating: 0, count: shape.outputs) }
     T.addColumnSums(of: gradient.rows(weightRows), to: last.bias(gradients, e))
     for index in stride(from: hidden.count, through: 0, by: -1) {
       // `gradient` is that of the dense layer's result; `x` is what the layer was applied to.
       let x = index > 0 ? hidden[index - 1].activation[e] : input
       product(
-        x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e))
+        x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e),
+        accumulate: accumulate)
       // Looked at while it is in the cache.
       let written = dense.weight(gradients, e)
       Profile.time(.elementwise) { note(T.sumOfSquares(written.base, count: written.rows * written.columns)) }
@@ -174,9 +214,9 @@ public final class MLP<T: Real> {
       product(
         gradient.rows(rows), dense.weight(parameters, e), transposingB: true, into: next.rows(rows))
       Profile.time(.elementwise) {
-        layer.clearVectors(gradients, e)
+        if !accumulate { layer.clearVectors(gradients, e) }
         layer.backward(parameters, e, next, rows: weightRows, into: gradients)
-        layer.backward(parameters, e, next, rows: inputRows, into: nil)
+        layer.backward(parameters, e, next, rows: weightRows.upperBound..<rows.upperBound, into: nil)
       }
       gradient = next
       dense = layer.dense

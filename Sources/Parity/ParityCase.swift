@@ -83,8 +83,11 @@ public struct ParityCase {
     _ agent: AgentKind, _ config: [String: Value]
   ) throws -> Hyperparameters {
     var arguments = ["--agent", agent.rawValue] + agent.defaults
+    // What some of the published codes call otherwise.
+    let synonyms = ["num-flow-steps": "flow-steps", "value-layer-norm": "layer-norm"]
     for (key, value) in config.sorted(by: { $0.key < $1.key }) {
-      let flag = key.replacing("_", with: "-")
+      let name = key.replacing("_", with: "-")
+      let flag = synonyms[name] ?? name
       guard agent.reads(flag) else { continue }
       switch value {
       case .switched(let on): arguments.append(on ? "--\(flag)" : "--no-\(flag)")

@@ -27,10 +27,64 @@ public final class AgentComparison {
     public var relativeUpdate: Double
     /// `action` over that of the first agent.
     public var relativeAction: Double
+    /// What twice as much of each setting that it scales with would cost.
+    public var doublings: [Doubling]
+  }
+
+  /// An agent's costs with twice as much of one setting.
+  public struct Doubling: Codable, Sendable {
+    /// The setting, as a flag without dashes.
+    public var setting: String
+    /// Its value in the agent's other costs.
+    public var from: Int
+    /// The value measured here.
+    public var to: Int
+    /// Operations of an update, over all ranks, in 10⁹.
+    public var gigaOperations: Double
+    /// One update, in milliseconds.
+    public var update: Double
+    /// One action for one observation, in microseconds.
+    public var action: Double
+    /// These three over those of the agent as it is.
+    public var relativeOperations: Double
+    public var relativeUpdate: Double
+    public var relativeAction: Double
+  }
+
+  /// An agent that is timed, as it is or with one setting doubled.
+  private struct Contender {
+    let hyperparameters: Hyperparameters
+    let subject: TimedAgent
+    let doubled: ScalingSetting?
+  }
+
+  /// A setting that costs go with: how many quantiles, candidates, samples or steps.
+  private struct ScalingSetting {
+    let name: String
+    let value: WritableKeyPath<Hyperparameters, Int>
+
+    static var all: [ScalingSetting] {
+      [
+        ScalingSetting(name: "num-quantiles", value: \.numQuantiles),
+        ScalingSetting(name: "num-samples", value: \.numSamples),
+        ScalingSetting(name: "num-logsumexp-samples", value: \.numLogsumexpSamples),
+        ScalingSetting(name: "flow-steps", value: \.flowSteps),
+      ]
+    }
+  }
+
+  /// What was measured of a contender: medians in seconds.
+  private struct Measurement {
+    let contender: Contender
+    let operations: Operations
+    let counted: Double
+    let update: Double
+    let action: Double
   }
 
   private let world: Communicator
-  private let contenders: [(hyperparameters: Hyperparameters, subject: TimedAgent)]
+  /// Each agent as it is, and then with each setting doubled that it scales with.
+  private let contenders: [Contender]
 
   /// Agents, each with its own hyperparameters, on the same transitions. Collective over all ranks.
   public init(
@@ -40,8 +94,16 @@ public final class AgentComparison {
     self.world = world
     BLAS.setThreads(threads)
     let data = MadeUpTransitions(observationSize: observationSize, actionSize: actionSize)
-    contenders = try hyperparameters.map {
-      ($0, try TimedAgent($0, data, world: world, ranksPerNode: ranksPerNode))
+    contenders = try hyperparameters.flatMap { parameters in
+      let settings = ScalingSetting.all.filter { parameters.agent.reads($0.name) }
+      return try ([nil] + settings).map { doubled in
+        var parameters = parameters
+        if let doubled { parameters[keyPath: doubled.value] *= 2 }
+        return Contender(
+          hyperparameters: parameters,
+          subject: try TimedAgent(parameters, data, world: world, ranksPerNode: ranksPerNode),
+          doubled: doubled)
+      }
     }
   }
 
@@ -50,41 +112,72 @@ public final class AgentComparison {
   /// - Parameter updates: of an agent in a round; nil for about half a second of them.
   /// - Throws: `Failure` when the kernels count other operations than the networks' sizes give.
   public func run(rounds: Int, updates: Int?) throws -> [Cost] {
+    let counted = try contenders.map(countOperations)
     let counts = try contenders.map { try updates ?? automaticCount($0.subject) }
-    let counted = try contenders.map { try countOperations($0.hyperparameters, $0.subject) }
     var times = contenders.map { _ in [Double]() }
     var actions = times
     for _ in 0..<rounds {
-      for (index, (_, subject)) in contenders.enumerated() {
+      for (index, contender) in contenders.enumerated() {
+        let subject = contender.subject
         try world.barrier()
         times[index].append(
           try seconds { for _ in 0..<counts[index] { try subject.update() } } / Double(counts[index]))
         actions[index].append(seconds { for _ in 0..<100 { subject.act() } } / 100)
       }
     }
-    let (first, firstAction) = (median(times[0]), median(actions[0]))
-    return try contenders.enumerated().map { index, contender in
-      let (parameters, subject) = contender
-      let needed = subject.agent.operations(rows: parameters.batchSize)
-      let (update, action) = (median(times[index]), median(actions[index]))
-      return Cost(
-        agent: parameters.agent.rawValue, title: parameters.agent.title, passes: needed.passes,
-        gigaOperations: Double(needed.total) / 1e9, countedGigaOperations: counted[index] / 1e9,
-        update: 1e3 * update, action: 1e6 * action,
-        megabytes: try world.allReduce(Double(subject.byteCount), .max) / 1e6,
-        relativeUpdate: update / first, relativeAction: action / firstAction)
+    let measurements = contenders.indices.map { index in
+      let contender = contenders[index]
+      return Measurement(
+        contender: contender,
+        operations: contender.subject.agent.operations(rows: contender.hyperparameters.batchSize),
+        counted: counted[index], update: median(times[index]), action: median(actions[index]))
     }
+    return try costs(measurements)
+  }
+
+  private func costs(_ measurements: [Measurement]) throws -> [Cost] {
+    var costs: [Cost] = []
+    var own = measurements[0]
+    let first = own
+    for measurement in measurements {
+      guard let setting = measurement.contender.doubled else {
+        own = measurement
+        costs.append(try cost(own, relativeTo: first))
+        continue
+      }
+      costs[costs.count - 1].doublings.append(doubling(setting, measurement, of: own))
+    }
+    return costs
+  }
+
+  private func cost(_ m: Measurement, relativeTo first: Measurement) throws -> Cost {
+    let agent = m.contender.hyperparameters.agent
+    return Cost(
+      agent: agent.rawValue, title: agent.title, passes: m.operations.passes,
+      gigaOperations: Double(m.operations.total) / 1e9, countedGigaOperations: m.counted / 1e9,
+      update: 1e3 * m.update, action: 1e6 * m.action,
+      megabytes: try world.allReduce(Double(m.contender.subject.byteCount), .max) / 1e6,
+      relativeUpdate: m.update / first.update, relativeAction: m.action / first.action, doublings: [])
+  }
+
+  private func doubling(_ setting: ScalingSetting, _ m: Measurement, of own: Measurement) -> Doubling {
+    Doubling(
+      setting: setting.name, from: own.contender.hyperparameters[keyPath: setting.value],
+      to: m.contender.hyperparameters[keyPath: setting.value],
+      gigaOperations: Double(m.operations.total) / 1e9, update: 1e3 * m.update, action: 1e6 * m.action,
+      relativeOperations: Double(m.operations.total) / Double(own.operations.total),
+      relativeUpdate: m.update / own.update, relativeAction: m.action / own.action)
   }
 
   /// As many updates as take about half a second, the same number on all ranks.
   private func automaticCount(_ subject: TimedAgent) throws -> Int {
-    try subject.update()
-    let time = try seconds { for _ in 0..<2 { try subject.update() } } / 2
-    return max(2, Int(try world.allReduce(0.5 / time, .min)))
+    let time = try seconds { try subject.update() }
+    return max(1, Int(try world.allReduce(0.5 / time, .min)))
   }
 
   /// Operations of an update over all ranks as the kernels count them.
-  private func countOperations(_ parameters: Hyperparameters, _ subject: TimedAgent) throws -> Double {
+  private func countOperations(_ contender: Contender) throws -> Double {
+    let (parameters, subject) = (contender.hyperparameters, contender.subject)
     let expected = subject.agent.operations(rows: parameters.batchSize)
     Profile.reset()
     Profile.isOn = true

@@ -101,7 +101,6 @@ struct Bench: ParsableCommand {
   }
 
   private func table(_ r: UpdateBenchmark.Result) -> String {
-    func number(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
     var rows = [
       (
         "setting",
@@ -171,7 +170,6 @@ extension Bench {
   }
 
   private func table(_ costs: [AgentComparison.Cost], ranks: Int) -> String {
-    func number(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
     let reference = "/ " + (costs.first?.title ?? "")
     let header = [
       "", "passes", "GFLOP", "counted", "ms/update", reference, "µs/action", reference, "MB/rank",
@@ -184,15 +182,38 @@ extension Bench {
         number($0.relativeAction, 2), number($0.megabytes, 1),
       ]
     }
-    let lines = ([header] + rows).map { cells in
-      cells.enumerated().map { column, cell in
-        column == 0
-          ? cell.padding(toLength: 12, withPad: " ", startingAt: 0)
-          : String(repeating: " ", count: max(1, 11 - cell.count)) + cell
-      }.joined()
-    }
     let setting =
       "\(ranks) rank(s), \(threads) thread(s) each, batch \(hyperparameters.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims), \(BLAS.description)"
-    return ([setting, ""] + lines).joined(separator: "\n")
+    return [setting, "", columns([header] + rows, first: 12), doublings(costs)].joined(separator: "\n")
+  }
+
+  /// What the costs go with, in words and numbers.
+  private func doublings(_ costs: [AgentComparison.Cost]) -> String {
+    let rows = costs.flatMap { cost in
+      cost.doublings.map {
+        [
+          "\(cost.title), \($0.setting) \($0.from) -> \($0.to)", number($0.gigaOperations, 3),
+          number($0.relativeOperations, 2), number($0.update, 3), number($0.relativeUpdate, 2),
+          number($0.action, 1), number($0.relativeAction, 2),
+        ]
+      }
+    }
+    guard !rows.isEmpty else { return "" }
+    let header = ["twice as much", "GFLOP", "/ once", "ms/update", "/ once", "µs/action", "/ once"]
+    return "\n" + columns([header] + rows, first: 44)
+  }
+
+  /// Rows of cells as lines; the first column is `first` characters wide.
+  private func columns(_ rows: [[String]], first: Int) -> String {
+    rows.map { cells in
+      cells.enumerated().map { column, cell in
+        column == 0
+          ? cell.padding(toLength: first, withPad: " ", startingAt: 0)
+          : String(repeating: " ", count: max(1, 11 - cell.count)) + cell
+      }.joined()
+    }.joined(separator: "\n")
   }
 }
+
+/// A number with so many decimal places.
+private func number(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }

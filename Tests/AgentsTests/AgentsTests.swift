@@ -7,6 +7,16 @@ import Training
 private let problem = Problem(observationSize: 5, actionSize: 3, rewards: -3...3)
 private let features = problem.observationSize
 
+/// A number of a distribution.
+private func number(_ distribution: Draw.Distribution, _ random: inout RandomSequence) -> Float {
+  switch distribution {
+  case .normal: random.normal()
+  case .uniform: random.uniform()
+  case .symmetric: 2 * random.uniform() - 1
+  case .below(let count): (Float(count) * random.uniform()).rounded(.down)
+  }
+}
+
 /// A batch of ordinary numbers, rows `range` of a batch of `count`.
 private func batch<T: Real>(
   _ range: Range<Int>, of count: Int, _ hyperparameters: Hyperparameters, _: T.Type = T.self
@@ -25,9 +35,13 @@ private func batch<T: Real>(
     fill(batch.nextActions) { 1.8 * $0.uniform() - 0.9 }
     batch.rewards[row] = T(random.normal())
     batch.masks[row] = sample % 4 == 0 ? 0 : 1
-    for (draw, matrix) in zip(draws, batch.noise) {
-      fill(matrix) { draw.distribution == .normal ? $0.normal() : $0.uniform() }
+    for (draw, matrix) in zip(draws, batch.noise) where draw.sharedRows == nil {
+      fill(matrix) { number(draw.distribution, &$0) }
     }
+  }
+  for (draw, matrix) in zip(draws, batch.noise) where draw.sharedRows != nil {
+    var random = RandomSequence(seed: 12, stream: .acting)
+    matrix.replaceEach { _ in T(number(draw.distribution, &random)) }
   }
   return batch
 }
@@ -62,6 +76,13 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     (.fql, "--flow-steps=1 --q-agg=min --normalize-q-loss"),
     (.rebrac, "--alpha-actor=0.5 --alpha-critic=0.3"),
     (.rebrac, "--alpha-actor=2 --no-tanh-squash --actor-fc-scale=1 --actor-freq=1 --actor-layer-norm"),
+    (.iqn, "--num-quantiles=5 --num-samples=3 --quantile-agg=min --kappa=0.3 --flow-steps=2"),
+    (.iqn, "--num-cosines=7 --embedding-dim=11 --no-layer-norm --no-clip-flow-actions"),
+    (.codac, "--quantile-agg=min --normalize-q-loss --alpha-penalty=2 --num-logsumexp-samples=3"),
+    (.valueFlows, "--ret-agg=min --q-agg=min --normalize-q-loss --no-clip-flow-returns --flow-steps=3"),
+    (.valueFlows, "--bcfm-lambda=0.5 --dcfm-lambda=2 --discount=0.5 --no-layer-norm --num-samples=2"),
+    // Several tiles, the last one smaller.
+    (.iqn, "--num-quantiles=170"), (.codac, "--num-quantiles=75"),
   ]) func gradientsAgreeWithDifferences(agent: AgentKind, settings: String) throws {
     try expectGradientsAgree(try hyperparameters(agent, settings))
   }
@@ -110,17 +131,17 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   /// What the critics say of one state and action is what an update sees of them.
   @Test(arguments: AgentKind.allCases) func returnsAreWhatTheCriticsSay(agent: AgentKind) throws {
     let part = Part(0..<1, try hyperparameters(agent))
+    part.spreadQuantiles()
     try part.evaluate { _ in }
     let (batch, figures) = (part.rows, part.agent.figures)
     func returns(_ noise: Matrix<Double>) -> ReturnEstimate {
       part.agent.returns(
         part.parameters.base, observation: batch.observations, action: batch.actions, noise: noise)
     }
-    // Critics that noise conditions are trained at the noise of the next action, which is drawn first. This row is one
-    // of eight.
-    let trained = returns(batch.noise[0])
+    // This row is one of eight.
+    let trained = returns(part.noise)
     #expect(abs(trained.value / 8 - figures["critic/\(trained.name.lowercased())_mean"]) < 1e-12)
-    if let sample = trained.samples.first { #expect(abs(sample / 8 - figures["critic/q_mean"]) < 1e-12) }
+    if trained.name == "Z" { #expect(abs(trained.samples[0] / 8 - figures["critic/q_mean"]) < 1e-12) }
   }
 
   // MARK: Parts of a batch
@@ -129,7 +150,8 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   @Test(
     arguments: [
       (AgentKind.fan, "--normalize-value-loss"), (.fan, "--alpha2=0 --actor-layer-norm"),
-      (.faql, "--normalize-value-loss"), (.fql, "--normalize-q-loss"),
+      (.faql, "--normalize-value-loss"), (.fql, "--normalize-q-loss"), (.codac, "--normalize-q-loss"),
+      (.valueFlows, "--normalize-q-loss"),
     ] + AgentKind.allCases.map { ($0, "") })
   func partsAddUp(agent: AgentKind, settings: String) throws {
     let parameters = try hyperparameters(agent, settings)
@@ -237,12 +259,33 @@ private final class Part {
   let rows: Batch<Double>
   let parameters: Buffer<Double>
 
+  private let draws: [Draw]
+
   init(_ range: Range<Int>, _ hyperparameters: Hyperparameters) {
+    draws = hyperparameters.agent.draws(problem, hyperparameters)
     rows = batch(range, of: 8, hyperparameters)
     agent = hyperparameters.agent.make(problem, hyperparameters, rows: range.count)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
     agent.layout.initialise(parameters.base, seed: 3)
+  }
+
+  /// The numbers of a random input.
+  subscript(draw: String) -> Matrix<Double>? {
+    draws.firstIndex { $0.name == draw }.map { rows.noise[$0] }
+  }
+
+  /// What critics that noise conditions see in an update's logged values: the noise that a draw for figures gives, or
+  /// that of the next action, which is drawn first. One row for each quantile, where there are quantiles.
+  var noise: Matrix<Double> {
+    if let taus = self["critic/taus"] { return Matrix(taus.base, rows: taus.columns, columns: 1) }
+    return self["log/value_noise"] ?? rows.noise[0]
+  }
+
+  /// Quantile levels as `returns` has them.
+  func spreadQuantiles() {
+    guard let taus = self["critic/taus"] else { return }
+    for k in 0..<taus.columns { taus[0, k] = (Double(k) + 0.5) / Double(taus.columns) }
   }
 
   func evaluate(logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void) throws {

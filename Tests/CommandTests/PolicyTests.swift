@@ -1,3 +1,4 @@
+import Agents
 import ArrayFiles
 import Foundation
 import TestSupport
@@ -52,6 +53,7 @@ private func action(_ line: String) throws -> [Double] {
       port.name: random.normal(size=[50 if size == "batch" else size for size in port.shape]).astype("float32")
       for port in session.get_inputs()}
     inputs["observation"] *= 3
+    if "taus" in inputs: inputs["taus"] = random.uniform(size=inputs["taus"].shape).astype("float32")
     shared = {port.name for port in session.get_inputs() if port.shape[0] != "batch"}
     with open(sys.argv[2], "w") as lines:
       for i in range(50):
@@ -64,7 +66,12 @@ private func action(_ line: String) throws -> [Double] {
 
   @Test(
     .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"),
-    arguments: [["--no-actor-layer-norm"], ["--actor-layer-norm"], ["--agent", "faql"]])
+    arguments: AgentKind.allCases.map { ["--agent", $0.rawValue] }
+      + [
+        ["--actor-layer-norm"],
+        ["--agent", "iqn", "--quantile-agg", "min", "--no-clip-flow-actions", "--num-samples", "3"],
+        ["--agent", "value-flows", "--q-agg", "min", "--no-clip-flow-returns", "--num-samples", "3"],
+      ])
   func onnxruntimeActsAlike(options: [String]) throws {
     let policy = try Policy(options)
     let (model, inputs) = (policy.file("policy.onnx"), policy.file("inputs"))

@@ -157,6 +157,22 @@ struct Input: CustomTestStringConvertible {
     #expect([gradient, slope, normalised, scale, bias, scaleSum, shiftSum].allSatisfy { $0.marginIsIntact })
   }
 
+  @Test(arguments: Input.all) func geluNormTangent(input: Input) {
+    let (tangent, slope, scale) = (input.matrix(seed: 1), input.matrix(seed: 2), input.vector(seed: 3))
+    let normalised = Pair(input.rows, input.width) { max(-5, min(5, input.kind.value($0, $1))) }
+    let inverse = Pair(1, input.rows) { _, r in 0.5 + Float(r % 3) }
+    Float.geluNormTangent(
+      tangent.float, derivative: slope.float, normalised: normalised.float,
+      inverseDeviation: inverse.float.base, scale: scale.float.base)
+    Double.geluNormTangent(
+      tangent.double, derivative: slope.double, normalised: normalised.double,
+      inverseDeviation: inverse.double.base, scale: scale.double.base)
+    // Differences of numbers up to a hundred.
+    let error = tangent.deviation(unit: 10)
+    #expect(error < 1e-5)
+    #expect([tangent, slope, normalised, scale].allSatisfy { $0.marginIsIntact })
+  }
+
   @Test(arguments: Input.all) func biasAndSums(input: Input) {
     let (y, bias, sums) = (input.matrix(), input.vector(seed: 1), input.vector(seed: 2))
     Float.addBias(bias.float.base, to: y.float)
@@ -175,6 +191,13 @@ struct Input: CustomTestStringConvertible {
     Float.add(b.float.base, to: a.float.base, count: count)
     Double.add(b.double.base, to: a.double.base, count: count)
     #expect(a.deviation() < 1e-6 && a.marginIsIntact, "add")
+    let c = vector(3)
+    Float.addElementProducts(a.float.base, b.float.base, to: c.float.base, count: count)
+    Double.addElementProducts(a.double.base, b.double.base, to: c.double.base, count: count)
+    #expect(c.deviation() < 1e-6 && c.marginIsIntact, "added products")
+    Float.multiplyElements(a.float.base, b.float.base, into: c.float.base, count: count)
+    Double.multiplyElements(a.double.base, b.double.base, into: c.double.base, count: count)
+    #expect(c.deviation() < 1e-6 && c.marginIsIntact, "products")
     Float.moveTarget(a.float.base, toward: b.float.base, tau: 0.125, count: count)
     Double.moveTarget(a.double.base, toward: b.double.base, tau: 0.125, count: count)
     #expect(a.deviation() < 1e-6 && a.marginIsIntact, "target")
@@ -185,6 +208,16 @@ struct Input: CustomTestStringConvertible {
     for fault in [Float.nan, .infinity, -.infinity] {
       a.float[0, count - 1] = fault
       #expect(!Float.sumOfSquares(a.float.base, count: count).isFinite, "\(fault)")
+    }
+  }
+
+  /// cos(π · i · τ), also where i · τ has more bits than a Float.
+  @Test(arguments: [1, 16, 64, 77]) func cosines(count: Int) {
+    for tau: Float in [0, 1e-7, 0.1, 0.25, 0.333_333_34, 0.5, 0.9, 0.999_999_94] {
+      let c = Pair(1, count)
+      Float.cosines(tau, into: c.float.base, count: count)
+      Double.cosines(Double(tau), into: c.double.base, count: count)
+      #expect(c.deviation() < 1e-6 && c.marginIsIntact, "\(tau)")
     }
   }
 

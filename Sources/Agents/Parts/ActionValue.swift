@@ -89,8 +89,9 @@ final class ActionValue<T: Real> {
       try sumOverRanks(&magnitude)
       scale = Double(batch.globalRows) / magnitude.x
     }
-    critic.valueGradients(rows).setSlopes(
-      of: critic.values(rows), actorAggregation, times: -T(scale) * batch.perSample)
+    critic.valueGradients(rows).setSlopes(of: critic.values(rows), actorAggregation) { _ in
+      -T(scale) * batch.perSample
+    }
     let value = Double(sums.values * batch.perSample)
     return (value, -scale * value)
   }

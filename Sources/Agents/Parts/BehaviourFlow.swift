@@ -16,15 +16,17 @@ final class BehaviourFlow<T: Real> {
   let network: MLP<T>
   private let actionColumns: Range<Int>
 
-  /// - Parameter passesGradient: whether gradients are wanted with respect to x.
+  /// - Parameters:
+  ///   - passesGradient: whether gradients are wanted with respect to x.
+  ///   - keepsActivations: false for a flow that is only integrated.
   init(
     _ shape: NetworkShape, layout: inout ParameterLayout, rows: Int, passesGradient: Bool,
-    scratch: Scratch<T>
+    keepsActivations: Bool = true, scratch: Scratch<T>
   ) {
     actionColumns = shape.inputs - 1 - shape.outputs..<shape.inputs - 1
     network = MLP(
       shape, layout: &layout, rows: rows, inputGradientColumns: passesGradient ? actionColumns : 0..<0,
-      scratch: scratch)
+      keepsActivations: keepsActivations, scratch: scratch)
   }
 
   /// Input [s, x, t]: O + A + 1.

@@ -8,19 +8,29 @@ final class FlowDistillation<T: Real> {
   let flow: BehaviourFlow<T>
   private let weight: T
   private let steps: Int
+  private let clipsEachStep: Bool
+  /// Where actions are clipped before they are measured.
+  private let limit: T
   /// Where the flow from ε ends, clipped, n × A.
   private let flowAction: Matrix<T>
   private let workspace = Workspace<T>()
 
-  /// - Parameter weight: of the loss, alpha.
+  /// - Parameters:
+  ///   - name: the flow's.
+  ///   - weight: of the loss, alpha.
+  ///   - ofClippedActions: measures the distance to π_c instead of π.
+  ///   - clipsEachStep: clips the flow after every step, not only after the last.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, weight: T, layout: inout ParameterLayout,
-    rows: Int, scratch: Scratch<T>
+    _ problem: Problem, _ hyperparameters: Hyperparameters, flow name: String = "actor_bc_flow", weight: T,
+    ofClippedActions: Bool = false, clipsEachStep: Bool = false, layout: inout ParameterLayout, rows: Int,
+    scratch: Scratch<T>
   ) {
     self.weight = weight
+    self.clipsEachStep = clipsEachStep
+    limit = ofClippedActions ? 1 : .infinity
     steps = hyperparameters.flowSteps
     flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(problem, hyperparameters), layout: &layout, rows: 2 * rows,
+      BehaviourFlow<T>.shape(problem, hyperparameters, name: name), layout: &layout, rows: 2 * rows,
       passesGradient: false, scratch: scratch)
     flowAction = workspace.matrix(rows: rows, columns: problem.actionSize)
   }
@@ -31,7 +41,8 @@ final class FlowDistillation<T: Real> {
     let s = batch.observations.rows(0..<n)
     flow.place(data, s, rows: block(1, n))
     flow.integrate(
-      parameters, s, from: noise, steps: steps, into: flowAction.rows(0..<n), gradientRows: block(1, n))
+      parameters, s, from: noise, steps: steps, clipsEachStep: clipsEachStep, into: flowAction.rows(0..<n),
+      gradientRows: block(1, n))
   }
 
   /// bc_flow_loss, the mean over B and A of (v(s, x_t, t)θ − (a − x₀))², and the distance of policy and flow, that of
@@ -45,9 +56,9 @@ final class FlowDistillation<T: Real> {
     var sum = T(0)
     for i in 0..<n {
       for c in 0..<action.columns {
-        let error = action[i, c] - flowAction[i, c]
+        let error = max(-limit, min(limit, action[i, c])) - flowAction[i, c]
         sum += error * error
-        gradient[i, c] = 2 * weight * error * batch.perElement
+        gradient[i, c] = abs(action[i, c]) <= limit ? 2 * weight * error * batch.perElement : 0
       }
     }
     figures?["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)

@@ -107,10 +107,12 @@ final class NoiseConditionedValue<T: Real> {
       try sumOverRanks(&magnitudes)
       scales = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
     }
-    critic.valueGradients(qRows).setSlopes(
-      of: critic.values(qRows), .mean, times: -T(scales.x) * batch.perSample)
-    criticZ.valueGradients(zRows).setSlopes(
-      of: criticZ.values(zRows), .mean, times: -T(scales.y) * batch.perSample)
+    critic.valueGradients(qRows).setSlopes(of: critic.values(qRows), .mean) { _ in
+      -T(scales.x) * batch.perSample
+    }
+    criticZ.valueGradients(zRows).setSlopes(of: criticZ.values(zRows), .mean) { _ in
+      -T(scales.y) * batch.perSample
+    }
     guard let figures else { return }
     figures["actor/q"] = Double(q.values * batch.perSample)
     figures["actor/z"] = Double(z.values * batch.perSample)

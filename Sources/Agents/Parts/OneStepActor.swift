@@ -28,19 +28,21 @@ final class OneStepActor<T: Real> {
       outputs: problem.actionSize)
   }
 
-  /// π(s′, ε′), π(s, ε), and π(s, ε_log) when that is given.
+  /// π(s, ε), and π(s′, ε′) and π(s, ε_log) when those are given, the last only with the one before.
   func forward(
-    _ parameters: UnsafePointer<T>, _ batch: Batch<T>, nextNoise: Matrix<T>, noise: Matrix<T>,
+    _ parameters: UnsafePointer<T>, _ batch: Batch<T>, nextNoise: Matrix<T>?, noise: Matrix<T>,
     logNoise: Matrix<T>?
   ) {
     let n = batch.rows
     let s = batch.observations.rows(0..<n)
     if let logNoise { network.input.rows(block(0, n)).concatenate(s, logNoise) }
-    network.input.rows(block(1, n)).concatenate(batch.nextObservations.rows(0..<n), nextNoise)
+    if let nextNoise {
+      network.input.rows(block(1, n)).concatenate(batch.nextObservations.rows(0..<n), nextNoise)
+    }
     network.input.rows(block(2, n)).concatenate(s, noise)
-    network.forward(
-      parameters + network.start, rows: (logNoise == nil ? n : 0)..<3 * n, gradientRows: block(2, n))
-    nextAction.rows(0..<n).clip(network.output().rows(block(1, n)))
+    let first = logNoise != nil ? 0 : nextNoise != nil ? n : 2 * n
+    network.forward(parameters + network.start, rows: first..<3 * n, gradientRows: block(2, n))
+    if nextNoise != nil { nextAction.rows(0..<n).clip(network.output().rows(block(1, n))) }
     action.rows(0..<n).clip(output(n))
   }
 

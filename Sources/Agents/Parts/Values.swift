@@ -41,6 +41,28 @@ extension Aggregation {
   }
 }
 
+/// Sum and extremes of some values.
+struct Spread<T: Real> {
+  private var (sum, maximum, minimum) = (T(0), -T.infinity, T.infinity)
+
+  mutating func add(_ value: T) {
+    sum += value
+    maximum = max(maximum, value)
+    minimum = min(minimum, value)
+  }
+
+  /// The figures NAME_mean, NAME_max and NAME_min.
+  ///
+  /// - Parameters:
+  ///   - share: of each value in the mean over the batch of all ranks.
+  ///   - mean: the name of the first, if it has another.
+  func log(_ name: String, each share: T, mean: String? = nil, _ figures: Figures) {
+    figures[mean ?? "\(name)_mean"] = Double(sum * share)
+    figures["\(name)_max"] = Double(maximum)
+    figures["\(name)_min"] = Double(minimum)
+  }
+}
+
 /// What an ensemble of two critics says in some rows, or the gradients there.
 struct TwinValues<T: Real> {
   let first: Matrix<T>
@@ -67,27 +89,31 @@ struct TwinValues<T: Real> {
     return sums
   }
 
-  /// Gradients of `scale` · Σ aggregate(i) of some values.
-  func setSlopes(of values: TwinValues, _ how: Aggregation, times scale: T) {
+  /// Gradients of Σ scale(i) · aggregate(i) of some values.
+  func setSlopes(of values: TwinValues, _ how: Aggregation, times scale: (_ i: Int) -> T) {
     for i in 0..<first.rows {
       let slopes = how.slopes(values.first[i, 0], values.second[i, 0])
+      let scale = scale(i)
       (first[i, 0], second[i, 0]) = (scale * slopes.0, scale * slopes.1)
+    }
+  }
+
+  /// Adds a number to everything.
+  func add(_ number: T) {
+    for i in 0..<first.rows {
+      first[i, 0] += number
+      second[i, 0] += number
     }
   }
 
   /// The figures NAME_mean, NAME_max and NAME_min.
   func log(_ name: String, _ batch: Batch<T>, _ figures: Figures) {
-    var (sum, maximum, minimum) = (T(0), -T.infinity, T.infinity)
-    for member in [first, second] {
-      for i in 0..<member.rows {
-        sum += member[i, 0]
-        maximum = max(maximum, member[i, 0])
-        minimum = min(minimum, member[i, 0])
-      }
+    var spread = Spread<T>()
+    for i in 0..<first.rows {
+      spread.add(first[i, 0])
+      spread.add(second[i, 0])
     }
-    figures["\(name)_mean"] = Double(sum * batch.perSample / 2)
-    figures["\(name)_max"] = Double(maximum)
-    figures["\(name)_min"] = Double(minimum)
+    spread.log(name, each: batch.perSample / 2, figures)
   }
 }
 
