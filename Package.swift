@@ -97,6 +97,7 @@ let package = Package(
       swiftSettings: numeric),
     .testTarget(
       name: "CommandTests", dependencies: ["Agents", "ArrayFiles", "Kernels", "TestSupport"],
+      exclude: ["Fixtures"],
       swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
     .testTarget(

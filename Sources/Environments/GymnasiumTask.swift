@@ -55,4 +55,46 @@ public enum NamedTask: Sendable {
   public var embedded: PointMazeTask? {
     if case .embedded(let task) = self { task } else { nil }
   }
+
+  /// Whether its name says which Python module to import: `gymnasium:MODULE:ID`.
+  public var importsModule: Bool {
+    if case .gymnasium(let task) = self {
+      task.source == .gymnasium && task.name.contains(":")
+    } else {
+      false
+    }
+  }
+
+  /// Whether its name is also that of a dataset.
+  public var hasDataset: Bool {
+    switch self {
+    case .embedded: true
+    case .gymnasium(let task): task.source != .gymnasium
+    }
+  }
+
+  /// Whether its project computes the rewards of data that have none.
+  public var computesRewards: Bool {
+    switch self {
+    case .embedded: true
+    case .gymnasium(let task): task.source == .ogbench
+    }
+  }
+
+  /// Its environment.
+  ///
+  /// - Parameters:
+  ///   - episodes: how many are going to be played.
+  ///   - workers: how Gymnasium environments are run.
+  ///   - isCancelled: asked while waiting; yes ends the wait with a failure.
+  public func environment(
+    seed: UInt32, episodes: Int, workers: GymnasiumEnvironment.Options,
+    isCancelled: @escaping () -> Bool = { false }
+  ) -> any VectorEnvironment {
+    switch self {
+    case .embedded(let task): PointMazeEpisodes(task, seed: seed, capacity: min(episodes, 1000))
+    case .gymnasium(let task):
+      GymnasiumEnvironment(task, workers, seed: seed, episodes: episodes, isCancelled: isCancelled)
+    }
+  }
 }

@@ -19,8 +19,7 @@ public struct UnknownTask: Error, CustomStringConvertible {
     let behaviours = Behaviour.allCases.map(\.rawValue).joined(separator: ",")
     return """
       unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName) and \
-      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0; others are OGBench's \
-      NAME-singletask[-taskN]-v0, ogbench:NAME, gymnasium:ID and minari:ID
+      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0
       """
   }
 }

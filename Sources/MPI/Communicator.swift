@@ -1,4 +1,5 @@
 import CMPI
+import Glibc
 
 /// A group of ranks that communicate with each other (MPI 3.1, chapter 6). Every method with "collective" in
 /// its description is called by all ranks of the communicator, in the same order.
@@ -48,6 +49,19 @@ public struct Communicator: @unchecked Sendable {
   /// Waits until all ranks have come here. Collective.
   public func barrier() throws(MPIError) {
     try check("MPI_Barrier", MPI_Barrier(handle))
+  }
+
+  /// Waits until all ranks have come here, asleep most of the time: for waits of seconds, in which others can use
+  /// the core. Collective.
+  public func waitAsleep() throws(MPIError) {
+    var request = cmpi_request_null()
+    try check("MPI_Ibarrier", MPI_Ibarrier(handle, &request))
+    var isDone: Int32 = 0
+    while true {
+      try check("MPI_Test", MPI_Test(&request, &isDone, cmpi_status_ignore()))
+      if isDone != 0 { return }
+      usleep(500)
+    }
   }
 
   /// Replaces each of `count` elements by its reduction over all ranks. Collective.

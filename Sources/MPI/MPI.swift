@@ -1,4 +1,5 @@
 import CMPI
+import Glibc
 
 /// The MPI library: initialisation and its end (MPI 3.1, chapter 8).
 public enum MPI {
@@ -10,6 +11,12 @@ public enum MPI {
     var provided: Int32 = 0
     try check("MPI_Init_thread", MPI_Init_thread(nil, nil, Int32(MPI_THREAD_FUNNELED), &provided))
     try check("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()))
+  }
+
+  /// Whether a launcher started this process, as one of the ranks of a job.
+  public static var isLaunched: Bool {
+    let variables = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"]
+    return variables.contains { getenv($0) != nil }
   }
 
   /// Whether MPI has been started.

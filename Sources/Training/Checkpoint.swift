@@ -20,6 +20,15 @@ struct NamedTensors {
     }
     tensors = all
   }
+
+  private init(_ tensors: [(name: String, shape: [Int], base: UnsafeMutablePointer<Float>, count: Int)]) {
+    self.tensors = tensors
+  }
+
+  /// The same tensors in a copy of the memory they lie in.
+  func moved(from old: UnsafeMutablePointer<Float>, to new: UnsafeMutablePointer<Float>) -> NamedTensors {
+    NamedTensors(tensors.map { ($0.name, $0.shape, new + ($0.base - old), $0.count) })
+  }
 }
 
 /// What a checkpoint says beside its tensors.
@@ -44,8 +53,8 @@ public struct CheckpointState: Sendable {
   public var datasetDigest: String
   /// What the agent knows about the dataset.
   public var problem: Problem
-  /// Success and mean return of the best evaluation so far.
-  public var best: (success: Double, meanReturn: Double)?
+  /// What the evaluation of its policy came to, for which it was saved; nil when it was saved for another reason.
+  var score: EvaluationScore?
 
   /// It as strings by name.
   public var metadata: [String: String] {
@@ -56,23 +65,21 @@ public struct CheckpointState: Sendable {
       "observation_size": "\(problem.observationSize)", "action_size": "\(problem.actionSize)",
       "smallest_reward": "\(problem.rewards.lowerBound)", "largest_reward": "\(problem.rewards.upperBound)",
     ]
-    if let best {
-      metadata["best_success"] = "\(best.success)"
-      metadata["best_return"] = "\(best.meanReturn)"
+    if let score {
+      metadata["success"] = "\(score.success)"
+      metadata["return"] = "\(score.totalReward)"
     }
     return metadata
   }
 
   init(
-    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, problem: Problem,
-    best: (success: Double, meanReturn: Double)?
+    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, problem: Problem
   ) {
     self.step = step
     self.optimiserSteps = optimiserSteps
     self.configuration = configuration
     self.datasetDigest = datasetDigest
     self.problem = problem
-    self.best = best
   }
 
   init(_ file: SafetensorsFile) throws {
@@ -109,10 +116,10 @@ public struct CheckpointState: Sendable {
     problem = Problem(
       observationSize: try number("observation_size"), actionSize: try number("action_size"),
       rewards: rewards.0...rewards.1)
-    if let success = file.metadata["best_success"].flatMap(Double.init),
-      let meanReturn = file.metadata["best_return"].flatMap(Double.init)
+    if let success = file.metadata["success"].flatMap(Double.init),
+      let totalReward = file.metadata["return"].flatMap(Double.init)
     {
-      best = (success, meanReturn)
+      score = EvaluationScore(success: success, totalReward: totalReward)
     }
   }
 }

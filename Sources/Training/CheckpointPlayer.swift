@@ -1,6 +1,7 @@
 import Agents
 import ArrayFiles
 import Environments
+import Foundation
 import Kernels
 import Networks
 
@@ -23,33 +24,48 @@ public final class CheckpointPlayer {
   /// - Parameters:
   ///   - env: the task to play; nil for the one it was trained for.
   ///   - seed: seed of the episodes; nil for the run's.
-  public init(path: String, env: String?, seed: UInt32?, episodes: Int) throws {
+  ///   - workers: how a Gymnasium environment is run.
+  ///   - video: where a video of the first episode goes.
+  public init(
+    path: String, env: String?, seed: UInt32?, episodes: Int, workers: WorkerOptions, video: String? = nil
+  ) throws {
     saved = try SavedPolicy(path: path)
     let configuration = saved.configuration
     step = saved.state.step
     task = env ?? configuration.env
     self.seed = seed ?? configuration.seed
-    let embedded = try embeddedTask(task)
-    let (problem, hyperparameters) = (saved.state.problem, configuration.hyperparameters)
-    guard problem.observationSize == PointMazeTask.observationSize,
-      problem.actionSize == PointMazeTask.actionSize
-    else {
-      throw FileError(
-        .malformed, file: path,
-        reason:
-          "is for observations of \(problem.observationSize) and actions of \(problem.actionSize), but the task \(task) has \(PointMazeTask.observationSize) and \(PointMazeTask.actionSize)"
-      )
+    let named = try namedTask(task)
+    guard env != nil || !named.importsModule else {
+      throw Failure(
+        .usage, "\(path): was trained for \(task); give --env \(task) to import that Python module")
     }
-    evaluator = Evaluator(
-      task: embedded, problem, hyperparameters, episodes: episodes, seed: self.seed)
+    guard video == nil || named.embedded == nil else {
+      throw Failure(.usage, "--video: \(task) renders nothing; fan-dist report draws its trajectories")
+    }
+    let (problem, hyperparameters) = (saved.state.problem, configuration.hyperparameters)
     agent = hyperparameters.agent
+    let environment = named.environment(
+      seed: self.seed, episodes: episodes,
+      workers: workers.forEnvironment(
+        freeCores: ProcessInfo.processInfo.activeProcessorCount - 1, video: video))
+    try Failure.unavailable { try environment.describe() }.requireFit(problem, task: task, data: path)
+    evaluator = Evaluator(environment, problem, hyperparameters, episodes: episodes, seed: self.seed)
   }
 
   /// Whether the agent has such an actor.
   public func plays(_ actor: Evaluator.Actor) -> Bool { evaluator.plays(actor) }
 
   /// Plays all episodes; nil when the agent has no such actor.
-  public func run(_ actor: Evaluator.Actor) -> EvaluationResult? {
-    evaluator.run(saved.parameters.base, actor: actor)
+  public func run(_ actor: Evaluator.Actor) throws -> EvaluationResult? {
+    try Failure.unavailable { try evaluator.run(saved.parameters.base, actor: actor) }
+  }
+}
+
+extension Failure {
+  /// What goes wrong in an environment, as a failure of the command.
+  fileprivate static func unavailable<Result>(_ body: () throws -> Result) throws(Failure) -> Result {
+    do { return try body() } catch {
+      throw error as? Failure ?? Failure(.unavailable, "\(error)")
+    }
   }
 }

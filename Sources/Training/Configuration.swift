@@ -44,7 +44,7 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Updates between evaluations; 0 evaluates at the end only.")
   public var evalInterval = 100_000
 
-  @Option(help: "Episodes of an evaluation.")
+  @Option(help: "Episodes of an evaluation; 0 evaluates nothing and needs no environment.")
   public var evalEpisodes = 50
 
   @Option(help: "Updates between checkpoints; 0 saves at the end only.")
@@ -71,7 +71,7 @@ public struct Configuration: ParsableArguments, Sendable {
     try require((0...1 << 30).contains(datasetMemory), "--dataset-memory must be between 0 and 1073741824")
     try require(logInterval > 0, "--log-interval must be positive")
     try require(evalInterval >= 0, "--eval-interval must not be negative")
-    try require((1...100_000).contains(evalEpisodes), "--eval-episodes must be between 1 and 100000")
+    try require((0...100_000).contains(evalEpisodes), "--eval-episodes must be between 0 and 100000")
     try require(saveInterval >= 0, "--save-interval must not be negative")
     try require((1...65_536).contains(virtualShards), "--virtual-shards must be between 1 and 65536")
     try require((1...86_400).contains(stallTimeout), "--stall-timeout must be between 1 and 86400 seconds")

@@ -188,8 +188,3 @@ extension Failure {
     self.init(codes[failure.kind] ?? .system, failure.description)
   }
 }
-
-/// The task of this name. Throws `Failure` that lists the names there are.
-func namedTask(_ name: String) throws -> NamedTask {
-  do { return try NamedTask(name: name) } catch { throw Failure(.usage, "--env: \(error)") }
-}

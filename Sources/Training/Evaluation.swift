@@ -2,32 +2,7 @@ import Agents
 import Environments
 import Kernels
 
-/// What some episodes came to.
-public struct EvaluationResult: Sendable, Equatable {
-  /// Number of episodes.
-  public let episodes: Int
-  /// Share of episodes that reached the goal.
-  public let success: Double
-  /// Mean undiscounted return.
-  public let meanReturn: Double
-  /// Standard error of the mean return.
-  public let returnError: Double
-  /// Mean number of steps.
-  public let meanLength: Double
-
-  init(_ episodes: [(success: Bool, total: Double, length: Int)]) {
-    let count = Double(episodes.count)
-    self.episodes = episodes.count
-    success = Double(episodes.count { $0.success }) / count
-    let mean = episodes.reduce(0) { $0 + $1.total } / count
-    let variance = episodes.reduce(0) { $0 + ($1.total - mean) * ($1.total - mean) } / max(count - 1, 1)
-    meanReturn = mean
-    returnError = (variance / count).squareRoot()
-    meanLength = Double(episodes.reduce(0) { $0 + $1.length }) / count
-  }
-}
-
-/// Plays episodes of an embedded task, all at once, so that the policy acts in batches.
+/// Plays episodes of a task, several at once, so that the policy acts in batches.
 ///
 /// The same seed gives the same episodes: episode e starts and draws its noise from counters (e, step).
 public final class Evaluator {
@@ -39,21 +14,32 @@ public final class Evaluator {
     case behaviour
   }
 
-  private let environment: PointMaze
+  /// An episode that is being played.
+  private struct Running {
+    let episode: Int
+    let slot: Int
+    var played = PlayedEpisode()
+  }
+
+  /// An episode that is longer is taken for one without end.
+  private static let longest = 100_000
+
+  private let environment: any VectorEnvironment
   private let policies: [Actor: any Policy<Float>]
   private let episodes: Int
   private let seed: UInt32
 
   /// Evaluates with the agent of some hyperparameters.
   public init(
-    task: PointMazeTask, _ problem: Problem, _ hyperparameters: Hyperparameters, episodes: Int, seed: UInt32
+    _ environment: any VectorEnvironment, _ problem: Problem, _ hyperparameters: Hyperparameters,
+    episodes: Int, seed: UInt32
   ) {
-    environment = task.environment
+    self.environment = environment
     self.episodes = episodes
     self.seed = seed
     let agent = hyperparameters.agent
-    var policies = [Actor.policy: agent.policy(problem, hyperparameters, rows: episodes)]
-    policies[.behaviour] = agent.behaviour(problem, hyperparameters, rows: episodes)
+    var policies = [Actor.policy: agent.policy(problem, hyperparameters, rows: environment.capacity)]
+    policies[.behaviour] = agent.behaviour(problem, hyperparameters, rows: environment.capacity)
     self.policies = policies
   }
 
@@ -61,42 +47,95 @@ public final class Evaluator {
   public func plays(_ actor: Actor) -> Bool { policies[actor] != nil }
 
   /// Plays all episodes with the given parameters; nil when the agent has no such actor.
-  public func run(_ parameters: UnsafePointer<Float>, actor: Actor = .policy) -> EvaluationResult? {
+  ///
+  /// - Parameter progress: is told the number of episodes that have ended, after each step; what it throws ends the
+  ///   evaluation.
+  public func run(
+    _ parameters: UnsafePointer<Float>, actor: Actor = .policy, progress: (Int) throws -> Void = { _ in }
+  ) throws -> EvaluationResult? {
     guard let policy = policies[actor] else { return nil }
-    var states = (0..<episodes).map { environment.reset(seed: seed, episode: UInt64($0)) }
-    var results = [(success: Bool, total: Double, length: Int)](repeating: (false, 0, 0), count: episodes)
-    // The episodes still running; row i of the policy's matrices is episode running[i].
-    var running = Array(0..<episodes)
-    var step = 0
-    while !running.isEmpty {
-      act(parameters, policy, states, running, step)
-      for (row, e) in running.enumerated() {
-        let action = SIMD2(policy.actions[row, 0], policy.actions[row, 1])
-        let outcome = environment.step(&states[e], action: action)
-        results[e].total += Double(outcome.reward)
-        results[e].length += 1
-        if outcome.terminated { results[e].success = true }
-        if outcome.terminated || outcome.truncated { results[e].length = -results[e].length }
+    let description = try environment.describe()
+    var finished = [PlayedEpisode?](repeating: nil, count: episodes)
+    // Row i of the policy's matrices is running[i].
+    var running: [Running] = []
+    var free = Array(0..<environment.capacity)
+    var next = 0
+    while true {
+      let fresh = free.prefix(episodes - next).enumerated().map { Running(episode: next + $0, slot: $1) }
+      if !fresh.isEmpty {
+        let rows = running.count..<running.count + fresh.count
+        try environment.start(fresh.map(\.episode), in: fresh.map(\.slot), policy.observations.rows(rows))
+        running += fresh
+        free.removeFirst(fresh.count)
+        next += fresh.count
       }
-      running.removeAll { results[$0].length < 0 }
-      step += 1
+      guard !running.isEmpty else { break }
+      act(policy, parameters, running)
+      for ended in try step(&running, policy) {
+        finished[ended.episode] = ended.played
+        free.append(ended.slot)
+      }
+      try progress(next - running.count)
     }
-    return EvaluationResult(results.map { ($0.success, $0.total, abs($0.length)) })
+    return EvaluationResult(finished.map { $0! }, in: description)
   }
 
-  private func act(
-    _ parameters: UnsafePointer<Float>, _ policy: any Policy<Float>, _ states: [PointMaze.Episode],
-    _ running: [Int], _ step: Int
-  ) {
-    for (row, e) in running.enumerated() {
-      let observation = environment.observation(of: states[e])
-      policy.observations[row, 0] = observation.x
-      policy.observations[row, 1] = observation.y
-    }
+  /// The policy's actions for its first rows.
+  private func act(_ policy: any Policy<Float>, _ parameters: UnsafePointer<Float>, _ running: [Running]) {
     for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
       let key = SIMD2(seed, RandomStream.acting(index).rawValue)
-      draw.fill(noise, rows: running.count, key: key, step: step) { UInt32(running[$0]) }
+      // Episodes that began together are next to each other and have come equally far.
+      for rows in running.indices.chunked(by: { running[$0].played.length == running[$1].played.length }) {
+        let step = running[rows.lowerBound].played.length
+        draw.fill(noise.rows(rows), rows: rows.count, key: key, step: step) {
+          UInt32(running[rows.lowerBound + $0].episode)
+        }
+      }
     }
     policy.act(parameters, rows: running.count)
+  }
+
+  /// One step of all; takes those that end with it out and returns them.
+  private func step(_ running: inout [Running], _ policy: any Policy<Float>) throws -> [Running] {
+    let rows = running.indices
+    let observations = policy.observations
+    let outcomes = try environment.step(
+      running.map(\.slot), policy.actions.rows(rows), observations.rows(rows))
+    var (ended, kept): ([Running], [Running]) = ([], [])
+    for (row, outcome) in outcomes.enumerated() {
+      var episode = running[row]
+      episode.played.total += outcome.reward
+      episode.played.length += 1
+      episode.played.success = outcome.success
+      if outcome.isLast {
+        ended.append(episode)
+        continue
+      }
+      guard episode.played.length < Self.longest else {
+        throw Failure(
+          .unavailable, "episode \(episode.episode) has not ended after \(Self.longest) steps")
+      }
+      if kept.count < row {
+        observations.row(kept.count).update(from: observations.row(row), count: observations.columns)
+      }
+      kept.append(episode)
+    }
+    running = kept
+    return ended
+  }
+}
+
+extension Range<Int> {
+  /// The longest parts in which `belong` holds for neighbours.
+  fileprivate func chunked(by belong: (Int, Int) -> Bool) -> [Range<Int>] {
+    var chunks: [Range<Int>] = []
+    for i in self {
+      if let last = chunks.last, belong(i - 1, i) {
+        chunks[chunks.count - 1] = last.lowerBound..<i + 1
+      } else {
+        chunks.append(i..<i + 1)
+      }
+    }
+    return chunks
   }
 }

@@ -13,6 +13,8 @@ public struct Failure: Error, CustomStringConvertible, Equatable, Sendable {
     case data = 65
     /// An input file does not exist or cannot be opened.
     case noInput = 66
+    /// What an evaluation needs could not be used: Python, its packages, an environment.
+    case unavailable = 69
     /// The numbers went wrong: gradients that are not finite, or that differ from finite differences.
     case software = 70
     /// An operating-system or MPI call failed.
@@ -45,6 +47,14 @@ public struct Failure: Error, CustomStringConvertible, Equatable, Sendable {
       self.init(codes[error.kind] ?? .data, error.description)
     default: self.init(.system, "\(error)")
     }
+  }
+
+  /// A finite gradient can still lead to parameters that are not finite, at an absurd learning rate.
+  static func notFinite(step: Int) -> Failure {
+    Failure(
+      .software,
+      "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. Lower --lr, or look with --check"
+    )
   }
 
   /// The line.

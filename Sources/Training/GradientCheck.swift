@@ -24,9 +24,14 @@ public enum GradientCheck {
   public static let precisionTolerance = 1e-3
 
   /// Checks on up to 32 rows of the first batch of a configuration, on one rank.
-  public static func run(_ configuration: Configuration, world: Communicator) throws -> Report {
-    let task = try embeddedTask(configuration.env)
-    let data = try SharedDataset(configuration, task: task, world: world)
+  ///
+  /// - Parameter importing: how a dataset is made of one that is not there yet.
+  public static func run(
+    _ configuration: Configuration, importing: DatasetLocation.Import, world: Communicator
+  ) throws -> Report {
+    let location = try DatasetLocation(
+      configuration, namedTask(configuration.env), importing, world: world)
+    let data = try SharedDataset(configuration, at: location, world: world)
     let hyperparameters = configuration.hyperparameters
     let sampler = try BatchSampler(
       data.transitions, data.problem, draws: hyperparameters.agent.draws(data.problem, hyperparameters),

@@ -84,6 +84,11 @@ public final class ParameterExchange {
     part = Self.part(group.rank, of: group.size, count: count)
   }
 
+  /// Parameters, targets and moments, one behind the other: all that is carried from update to update.
+  public var carried: UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: parameters, count: slabs - parameters)
+  }
+
   /// Number of ranks that share the memory.
   public var groupSize: Int { group.size }
 

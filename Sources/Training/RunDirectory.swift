@@ -27,8 +27,19 @@ public struct RunDirectory: Sendable {
   /// The checkpoint of the best evaluation.
   public var best: String { checkpoints + "/best.safetensors" }
 
-  func checkpoint(step: Int) -> String {
-    checkpoints + "/step-\(String(repeating: "0", count: max(0, 9 - "\(step)".count)))\(step).safetensors"
+  func checkpoint(step: Int) -> String { path(.periodic, step: step) }
+
+  /// Why a checkpoint is kept, as the beginning of its name.
+  enum Purpose: String {
+    /// The run continues from it.
+    case periodic = "step-"
+    /// Its policy was being evaluated when a periodic one was saved. What continues from that evaluates it again.
+    case unevaluated = "unevaluated-"
+  }
+
+  func path(_ purpose: Purpose, step: Int) -> String {
+    let zeros = String(repeating: "0", count: max(0, 9 - "\(step)".count))
+    return "\(checkpoints)/\(purpose.rawValue)\(zeros)\(step).safetensors"
   }
 
   /// Creates the directory, takes its lock and returns the lock, which holds until the process ends.
@@ -52,8 +63,8 @@ public struct RunDirectory: Sendable {
 
   /// The newest checkpoint that is whole; the others that were looked at are reported to `rejected`.
   func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
-    for path in savedCheckpoints().reversed() {
-      do { return try Checkpoint(path: path) } catch { rejected("\(error)") }
+    for step in steps(.periodic).reversed() {
+      do { return try Checkpoint(path: checkpoint(step: step)) } catch { rejected("\(error)") }
     }
     return nil
   }
@@ -67,24 +78,26 @@ public struct RunDirectory: Sendable {
       trained.dataset == configuration.dataset,
       let evaluations = try? String(contentsOfFile: evaluation, encoding: .utf8)
     else { return false }
-    return evaluations.split(separator: "\n").contains { $0.hasPrefix("\(configuration.steps),policy,") }
+    return evaluations.split(separator: "\n").contains { $0.hasPrefix("\(configuration.steps),policy,done,") }
   }
 
   /// Deletes all but the last three periodic checkpoints up to `step`, the newest whole one.
   ///
   /// What lies beyond it was damaged when the run continued: it must not count as one of the three.
   func prune(step: Int) {
-    let saved = savedCheckpoints { $0 <= step }
-    for path in saved.dropLast(3) { try? FileManager.default.removeItem(atPath: path) }
+    for old in steps(.periodic).filter({ $0 <= step }).dropLast(3) { remove(.periodic, step: old) }
   }
 
-  /// Periodic checkpoints, oldest first.
-  private func savedCheckpoints(where isWanted: (Int) -> Bool = { _ in true }) -> [String] {
+  func remove(_ purpose: Purpose, step: Int) {
+    try? FileManager.default.removeItem(atPath: path(purpose, step: step))
+  }
+
+  /// The updates of which there are such checkpoints, in their order.
+  func steps(_ purpose: Purpose) -> [Int] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
-    let steps = names.compactMap { name -> Int? in
-      guard name.hasPrefix("step-"), name.hasSuffix(".safetensors") else { return nil }
-      return Int(name.dropFirst(5).dropLast(12))
-    }
-    return steps.filter(isWanted).sorted().map { checkpoint(step: $0) }
+    return names.compactMap { name -> Int? in
+      guard name.hasPrefix(purpose.rawValue), name.hasSuffix(".safetensors") else { return nil }
+      return Int(name.dropFirst(purpose.rawValue.count).dropLast(".safetensors".count))
+    }.sorted()
   }
 }

@@ -21,11 +21,13 @@ struct SharedDataset {
   let place: String
   private let memory: SharedMemory
 
-  /// The data of a configuration: its dataset, or what the embedded task generates. Collective.
-  init(_ configuration: Configuration, task: PointMazeTask, world: Communicator) throws {
-    try self.init(world: world, task: task, limit: configuration.datasetBytes) {
-      guard let path = configuration.dataset else { return try recorded(task, validation: false) }
-      return try openDataset(path, task: task)
+  /// The data of a configuration. Collective.
+  init(_ configuration: Configuration, at location: DatasetLocation, world: Communicator) throws {
+    try self.init(world: world, task: location.task, limit: configuration.datasetBytes) {
+      switch location {
+      case .generated(let task): try recorded(task, validation: false)
+      case .path(let path, let task): try openDataset(path, task: task)
+      }
     }
     if let expected = configuration.datasetDigest, expected != digest {
       throw Failure(
@@ -35,19 +37,21 @@ struct SharedDataset {
 
   /// The validation data that belong to those, if there are any. Collective.
   static func validation(
-    _ configuration: Configuration, task: PointMazeTask, world: Communicator
+    _ configuration: Configuration, at location: DatasetLocation, world: Communicator
   ) throws -> SharedDataset? {
     let limit = configuration.datasetBytes
-    guard let path = configuration.dataset else {
+    switch location {
+    case .generated(let task):
       return try SharedDataset(world: world, task: task, limit: limit) {
         try recorded(task, validation: true)
       }
-    }
-    let companion = validationPath(of: path)
-    // The first rank decides whether there is one, in case the others look at another disk.
-    guard try world.broadcast([companion == nil ? 0 : 1])[0] == 1 else { return nil }
-    return try SharedDataset(world: world, task: task, limit: limit) {
-      try openDataset(companion ?? path, task: task)
+    case .path(let path, let task):
+      let companion = validationPath(of: path)
+      // The first rank decides whether there is one, in case the others look at another disk.
+      guard try world.broadcast([companion == nil ? 0 : 1])[0] == 1 else { return nil }
+      return try SharedDataset(world: world, task: task, limit: limit) {
+        try openDataset(companion ?? path, task: task)
+      }
     }
   }
 
@@ -58,12 +62,12 @@ struct SharedDataset {
   ///   - limit: bytes that a node spends on a dataset; those of a larger dataset directory stay in its files.
   ///   - open: opens the data; called on the first rank of each node only, unless they stay in their files.
   private init(
-    world: Communicator, task: PointMazeTask, limit: Int, open: () throws -> any DatasetSource
+    world: Communicator, task: PointMazeTask?, limit: Int, open: () throws -> any DatasetSource
   ) throws {
     let node = try world.splitByNode()
     let source = try world.together {
       let source = node.rank == 0 ? try open() : nil
-      try source.map { try requireFit($0, task) }
+      if let source, let task { try requireFit(source, task) }
       return source
     }
     provenance = source?.provenance ?? [:]
@@ -105,6 +109,18 @@ struct SharedDataset {
 /// - Throws: `Failure` that lists the names there are.
 public func embeddedTask(_ name: String) throws -> PointMazeTask {
   do { return try PointMazeTask(name: name) } catch { throw Failure(.usage, "--env: \(error)") }
+}
+
+/// The task that `--env` names.
+///
+/// - Throws: `Failure` that lists the names there are.
+public func namedTask(_ name: String) throws -> NamedTask {
+  do { return try NamedTask(name: name) } catch {
+    throw Failure(
+      .usage,
+      "--env: \(error); others are OGBench's NAME-singletask[-taskN]-v0, ogbench:NAME, gymnasium:ID and minari:ID"
+    )
+  }
 }
 
 /// Opens the dataset at `path`: a dataset directory, an `.npz` file or a directory of them.

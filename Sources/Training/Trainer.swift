@@ -28,6 +28,8 @@ public struct RunStatus: Sendable {
   public let figures: [(name: String, value: Double)]
   /// Success of the last evaluation.
   public let success: Double?
+  /// Update whose policy is being evaluated, and how many of the episodes have ended.
+  public let evaluating: (step: Int, done: Int, episodes: Int)?
 }
 
 /// One training run, from its configuration to its last checkpoint. Every method is called by all ranks.
@@ -38,16 +40,19 @@ public struct RunStatus: Sendable {
 ///     agent     losses and gradients, into the rank's slab              all, only when value losses are normalised
 ///     exchange  sum over ranks, Adam and target on this rank's part     all: barrier, part sums, summary, barrier
 ///     log       figures of this update                                  all, every log interval
-///     evaluate  episodes and checkpoint                                 rank 0; the others wait in the next update
+///     evaluate  a snapshot for the evaluating thread of rank 0          nobody else
+///     save      a checkpoint                                            all wait while rank 0 writes it
 public final class Trainer {
   /// How the run ended.
   public struct Summary: Sendable {
     /// Updates done.
     public let steps: Int
-    /// The policy's last evaluation; on rank 0.
+    /// The policy's last evaluation; on rank 0, nil if it failed or none was wanted.
     public let policy: EvaluationResult?
     /// The behaviour flow's evaluation at the end, if the agent has one; on rank 0.
     public let behaviour: EvaluationResult?
+    /// Why the last evaluation failed, if it did; on rank 0.
+    public let evaluationFailure: Failure?
     /// Whether a signal ended it before all updates were done.
     public let wasStopped: Bool
   }
@@ -65,15 +70,13 @@ public final class Trainer {
   private let validation: BatchSampler?
   private let agent: any Agent<Float>
   private let exchange: ParameterExchange
-  private let evaluator: Evaluator?
+  /// On rank 0, unless no evaluation is wanted.
+  private var evaluations: RunEvaluations?
   private var trainingLog: FigureLog?
-  private var evaluationLog: FigureLog?
   private let lock: Int32?
   private let nodes: Int
 
   private var step = 0
-  private var best: (success: Double, meanReturn: Double)?
-  private var lastResult: EvaluationResult?
   private var skipped = 0
   private var meter = Meter()
   private var figures: [(name: String, value: Double)] = []
@@ -82,13 +85,14 @@ public final class Trainer {
   /// Agrees on everything with the other ranks, loads data, and starts or continues the run.
   ///
   /// - Parameters:
+  ///   - workers: how a Gymnasium environment is run.
   ///   - resume: continue from the newest whole checkpoint in `directory`, if there is one.
   ///   - watch: is told on rank 0, after each logged update and about every second, where the run stands.
   ///   - shouldStop: asked on every rank before each update; when any says yes, the run saves and ends.
   /// - Throws: the same `Failure` on all ranks.
   public init(
-    _ configuration: Configuration, world: Communicator, directory: RunDirectory, resume: Bool,
-    logger: Logger,
+    _ configuration: Configuration, workers: WorkerOptions, world: Communicator, directory: RunDirectory,
+    resume: Bool, logger: Logger,
     watch: @escaping (RunStatus) -> Void, shouldStop: @escaping () -> Bool
   ) throws {
     self.configuration = configuration
@@ -103,8 +107,12 @@ public final class Trainer {
     BLAS.setThreads(configuration.threads)
 
     nodes = try world.nodeCount()
-    let task = try world.together { try embeddedTask(configuration.env) }
-    let data = try SharedDataset(configuration, task: task, world: world)
+    let task = try world.together { try namedTask(configuration.env) }
+    let importing = DatasetLocation.Import(python: workers.python, isCancelled: shouldStop) { line in
+      logger.info("\(line)")
+    }
+    let location = try DatasetLocation(configuration, task, importing, world: world)
+    let data = try SharedDataset(configuration, at: location, world: world)
     self.data = data
     let (hyperparameters, parts) = (configuration.hyperparameters, configuration.virtualShards)
     let draws = hyperparameters.agent.draws(data.problem, hyperparameters)
@@ -112,7 +120,7 @@ public final class Trainer {
       data.transitions, data.problem, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
       seed: configuration.seed, world: world)
     // Another seed, so that validation batches draw other numbers than training.
-    validationData = try SharedDataset.validation(configuration, task: task, world: world)
+    validationData = try SharedDataset.validation(configuration, at: location, world: world)
     validation = try validationData.map {
       try BatchSampler(
         $0.transitions, data.problem, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
@@ -123,14 +131,20 @@ public final class Trainer {
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.layout.followed,
       learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
-    evaluator =
-      world.rank == 0
-      ? Evaluator(
-        task: task, data.problem, hyperparameters, episodes: configuration.evalEpisodes,
-        seed: configuration.seed) : nil
     lock = try world.together { world.rank == 0 ? try directory.open(resuming: resume) : nil }
-    try start(resume: resume)
-    try world.together { if world.rank == 0 { try openFiles() } }
+    let isResumed = try start(resume: resume)
+    let cores = try SpareCores(world, threads: configuration.threads)
+    try world.together {
+      guard world.rank == 0 else { return }
+      if configuration.evalEpisodes > 0 {
+        let best = isResumed ? try? Checkpoint(path: directory.best).state.score : nil
+        evaluations = try RunEvaluations(
+          configuration, task, data.problem, workers: workers, cores: cores, best: best,
+          directory: directory, logger: logger, isUrgent: shouldStop)
+      }
+      let evaluated = try openFiles()
+      submitUnevaluated(except: evaluated)
+    }
   }
 
   /// Trains until the configured number of updates is done or a signal stops it.
@@ -139,39 +153,39 @@ public final class Trainer {
     let watchdog = Watchdog(seconds: configuration.stallTimeout, rank: world.rank)
     meter.restart(step: step, communication: exchange.communicationSeconds)
     while step < configuration.steps {
+      let start = ContinuousClock.now
       let outcome = try watchdog.watch {
         let outcome = try update()
         if step % 100 == 0 { try compareReplicas() }
         return outcome
       }
+      // Updates that are logged take longer.
+      evaluations?.follow(updateTook: logs(step) ? nil : ContinuousClock.now - start)
       reportEverySecond()
       if configuration.steps > step, outcome.stops {
-        try rankZero {
-          try save()
-          // After the first save: little time may be left. What continues the run will not evaluate this update.
-          guard isDue(configuration.evalInterval) else { return }
-          try evaluate()
-          try save()
-        }
-        return Summary(steps: step, policy: lastResult, behaviour: nil, wasStopped: true)
+        try rankZero { try save() }
+        return summary(wasStopped: true)
       }
-      if isDue(configuration.evalInterval) && step < configuration.steps { try rankZero { try evaluate() } }
+      if isDue(configuration.evalInterval) && step < configuration.steps {
+        evaluate([.policy], isNeeded: false)
+      }
       if isDue(configuration.saveInterval) && step < configuration.steps { try rankZero { try save() } }
     }
-    var behaviour: EvaluationResult?
-    try rankZero {
-      try evaluate()
-      behaviour = evaluator?.run(exchange.parameters, actor: .behaviour)
-      if let behaviour { try write(behaviour, actor: .behaviour) }
-      try save()
-    }
-    return Summary(steps: step, policy: lastResult, behaviour: behaviour, wasStopped: false)
+    try rankZero { try save() }
+    return summary(wasStopped: try !evaluateTheEnd())
+  }
+
+  private func summary(wasStopped: Bool) -> Summary {
+    evaluations?.cancel()
+    return Summary(
+      steps: step, policy: evaluations?.results[.policy], behaviour: evaluations?.results[.behaviour],
+      evaluationFailure: evaluations?.failure, wasStopped: wasStopped)
   }
 
   // MARK: One update
 
   private func update() throws -> ParameterExchange.Outcome {
-    let logs = (step + 1) % configuration.logInterval == 0 || step + 1 == configuration.steps
+    let logs = logs(step + 1)
     try sampler.load(step: step)
     try evaluateLosses(sampler.batch, logging: logs, gradients: exchange.gradients)
     let figures = logs ? try reduce(agent.figures.values, of: agent.figures.all, over: world) : []
@@ -226,6 +240,60 @@ public final class Trainer {
 
   private func isDue(_ interval: Int) -> Bool { interval > 0 && step % interval == 0 }
 
+  /// Whether an update's figures go to the log.
+  private func logs(_ step: Int) -> Bool {
+    step % configuration.logInterval == 0 || step == configuration.steps
+  }
+
+  // MARK: Evaluation
+
+  /// Hands a snapshot to what evaluates. No rank changes the numbers before all have computed the next update.
+  ///
+  /// - Parameter isNeeded: whether it must not be left out.
+  private func evaluate(_ actors: [Evaluator.Actor], isNeeded: Bool) {
+    evaluations?.submit(
+      Snapshot(state, NamedTensors(agent.layout, exchange), of: exchange.carried), for: actors,
+      isNeeded: isNeeded)
+  }
+
+  /// The last evaluation, which is waited for, by the other ranks without using their cores. False if a signal ended
+  /// the wait. Collective.
+  private func evaluateTheEnd() throws -> Bool {
+    evaluate([.policy, .behaviour], isNeeded: true)
+    while let evaluations, evaluations.progress != nil, !shouldStop() {
+      evaluations.wait(atMost: 0.2)
+      evaluations.follow(updateTook: nil)
+      reportEverySecond()
+    }
+    try world.waitAsleep()
+    evaluations?.follow(updateTook: nil)
+    try rankZero {}
+    return try world.allReduce(Int64(evaluations?.progress == nil ? 1 : 0), .min) == 1
+  }
+
+  /// Hands over again what the run before did not get to.
+  ///
+  /// - Parameter evaluated: the updates whose evaluations are in the log.
+  private func submitUnevaluated(except evaluated: Set<Int>) {
+    guard let evaluations else { return }
+    for old in directory.steps(.unevaluated) {
+      guard old < step, !evaluated.contains(old),
+        let checkpoint = try? Checkpoint(path: directory.path(.unevaluated, step: old)),
+        let snapshot = try? Snapshot(
+          checkpoint, like: NamedTensors(agent.layout, exchange), of: exchange.carried)
+      else {
+        directory.remove(.unevaluated, step: old)
+        continue
+      }
+      evaluations.submit(snapshot, for: [.policy], isNeeded: true)
+    }
+    if step > 0 && step < configuration.steps && isDue(configuration.evalInterval)
+      && !evaluated.contains(step)
+    {
+      evaluate([.policy], isNeeded: true)
+    }
+  }
+
   // MARK: Logs
 
   private func log(_ figures: [Double], gradientNorm: Double) throws {
@@ -242,6 +310,7 @@ public final class Trainer {
     self.figures = named
     // Together, so that a full disk on the first rank ends all of them.
     try world.together {
+      try evaluations?.requireWritten()
       try trainingLog?.append(
         ["\(step)"] + named.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
     }
@@ -254,7 +323,8 @@ public final class Trainer {
     watch(
       RunStatus(
         step: step, steps: configuration.steps, isLogged: isLogged, updatesPerSecond: rate,
-        communicationShare: share, figures: figures, success: lastResult?.success))
+        communicationShare: share, figures: figures, success: evaluations?.results[.policy]?.success?.mean,
+        evaluating: evaluations?.progress.map { ($0.step, $0.episodes, configuration.evalEpisodes) }))
   }
 
   /// Keeps a watcher informed between logged updates.
@@ -264,44 +334,21 @@ public final class Trainer {
     report(rate: rate, share: share, isLogged: false)
   }
 
-  private func evaluate() throws {
-    guard let result = evaluator?.run(exchange.parameters) else { return }
-    lastResult = result
-    try write(result, actor: .policy)
-    logger.info(
-      "update \(step): success \(decimals(result.success, 2)), return \(decimals(result.meanReturn, 1)) ± \(decimals(result.returnError, 1)), length \(decimals(result.meanLength, 1)) over \(result.episodes) episodes"
-    )
-    if best.map({ (result.success, result.meanReturn) > $0 }) ?? true {
-      best = (result.success, result.meanReturn)
-      try requireFiniteState()
-      try Checkpoint.write(directory.best, state, NamedTensors(agent.layout, exchange))
-    }
-  }
-
-  private func write(_ result: EvaluationResult, actor: Evaluator.Actor) throws {
-    try evaluationLog?.append([
-      "\(step)", actor.rawValue, "\(result.episodes)", "\(result.success)", "\(result.meanReturn)",
-      "\(result.returnError)", "\(result.meanLength)",
-    ])
-  }
-
   private func save() throws {
     try requireFiniteState()
+    // First what depends on it: a run may end at any moment.
+    try evaluations?.saveOutstanding(before: step)
     let path = directory.checkpoint(step: step)
     try Checkpoint.write(path, state, NamedTensors(agent.layout, exchange))
     directory.prune(step: step)
     logger.info("update \(step): saved \(path)")
   }
 
-  /// A finite gradient can still lead to parameters that are not finite, at an absurd learning rate.
   private func requireFiniteState() throws {
     for (base, count) in [(exchange.parameters, exchange.count), (exchange.target, agent.layout.targetCount)]
     {
       guard UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite) else {
-        throw Failure(
-          .software,
-          "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. Lower --lr, or look with --check"
-        )
+        throw Failure.notFinite(step: step)
       }
     }
   }
@@ -309,19 +356,22 @@ public final class Trainer {
   private var state: CheckpointState {
     CheckpointState(
       step: step, optimiserSteps: exchange.optimiserSteps, configuration: configuration.yaml,
-      datasetDigest: data.digest, problem: data.problem, best: best)
+      datasetDigest: data.digest, problem: data.problem)
   }
 
   /// Work of rank 0 between updates, while the others wait. Collective: what fails there ends all ranks.
   private func rankZero(_ body: () throws -> Void) throws {
-    try world.together { if world.rank == 0 { try body() } }
+    try world.together {
+      try evaluations?.requireWritten()
+      if world.rank == 0 { try body() }
+    }
     meter.restart(step: step, communication: exchange.communicationSeconds)
   }
 
   // MARK: Start
 
-  /// Parameters, moments and counters, from a checkpoint or from the seed.
-  private func start(resume: Bool) throws {
+  /// Parameters, moments and counters, from a checkpoint or from the seed. Whether there was a checkpoint.
+  private func start(resume: Bool) throws -> Bool {
     let resumed = try world.together {
       guard world.rank == 0, resume else { return false }
       let rejected = { (line: String) in self.logger.warning("passed over a checkpoint: \(line)") }
@@ -338,6 +388,7 @@ public final class Trainer {
     step = Int(position)
     try exchange.distribute()
     try compareReplicas()
+    return resumed
   }
 
   private func restore(_ checkpoint: Checkpoint) throws {
@@ -358,11 +409,11 @@ public final class Trainer {
     try checkpoint.read(into: NamedTensors(agent.layout, exchange))
     exchange.optimiserSteps = state.optimiserSteps
     step = state.step
-    best = state.best
     logger.info("continuing \(directory.path) after update \(step)")
   }
 
-  private func openFiles() throws {
+  /// Opens the files that grow. The updates whose evaluations are there already.
+  private func openFiles() throws -> Set<Int> {
     let figures = agent.figures.all.map(\.name)
     let validationFigures = validation == nil ? [] : figures.map { "validation/\($0)" }
     let events = try EventFile(directory: directory.path, from: step)
@@ -375,15 +426,17 @@ public final class Trainer {
     ) { [self] row, _ in
       row <= step && (row % configuration.logInterval == 0 || row == configuration.steps)
     }
-    evaluationLog = try FigureLog(
-      path: directory.evaluation,
-      columns: ["step", "actor", "episodes", "success", "return", "return_standard_error", "length"],
-      events: events, from: step, group: { "eval/\($0[1] ?? "")/" }
+    var evaluated: Set<Int> = []
+    evaluations?.log = try FigureLog(
+      path: directory.evaluation, columns: RunEvaluations.columns, events: events, from: step,
+      group: { "eval/\($0[1] ?? "")/" }
     ) { [self] row, fields in
       // The evaluation of the last update is not periodic: it is repeated when a whole run is resumed.
       let isPeriodic =
         configuration.evalInterval > 0 && row % configuration.evalInterval == 0 && row < configuration.steps
-      return row <= step && isPeriodic && fields[1] == Evaluator.Actor.policy.rawValue
+      let isKept = row <= step && isPeriodic && fields[1] == Evaluator.Actor.policy.rawValue
+      if isKept { evaluated.insert(row) }
+      return isKept
     }
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
@@ -397,6 +450,7 @@ public final class Trainer {
     } catch {
       throw Failure(.cannotCreate, "\(directory.configuration): cannot write: \(error.localizedDescription)")
     }
+    return evaluated
   }
 
   private var ranks: String {

@@ -55,6 +55,9 @@ final class Console: @unchecked Sendable {
       if let value = figures[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
     }
     if let success = status.success { parts.append("success \(String(format: "%.2f", success))") }
+    if let evaluating = status.evaluating {
+      parts.append("evaluating \(evaluating.step): \(evaluating.done)/\(evaluating.episodes)")
+    }
     parts.append("\(String(format: "%.1f", status.updatesPerSecond)) updates/s")
     parts.append("comm \(String(format: "%.0f", 100 * status.communicationShare)) %")
     let seconds = Double(status.steps - status.step) / max(status.updatesPerSecond, 1e-9)

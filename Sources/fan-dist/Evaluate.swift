@@ -23,28 +23,31 @@ struct Evaluate: ParsableCommand {
   @Flag(help: "Also play the behaviour flow alone: behaviour cloning.")
   var behaviour = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Write a video of the first episode, .mp4 or .gif.",
+      discussion: "For Gymnasium environments that render.",
+      valueName: "file"))
+  var video: String?
+
+  @OptionGroup(title: "Gymnasium environments")
+  var workers: WorkerOptions
+
   func validate() throws {
-    guard (1...100_000).contains(episodes) else {
-      throw ValidationError("--episodes must be between 1 and 100000")
-    }
+    try require((1...100_000).contains(episodes), "--episodes must be between 1 and 100000")
+    try require(
+      video.map { $0.hasSuffix(".mp4") || $0.hasSuffix(".gif") } ?? true, "--video must end in .mp4 or .gif")
   }
 
   func run() throws {
-    let player = try CheckpointPlayer(path: checkpoint, env: env, seed: seed, episodes: episodes)
+    let player = try CheckpointPlayer(
+      path: checkpoint, env: env, seed: seed, episodes: episodes, workers: workers, video: video)
     if behaviour && !player.plays(.behaviour) {
       throw Failure(.usage, "--behaviour: \(player.agent.title) learns no flow of the dataset's actions")
     }
     print("\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
-    show("policy", player.run(.policy))
-    if behaviour { show("behaviour cloning", player.run(.behaviour)) }
-  }
-
-  private func show(_ name: String, _ result: EvaluationResult?) {
-    guard let result else { return }
-    print(
-      name + ": "
-        + String(
-          format: "success %.3f, return %.2f ± %.2f, length %.1f over %d episodes", result.success,
-          result.meanReturn, result.returnError, result.meanLength, result.episodes))
+    if let result = try player.run(.policy) { print("policy: \(result)") }
+    if let video { print("video: \(video)") }
+    if behaviour, let result = try player.run(.behaviour) { print("behaviour cloning: \(result)") }
   }
 }

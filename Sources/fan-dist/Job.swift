@@ -9,9 +9,7 @@ struct Job {
 
   /// Starts MPI when a launcher started this process, so that the ranks can end together with one message.
   init() throws(MPIError) {
-    let variables = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"]
-    let environment = ProcessInfo.processInfo.environment
-    guard variables.contains(where: { environment[$0] != nil }) else {
+    guard MPI.isLaunched else {
       launched = nil
       return
     }

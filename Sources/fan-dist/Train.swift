@@ -24,6 +24,9 @@ struct Train: ParsableCommand {
     help: ArgumentHelp("Where to write the run.", discussion: "By default a new directory under runs/."))
   var runDir: String?
 
+  @OptionGroup(title: "Gymnasium environments")
+  var workers: WorkerOptions
+
   @Option(help: "auto continues the run in --run-dir from its newest whole checkpoint, if there is one.")
   var resume = ResumeMode.never
 
@@ -47,16 +50,18 @@ struct Train: ParsableCommand {
     let world = try job.world()
     let console = Console(style: world.rank == 0 ? progress : .silent)
     let (train, preset) = try world.together { try layered() }
-    let agent = train.settings.hyperparameters.agent
     let logger = console.logger
     try train.agree(world)
     if train.check { return try train.checkGradients(world) }
     let directory = try train.directory(world)
     let trainer = try Trainer(
-      train.settings, world: world, directory: directory, resume: train.resume == .auto, logger: logger,
-      watch: console.show, shouldStop: { Signals.stopRequested })
+      train.settings, workers: train.workers, world: world, directory: directory,
+      resume: train.resume == .auto, logger: logger, watch: console.show,
+      shouldStop: { Signals.stopRequested })
     if let preset, world.rank == 0 {
-      logger.info("preset of \(preset.name): \(preset.arguments(for: agent).joined(separator: " "))")
+      logger.info(
+        "preset of \(preset.name): \(preset.arguments(for: train.settings.hyperparameters.agent).joined(separator: " "))"
+      )
     }
     let summary = try trainer.run()
     console.endLine()
@@ -66,12 +71,25 @@ struct Train: ParsableCommand {
         "stopped by a signal after update \(summary.steps); continue with --run-dir \(directory.path) --resume auto"
       )
     }
-    guard world.rank == 0, let policy = summary.policy else { return }
-    let cloning = summary.behaviour.map { ", \(text($0.success)) of behaviour cloning" } ?? ""
-    logger.info(
-      "done: success \(text(policy.success)) of \(agent.title)\(cloning), over \(policy.episodes) episodes each"
-    )
-    logger.info("results in \(directory.path); best policy: \(directory.best)")
+    if world.rank == 0 { train.report(summary, directory, logger) }
+    try world.together {
+      guard let failure = summary.evaluationFailure else { return }
+      throw Failure(
+        failure.code,
+        "all is trained and saved in \(directory.path), but \(failure.message). Repair that and give the same command with --run-dir \(directory.path) --resume auto"
+      )
+    }
+  }
+
+  /// Says what came out and what to do with it.
+  private func report(_ summary: Trainer.Summary, _ directory: RunDirectory, _ logger: Logger) {
+    if summary.evaluationFailure == nil, let policy = summary.policy {
+      logger.info("done: \(policy)")
+      if let behaviour = summary.behaviour { logger.info("behaviour cloning: \(behaviour)") }
+    }
+    logger.info("results in \(directory.path)")
+    guard summary.policy != nil else { return }
+    logger.info("best policy: \(directory.best)")
     logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)")
   }
 
@@ -115,12 +133,12 @@ struct Train: ParsableCommand {
 
   private func checkGradients(_ world: Communicator) throws {
     guard world.size == 1 else { throw Failure(.usage, "--check runs on one rank, without mpirun") }
-    let report = try GradientCheck.run(settings, world: world)
+    let importing = DatasetLocation.Import(
+      python: workers.python, isCancelled: { Signals.stopRequested }, say: { print($0) })
+    let report = try GradientCheck.run(settings, importing: importing, world: world)
     for line in report.lines { print(line) }
     if let problem = report.problem { throw Failure(.software, problem) }
   }
-
-  private func text(_ value: Double) -> String { String(format: "%.2f", value) }
 }
 
 extension ProgressStyle: ExpressibleByArgument {

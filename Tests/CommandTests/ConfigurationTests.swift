@@ -14,7 +14,7 @@ import Testing
     try #require(result.code == 0, "\(result)")
     #expect(try runs.table("a").steps == Array(1...30))
     #expect(try runs.table("a").timeless == runs.table("b").timeless)
-    #expect(try runs.text("a", "eval.csv") == runs.text("b", "eval.csv"))
+    #expect(try runs.table("a", "eval.csv").timeless == runs.table("b", "eval.csv").timeless)
     #expect(try runs.text("a", "config.yaml") == runs.text("b", "config.yaml"))
   }
 

@@ -67,7 +67,9 @@ import Testing
       scalars(runs.table("run", "eval.csv")) { "eval/\($0[1])/" }
     ) { first, _ in first }
     let shown = try scalars(runs.folder.file("run"))
-    #expect(shown.mapValues { $0.map { [Float($0.step), $0.value] } } == expected)
+    // A tag whose values all belong to what was repeated stays, without values.
+    let values = shown.mapValues { $0.map { [Float($0.step), $0.value] } }.filter { !$0.value.isEmpty }
+    #expect(values == expected)
     #expect(expected["critic/q_loss"]?.map { $0[0] } == (1...10).map { Float(5 * $0) })
     #expect(expected["eval/policy/success"]?.map { $0[0] } == [20, 40, 50])
     #expect(

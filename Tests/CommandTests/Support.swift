@@ -103,6 +103,8 @@ struct DatasetFixture {
   var actions: [Float]
   var terminals: [Float]
   var observationSize = 2
+  /// Rewards of all rows, with masks of 1; nil for a file without them.
+  var rewards: [Float]?
 
   /// Episodes of 20 transitions.
   init(episodes: Int) {
@@ -119,6 +121,10 @@ struct DatasetFixture {
       "observations", observations, shape: [observations.count / observationSize, observationSize])
     try writer.add("actions", actions, shape: [actions.count / 2, 2])
     try writer.add("terminals", terminals, shape: [terminals.count])
+    if let rewards {
+      try writer.add("rewards", rewards, shape: [rewards.count])
+      try writer.add("masks", rewards.map { _ in Float(1) }, shape: [rewards.count])
+    }
     try writer.finish()
     return path
   }

@@ -127,12 +127,12 @@ public func mpirunArguments(_ programs: [(ranks: Int, command: [String])]) -> [S
 
 /// Runs a command line on some ranks; without mpirun when that is nil.
 public func run(
-  ranks: Int?, _ command: [String], in directory: String? = nil, timeout: Double = 90
+  ranks: Int?, _ command: [String], in directory: String? = nil, environment: [String: String] = [:],
+  timeout: Double = 90
 ) throws -> CommandResult {
-  guard let ranks else {
-    return try run(command[0], Array(command.dropFirst()), in: directory, timeout: timeout)
-  }
-  return try run("mpirun", mpirunArguments([(ranks, command)]), in: directory, timeout: timeout)
+  let line = ranks.map { ["mpirun"] + mpirunArguments([($0, command)]) } ?? command
+  return try run(
+    line[0], Array(line.dropFirst()), in: directory, environment: environment, timeout: timeout)
 }
 
 /// Whether mpirun can start a job here.

@@ -1,0 +1,46 @@
+import CMPI
+import Glibc
+
+/// The cores of a node that its ranks do not compute on: for what runs beside them.
+///
+/// Launchers bind ranks to cores, and threads and processes that a rank starts are bound to the same ones. There
+/// they would take time from it while other cores are idle.
+public struct SpareCores: Sendable, Equatable {
+  /// The cores to run on; when none is known to be free, all that the launcher may use.
+  public let cores: Set<Int>
+  /// How many cores are free.
+  public let count: Int
+
+  /// Looks at what the ranks of this node are bound to. Collective.
+  ///
+  /// - Parameter threads: cores that a rank keeps busy when it is not bound to particular ones.
+  public init(_ world: Communicator, threads: Int) throws(MPIError) {
+    let node = try world.splitByNode()
+    let own = Self.allowed(to: 0)
+    // A launched rank's parent has the launcher's cores. A program started by hand keeps to what it was given.
+    let usable = MPI.isLaunched ? own.union(Self.allowed(to: getppid())) : own
+    var isBound = (0..<Self.limit).map { own.contains($0) ? Int64(1) : 0 }
+    try node.allReduce(&isBound, count: Self.limit, .max)
+    let free = usable.filter { isBound[$0] == 0 }
+    cores = free.isEmpty ? usable : free
+    count = free.isEmpty ? max(0, usable.count - node.size * threads) : free.count
+  }
+
+  /// Moves the calling thread, and what it starts from now on, to these cores, behind the ranks in priority.
+  public func moveHere() {
+    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+    var mask = [UInt8](repeating: 0, count: Self.limit / 8)
+    for core in cores { mask[core / 8] |= 1 << UInt8(core % 8) }
+    // Where it may not, it stays where it is.
+    _ = cmpi_set_cores(0, mask, mask.count)
+  }
+
+  /// Cores are numbered below this.
+  private static let limit = 1024
+
+  private static func allowed(to process: pid_t) -> Set<Int> {
+    var mask = [UInt8](repeating: 0, count: limit / 8)
+    guard cmpi_get_cores(process, &mask, mask.count) > 0 else { return [] }
+    return Set((0..<limit).filter { mask[$0 / 8] >> UInt8($0 % 8) & 1 == 1 })
+  }
+}

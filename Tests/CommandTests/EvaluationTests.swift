@@ -1,0 +1,210 @@
+import ArrayFiles
+import Foundation
+import TestSupport
+import Testing
+
+/// Evaluation while training goes on.
+@Suite(.serialized) struct EvaluationTests {
+  /// The best policy is the one that was evaluated, however far the run had come when that was known.
+  @Test(arguments: [nil, 2]) func theBestPolicyIsTheEvaluatedOne(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let runs = Runs()
+    try runs.complete("run", ranks: ranks, "--steps", "100", "--eval-interval", "20")
+    let table = try runs.table("run", "eval.csv")
+    #expect(table.steps == [20, 40, 60, 80, 100, 100])
+    let (success, total) = (try table.numbers("success"), try table.numbers("return"))
+    let first = try #require(
+      (0..<5).max { (success[$0], total[$0], -$0) < (success[$1], total[$1], -$1) })
+    let best = try SafetensorsFile(path: runs.folder.file("run/checkpoints/best.safetensors"))
+    try best.verify()
+    let step = table.steps[first]
+    #expect(best.metadata["step"] == "\(step)")
+    try runs.complete("again", ranks: ranks, "--steps", "\(step)")
+    let again = try runs.tensors("again", step)
+    #expect(Set(again.keys) == Set(best.tensors.keys))
+    for (name, values) in again { #expect(try best.floats(name) == values, "\(name)") }
+  }
+
+  @Test func withoutEvaluation() throws {
+    let runs = Runs()
+    try runs.complete("run", "--steps", "10", "--eval-episodes", "0", "--eval-interval", "2")
+    #expect(try runs.table("run").steps == Array(1...10))
+    #expect(try runs.checkpoints("run") == ["step-000000010.safetensors"])
+  }
+}
+
+/// Training in a Gymnasium environment.
+@Suite(.serialized, .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"))
+struct RealEnvironmentTests {
+  private let runs = Runs()
+  private let data: String
+  private let modules = FileManager.default.currentDirectoryPath + "/Tests/CommandTests/Fixtures"
+  private static let name = "gymnasium:faulty_environment:Point-v0"
+
+  init() throws {
+    var fixture = DatasetFixture(episodes: 10)
+    fixture.rewards = fixture.terminals.indices.map { Float($0 % 7) }
+    data = try fixture.write(to: runs.folder.file("data.npz"))
+  }
+
+  private var environment: [String: String] { ["PYTHONPATH": modules, "FAULTS": runs.folder.path] }
+
+  private func wish(_ fault: String) throws { _ = try runs.folder.write("", to: fault) }
+  private func grant(_ fault: String) throws {
+    try FileManager.default.removeItem(atPath: runs.folder.file(fault))
+  }
+
+  private func line(_ options: [String], python: String? = nil) -> [String] {
+    runs.command(
+      "run",
+      ["--env", Self.name, "--dataset", data, "--python", python ?? pythonWithPackages!, "--steps", "60"]
+        + options)
+  }
+
+  private func train(
+    ranks: Int? = nil, python: String? = nil, _ options: String...
+  ) throws -> CommandResult {
+    try run(ranks: ranks, line(options, python: python), environment: environment)
+  }
+
+  private var evaluations: Table { get throws { try runs.table("run", "eval.csv") } }
+  private func statuses() throws -> [String] { try evaluations.rows.map { "\($0[0]) \($0[1]) \($0[2])" } }
+
+  /// A program that stands for Python.
+  private func interpreter(_ script: String) throws -> String {
+    let path = try runs.folder.write("#!/bin/sh\n\(script)\n", to: "interpreter")
+    chmod(path, 0o755)
+    return path
+  }
+
+  // MARK: Nothing goes wrong
+
+  @Test(arguments: [nil, 2]) func figuresOfAnEvaluation(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let result = try train(ranks: ranks, "--eval-interval", "20", "--eval-workers", "2")
+    try #require(result.code == 0 && result.errorLines == [], "\(result)")
+    let table = try evaluations
+    #expect(
+      try statuses() == [
+        "20 policy done", "40 policy done", "60 policy done", "60 behaviour done",
+      ])
+    #expect(try table.numbers("episodes") == [5, 5, 5, 5] && table.numbers("length") == [10, 10, 10, 10])
+    #expect(try table.numbers("length_standard_error") == [0, 0, 0, 0])
+    #expect(try table.numbers("return_standard_error").allSatisfy { $0 > 0 })
+    // The environment has no reference returns.
+    #expect(
+      table.rows.allSatisfy { $0[try! #require(table.columns.firstIndex(of: "normalised_score"))] == "" })
+    let played = try run(
+      built("fan-dist"),
+      [
+        "evaluate", runs.folder.file("run/checkpoints/step-000000060.safetensors"), "--env", Self.name,
+        "--episodes", "5", "--python", pythonWithPackages!,
+      ], environment: environment)
+    let outcome = try #require(
+      result.output.components(separatedBy: "done: ").last?.split(separator: "\n").first)
+    #expect(played.code == 0 && played.output.hasSuffix("policy: \(outcome)\n"), "\(played) \(outcome)")
+  }
+
+  /// Episodes that wait for the end of training do not keep it from ending.
+  @Test func trainingDoesNotWait() throws {
+    try wish("wait")
+    let line = line(["--eval-interval", "20", "--log-interval", "20"])
+    let command = try Command(line[0], Array(line.dropFirst()), environment: environment)
+    let isTrained = command.wait(40) { command.output.contains("update 60: saved") }
+    let before = command.output
+    try grant("wait")
+    let result = command.finish()
+    #expect(isTrained && !before.contains("update 20: success"), "\(before)")
+    #expect(before.contains("60/60") && before.contains("evaluating 20: 0/5"), "\(before)")
+    #expect(result.code == 0, "\(result)")
+    #expect(try evaluations.steps == [20, 40, 60, 60])
+  }
+
+  // MARK: Something goes wrong
+
+  @Test func aKilledWorkerIsReplaced() throws {
+    try wish("kill once")
+    let result = try train()
+    #expect(result.code == 0 && result.errorLines == [], "\(result)")
+    #expect(result.output.contains("the evaluation failed and is repeated"), "\(result.output)")
+    #expect(result.output.contains("was ended by signal 9"), "\(result.output)")
+    #expect(try statuses() == ["60 policy done", "60 behaviour done"])
+  }
+
+  /// All is trained, the exit code says what is missing, and the same command with --resume brings it.
+  @Test(arguments: [nil, 2]) func theLastEvaluationFails(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    try wish("raise")
+    let failed = try train(ranks: ranks, "--eval-interval", "20")
+    expectFailure(failed, 69, ["update 60", "RuntimeError: the simulation is unstable", "--resume auto"])
+    #expect(try statuses() == ["20 policy failed", "40 policy failed", "60 policy failed"])
+    #expect(try runs.table("run").steps == Array(1...60))
+    #expect(try !runs.tensors("run", 60).isEmpty)
+    try grant("raise")
+    let resumed = try train(ranks: ranks, "--eval-interval", "20", "--resume", "auto")
+    #expect(resumed.code == 0, "\(resumed)")
+    #expect(try statuses().suffix(2) == ["60 policy done", "60 behaviour done"])
+  }
+
+  @Test(arguments: [
+    (
+      "echo first >&2; echo 'some reason' >&2; exit 4",
+      ["exit code 4", "its last lines: first | some reason"]
+    ),
+    ("sleep 100", ["did not answer for 1 s"]),
+    ("echo 'hello, this is no frame'", ["not a frame", "hello, this"]),
+    ("printf 'FANW\\7\\0\\1\\0\\062\\0\\0\\0'", ["version 7"]),
+    ("printf 'FANW\\1'; exit 3", ["FANW", "ended with exit code 3"]),
+    ("exec python3 -I -S \"$@\"", ["ModuleNotFoundError: No module named 'numpy'"]),
+  ]) func aWorkerThatDoesNotWork(script: String, parts: [String]) throws {
+    let result = try train(python: interpreter(script), "--eval-timeout", "1")
+    expectFailure(result, 69, ["the evaluation of update 60 failed twice"] + parts)
+    #expect(try statuses() == ["60 policy failed"])
+    #expect(try !runs.tensors("run", 60).isEmpty)
+  }
+
+  @Test(arguments: [nil, 2]) func aSignalEndsTheLastEvaluation(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    try wish("wait")
+    let line = line(["--eval-interval", "20"])
+    let full = ranks.map { ["mpirun"] + mpirunArguments([($0, line)]) } ?? line
+    let executable = full[0]
+    let command = try Command(executable, Array(full.dropFirst()), environment: environment)
+    let isTrained = command.wait(40) { command.output.contains("update 60: saved") }
+    command.send(SIGUSR1)
+    let result = command.finish(timeout: 20)
+    #expect(isTrained)
+    expectFailure(result, 75, ["--resume auto"])
+    #expect(try evaluations.rows == [])
+    try grant("wait")
+    let resumed = try train(ranks: ranks, "--eval-interval", "20", "--resume", "auto")
+    #expect(resumed.code == 0, "\(resumed)")
+    #expect(try evaluations.steps == [20, 40, 60, 60])
+    #expect(try runs.checkpoints("run") == ["best.safetensors", "step-000000060.safetensors"])
+  }
+
+  @Test func dataThatDoNotFit() throws {
+    var fixture = DatasetFixture(episodes: 10)
+    (fixture.observations, fixture.observationSize) = (fixture.observations + fixture.observations, 4)
+    fixture.rewards = fixture.terminals
+    let other = try fixture.write(to: runs.folder.file("other.npz"))
+    let result = try train("--dataset", other)
+    expectFailure(result, 65, ["other.npz", "observations of 4 numbers", "has 2 and 2"])
+  }
+
+  @Test func anEnvironmentWithoutADataset() throws {
+    let result = try run(
+      built("fan-dist"), ["--env", "gymnasium:Pendulum-v1", "--run-dir", runs.folder.file("run")])
+    expectFailure(result, 64, ["--dataset", "gymnasium:Pendulum-v1"])
+  }
+
+  /// Modules are imported for those only who ask for it by name: a checkpoint is somebody else's file.
+  @Test func aCheckpointImportsNoModule() throws {
+    let trained = try train("--eval-episodes", "0")
+    try #require(trained.code == 0, "\(trained)")
+    let path = runs.folder.file("run/checkpoints/step-000000060.safetensors")
+    let result = try run(
+      built("fan-dist"), ["evaluate", path, "--python", pythonWithPackages!], environment: environment)
+    expectFailure(result, 64, ["--env \(Self.name)"])
+  }
+}
