@@ -37,6 +37,7 @@ let package = Package(
       dependencies: [
         "Kernels", "Networks", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
+    .target(name: "Examples", dependencies: ["Agents", "Kernels", "Networks"], swiftSettings: numeric),
     .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
       name: "Environments", dependencies: ["ArrayFiles", "Kernels"],
@@ -60,15 +61,17 @@ let package = Package(
       swiftSettings: numeric),
     .target(
       name: "Report",
-      dependencies: ["Environments", "Kernels", "Training", .product(name: "Yams", package: "Yams")],
-      swiftSettings: numeric),
+      dependencies: [
+        "Agents", "Environments", "Examples", "Kernels", "Training", .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: numeric),
     .target(
       name: "Sweeps", dependencies: ["Training", .product(name: "Yams", package: "Yams")],
       swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "CAllocations", "Environments", "Export", "Kernels", "MPI", "Report",
+        "Agents", "ArrayFiles", "CAllocations", "Environments", "Examples", "Export", "Kernels", "MPI",
+        "Report",
         "Sweeps", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -91,6 +94,7 @@ let package = Package(
     .testTarget(
       name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Training"],
       swiftSettings: numeric),
+    .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
     .testTarget(name: "TrainingTests", dependencies: ["Training"], swiftSettings: numeric),
     .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "TestSupport"], exclude: ["Cases"],

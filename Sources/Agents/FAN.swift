@@ -90,8 +90,8 @@ public final class FAN<T: Real>: Agent {
     let weighsNext = alpha2 != 0 || logging
     anchoring.forward(parameters, batch, next: weighsNext ? next : nil, data: data, policy: policy)
     value.forward(
-      parameters, target, batch, actor, nextNoise: batch[Noise.nextAction],
-      targetNoise: batch[Noise.target], valueNoise: batch[Noise.value])
+      parameters, target, batch, nextAction: actor.nextAction, nextNoise: batch[Noise.nextAction],
+      targetNoise: batch[Noise.target], policy: (actor.action, batch[Noise.value]))
 
     // y = r + γ · mask · (z′ − alpha2 · br), sg.
     value.criticLoss(

@@ -74,8 +74,8 @@ public final class NBRAC<T: Real>: Agent {
       logNoise: logging ? batch[Noise.logAction] : nil)
     actor.nextAction.rows(0..<n).squaredDistances(to: batch.nextActions.rows(0..<n), into: nextDistance)
     value.forward(
-      parameters, target, batch, actor, nextNoise: batch[Noise.nextAction],
-      targetNoise: batch[Noise.target], valueNoise: batch[Noise.value])
+      parameters, target, batch, nextAction: actor.nextAction, nextNoise: batch[Noise.nextAction],
+      targetNoise: batch[Noise.target], policy: (actor.action, batch[Noise.value]))
 
     // y = r + γ · mask · (z′ − alpha2 · Σ (a′ − a′_data)²), sg.
     value.criticLoss(batch, penalty: Penalty(weight: alpha2, values: nextDistance), figures)

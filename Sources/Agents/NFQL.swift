@@ -74,8 +74,8 @@ public final class NFQL<T: Real>: Agent {
     let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
     distillation.forward(parameters, batch, noise: batch[Noise.action], data: data)
     value.forward(
-      parameters, target, batch, actor, nextNoise: batch[Noise.nextAction],
-      targetNoise: batch[Noise.target], valueNoise: batch[Noise.value])
+      parameters, target, batch, nextAction: actor.nextAction, nextNoise: batch[Noise.nextAction],
+      targetNoise: batch[Noise.target], policy: (actor.action, batch[Noise.value]))
 
     // y = r + γ · mask · z′, sg.
     value.criticLoss(batch, penalty: nil, figures)

@@ -1,3 +1,6 @@
+import Foundation
+import Training
+
 /// The frame of a page: everything it needs is in it, and a browser is told to fetch and run nothing.
 func page(title: String, _ body: Markup) -> String {
   let page: Markup = """
@@ -11,6 +14,15 @@ func page(title: String, _ body: Markup) -> String {
 
     """
   return page.html
+}
+
+/// Writes a page to a file.
+func save(_ page: String, to path: String) throws {
+  do {
+    try Data(page.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+  } catch {
+    throw Failure(.cannotCreate, "\(path): cannot write: \(error.localizedDescription)")
+  }
 }
 
 /// A part of the page under a heading; nothing when it has no content.

@@ -31,13 +31,7 @@ public struct Report {
   }
 
   /// Writes the page.
-  public func write(to path: String) throws {
-    do {
-      try Data(html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw Failure(.cannotCreate, "\(path): cannot write: \(error.localizedDescription)")
-    }
-  }
+  public func write(to path: String) throws { try save(html, to: path) }
 
   /// The run at a path, or the runs right inside it, by name.
   private static func directories(_ path: String) throws -> [String] {

@@ -19,7 +19,7 @@ struct FanDist: ParsableCommand {
     version: version,
     subcommands: [
       Train.self, SweepCommand.self, ReportCommand.self, Evaluate.self, ExportCommand.self, Act.self,
-      DatasetCommand.self, Bench.self,
+      DatasetCommand.self, Bench.self, Example.self,
     ],
     defaultSubcommand: Train.self)
 }

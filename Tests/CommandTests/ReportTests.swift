@@ -34,19 +34,7 @@ import Testing
       built("fan-dist"), ["report", "--out", folder.file("page.html")] + names.map { folder.file($0) })
   }
 
-  /// The page, which must be well-formed, must not run anything and must not ask for anything from elsewhere.
-  private func page() throws -> XMLDocument {
-    let data = try Data(contentsOf: URL(fileURLWithPath: folder.file("page.html")))
-    let document = try XMLDocument(data: data)
-    for name in ["script", "link", "img", "image", "iframe", "object", "use", "a"] {
-      #expect(try document.nodes(forXPath: "//\(name)").isEmpty, "\(name)")
-    }
-    #expect(
-      try document.nodes(forXPath: "//@src | //@href | //@style | //@*[starts-with(name(), 'on')]").isEmpty)
-    let text = String(decoding: data, as: UTF8.self)
-    #expect(!text.contains("url(") && !text.contains("@import"))
-    return document
-  }
+  private func page() throws -> XMLDocument { try checkedPage(folder.file("page.html")) }
 
   /// A chart by its description.
   private func chart(_ description: String) throws -> XMLElement {

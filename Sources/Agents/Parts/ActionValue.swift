@@ -5,7 +5,7 @@ import Networks
 ///
 /// Rows of the critic: n at (s, a), trained; n at (s, π), through which the actor learns. Of the target critic: n at
 /// (s′, a′).
-final class ActionValue<T: Real> {
+package final class ActionValue<T: Real> {
   let critic: MLP<T>
   let target: MLP<T>
   /// Keeps the scale of a normalised loss as it is.
@@ -23,7 +23,7 @@ final class ActionValue<T: Real> {
   ///   - aggregation: how the target critic's values of the next action become one.
   ///   - actorAggregation: the same for the critic's values of the actor's action.
   ///   - normalises: whether the actor's loss is divided by the mean magnitude of its values.
-  init(
+  package init(
     _ problem: Problem, _ hyperparameters: Hyperparameters, aggregation: Aggregation,
     actorAggregation: Aggregation = .mean, normalises: Bool, layout: inout ParameterLayout, rows: Int,
     scratch: Scratch<T>
@@ -42,7 +42,7 @@ final class ActionValue<T: Real> {
   }
 
   /// - Parameter action: π; nil when the actor does not learn.
-  func forward(
+  package func forward(
     _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, _ batch: Batch<T>,
     nextAction: Matrix<T>, action: Matrix<T>?
   ) {
@@ -58,7 +58,7 @@ final class ActionValue<T: Real> {
 
   /// Mean over E and B of (Q(s, a)θ − y)² with y = r + γ · mask · (q′ − penalty), sg, where q′ is the target
   /// critic's value of (s′, a′).
-  func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
+  package func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
     let n = batch.rows
     let perValue = batch.perSample / 2
     let nextQ = target.values(block(0, n))
@@ -97,7 +97,7 @@ final class ActionValue<T: Real> {
   }
 
   /// The critic's gradients; returns what reaches the actor's action, n × A, unless the actor does not learn.
-  @discardableResult func backward(
+  @discardableResult package func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, rows n: Int,
     reachesActor: Bool = true
   ) -> Matrix<T> {
@@ -108,7 +108,7 @@ final class ActionValue<T: Real> {
   }
 
   /// Q(s, a), the mean over E.
-  func returns(_ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>) -> ReturnEstimate {
+  package func returns(_ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>) -> ReturnEstimate {
     critic.input.rows(0..<1).concatenate(s, a)
     critic.forward(parameters + critic.start, rows: 0..<1)
     return ReturnEstimate(samples: [], name: "Q", value: Double(critic.values(0..<1).mean(0)))

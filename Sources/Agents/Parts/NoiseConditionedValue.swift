@@ -6,7 +6,7 @@ import Networks
 ///
 /// Rows of the critic: n at (s, a, ε′), trained; n at (s, π_c, ε_q), through which the actor learns. Of Z: n at
 /// (s′, a′); n at (s, a), trained; n at (s, π_c). Of the target critic: n at (s, a, ε).
-final class NoiseConditionedValue<T: Real> {
+package final class NoiseConditionedValue<T: Real> {
   let critic: MLP<T>
   let criticZ: MLP<T>
   let target: MLP<T>
@@ -21,7 +21,7 @@ final class NoiseConditionedValue<T: Real> {
   /// sg(1 / mean|·|) of the actor's q and z when normalised, else 1.
   private var scales = SIMD2<Double>(1, 1)
 
-  init(
+  package init(
     _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
     scratch: Scratch<T>
   ) {
@@ -42,31 +42,33 @@ final class NoiseConditionedValue<T: Real> {
   }
 
   /// - Parameters:
+  ///   - nextAction: a′.
   ///   - nextNoise: ε′, which chose a′.
   ///   - targetNoise: ε.
-  ///   - valueNoise: ε_q.
-  func forward(
-    _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, _ batch: Batch<T>,
-    _ actor: OneStepActor<T>, nextNoise: Matrix<T>, targetNoise: Matrix<T>, valueNoise: Matrix<T>
+  ///   - policy: π_c and ε_q; nil when the actor does not learn.
+  package func forward(
+    _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, _ batch: Batch<T>, nextAction: Matrix<T>,
+    nextNoise: Matrix<T>, targetNoise: Matrix<T>, policy: (action: Matrix<T>, noise: Matrix<T>)?
   ) {
     let n = batch.rows
     let (s, a) = (batch.observations.rows(0..<n), batch.actions.rows(0..<n))
-    let action = actor.action.rows(0..<n)
-    criticZ.input.rows(block(0, n)).concatenate(
-      batch.nextObservations.rows(0..<n), actor.nextAction.rows(0..<n))
+    let more = policy == nil ? 0 : n
+    criticZ.input.rows(block(0, n)).concatenate(batch.nextObservations.rows(0..<n), nextAction.rows(0..<n))
     criticZ.input.rows(block(1, n)).concatenate(s, a)
-    criticZ.input.rows(block(2, n)).concatenate(s, action)
-    criticZ.forward(parameters + criticZ.start, rows: 0..<3 * n, gradientRows: n..<3 * n)
     critic.input.rows(block(0, n)).concatenate(s, a, nextNoise)
-    critic.input.rows(block(1, n)).concatenate(s, action, valueNoise)
-    critic.forward(parameters + critic.start, rows: 0..<2 * n, gradientRows: 0..<2 * n)
+    if let policy {
+      criticZ.input.rows(block(2, n)).concatenate(s, policy.action.rows(0..<n))
+      critic.input.rows(block(1, n)).concatenate(s, policy.action.rows(0..<n), policy.noise)
+    }
+    criticZ.forward(parameters + criticZ.start, rows: 0..<2 * n + more, gradientRows: n..<2 * n + more)
+    critic.forward(parameters + critic.start, rows: 0..<n + more, gradientRows: 0..<n + more)
     target.input.rows(block(0, n)).concatenate(s, a, targetNoise)
     target.forward(targets + targetStart, rows: 0..<n)
   }
 
   /// The critic's loss, mean over E and B of (Q(s, a, ε′)θ − y)² with y = r + γ · mask · (z′ − penalty), sg, where
   /// z′ is the current Z(s′, a′); and Z's, the expectile regression to the target critic at (s, a, ε).
-  func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
+  package func criticLoss(_ batch: Batch<T>, penalty: Penalty<T>?, _ figures: Figures?) {
     let n = batch.rows
     let perValue = batch.perSample / 2
     let nextZ = criticZ.values(block(0, n))
@@ -125,18 +127,25 @@ final class NoiseConditionedValue<T: Real> {
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, _ actor: OneStepActor<T>,
     rows n: Int
   ) {
-    critic.backward(
-      parameters + critic.start, into: gradients + critic.start, weightRows: block(0, n),
-      inputRows: block(1, n))
-    criticZ.backward(
-      parameters + criticZ.start, into: gradients + criticZ.start, weightRows: block(1, n),
-      inputRows: block(2, n))
+    backward(parameters, into: gradients, rows: n, reachesActor: true)
     actor.addThroughClip(critic.inputGradient.rows(block(1, n)))
     actor.addThroughClip(criticZ.inputGradient.rows(block(2, n)))
   }
 
+  /// The gradients of both critics.
+  package func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, rows n: Int, reachesActor: Bool
+  ) {
+    critic.backward(
+      parameters + critic.start, into: gradients + critic.start, weightRows: block(0, n),
+      inputRows: reachesActor ? block(1, n) : nil)
+    criticZ.backward(
+      parameters + criticZ.start, into: gradients + criticZ.start, weightRows: block(1, n),
+      inputRows: reachesActor ? block(2, n) : nil)
+  }
+
   /// Q(s, a, ε) for each ε of `noise`, and Z(s, a); means over E.
-  func returns(
+  package func returns(
     _ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     for i in 0..<noise.rows { critic.input.rows(block(i, 1)).concatenate(s, a, noise.rows(block(i, 1))) }

@@ -13,7 +13,7 @@ extension Batch {
 }
 
 /// What a critic's target subtracts from the next state's value: weight · values[i] in row i.
-struct Penalty<T: Real> {
+package struct Penalty<T: Real> {
   let weight: T
   let values: UnsafePointer<T>
 }
