@@ -42,6 +42,11 @@ public final class CheckpointPlayer {
     guard video == nil || named.embedded == nil else {
       throw Failure(.usage, "--video: \(task) renders nothing; fan-dist report draws its trajectories")
     }
+    if let folder = video.map({ URL(fileURLWithPath: $0).deletingLastPathComponent().path }) {
+      guard access(folder, W_OK) == 0 else {
+        throw Failure(.cannotCreate, "\(video!): cannot write into \(folder)")
+      }
+    }
     let (problem, hyperparameters) = (saved.state.problem, configuration.hyperparameters)
     agent = hyperparameters.agent
     let environment = named.environment(

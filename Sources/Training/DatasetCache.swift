@@ -11,8 +11,8 @@ extension DatasetImport {
     let folder = variable ?? NSHomeDirectory() + "/.cache/fan-dist/datasets"
     let plain = name.hasPrefix("ogbench:") ? String(name.dropFirst(8)) : name
     let isName = plain.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.:/".contains($0)) }
-    guard isName, !plain.isEmpty, !plain.hasPrefix("."), !FileManager.default.fileExists(atPath: name) else {
-      throw Failure(.usage, "\(name): only a dataset's name says where to put it; give --out")
+    guard isName, !plain.isEmpty, !plain.hasPrefix(".") else {
+      throw Failure(.usage, "\(name): not a name that a dataset can have")
     }
     return "\(folder)/\(plain.replacing(":", with: "-").replacing("/", with: "-"))"
   }

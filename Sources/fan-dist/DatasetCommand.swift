@@ -55,6 +55,9 @@ struct DatasetCommand: ParsableCommand {
       var dataset = DatasetImport(source, python: python)
       (dataset.task, dataset.directory) = (env, from)
       (dataset.convention, dataset.episodeLimit) = (convention?.rawValue, episodeLimit)
+      guard out != nil || !FileManager.default.fileExists(atPath: source) else {
+        throw Failure(.usage, "\(source): only a dataset's name says where to put it; give --out")
+      }
       let path = try out ?? DatasetImport.place(of: source)
       guard try dataset.run(to: path, say: { print($0) }) else {
         throw Failure(

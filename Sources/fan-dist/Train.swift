@@ -58,11 +58,7 @@ struct Train: ParsableCommand {
       train.settings, workers: train.workers, world: world, directory: directory,
       resume: train.resume == .auto, logger: logger, watch: console.show,
       shouldStop: { Signals.stopRequested })
-    if let preset, world.rank == 0 {
-      logger.info(
-        "preset of \(preset.name): \(preset.arguments(for: train.settings.hyperparameters.agent).joined(separator: " "))"
-      )
-    }
+    if let preset, world.rank == 0 { logger.info("\(preset)") }
     let summary = try trainer.run()
     console.endLine()
     if summary.wasStopped {
@@ -93,8 +89,9 @@ struct Train: ParsableCommand {
     logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)")
   }
 
-  /// Settings from the agent's defaults, preset, file and flags, each overriding those before, all read by the same parser.
-  private func layered() throws -> (Train, Preset?) {
+  /// Settings from the agent's defaults, preset, file and flags, each overriding those before, all read by the same
+  /// parser; and what the preset gave.
+  private func layered() throws -> (Train, preset: String?) {
     var flags = Array(CommandLine.arguments.dropFirst())
     if flags.first == "train" { flags.removeFirst() }
     var file: [String] = []
@@ -112,8 +109,7 @@ struct Train: ParsableCommand {
     let agent = named.hyperparameters.agent
     if let config { try agent.requireReads(file, source: config) }
     try agent.requireReads(flags)
-    let preset = Preset.named(named.env)
-    let arguments = agent.defaults + (preset?.arguments(for: agent) ?? []) + file + flags
+    let (arguments, preset) = named.layered(under: file + flags)
     return (try Train.parse(arguments), preset)
   }
 

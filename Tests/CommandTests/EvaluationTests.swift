@@ -120,6 +120,23 @@ struct RealEnvironmentTests {
     #expect(try evaluations.steps == [20, 40, 60, 60])
   }
 
+  @Test(arguments: ["gif", "mp4"]) func aVideoOfTheFirstEpisode(type: String) throws {
+    let trained = try train("--eval-episodes", "0")
+    try #require(trained.code == 0, "\(trained)")
+    let video = runs.folder.file("video.\(type)")
+    let arguments = [
+      "evaluate", runs.folder.file("run/checkpoints/step-000000060.safetensors"), "--env", Self.name,
+      "--episodes", "5", "--eval-workers", "2", "--python", pythonWithPackages!, "--video", video,
+    ]
+    let played = try run(built("fan-dist"), arguments, environment: environment)
+    #expect(played.code == 0 && played.output.hasSuffix("video: \(video)\n"), "\(played)")
+    // The first state and ten steps.
+    let count = "import imageio, sys; print(sum(1 for _ in imageio.get_reader(sys.argv[1])))"
+    #expect(try run(pythonWithPackages!, ["-c", count, video]).output == "11\n")
+    let nowhere = Array(arguments.dropLast()) + [runs.folder.file("none/video.\(type)")]
+    expectFailure(try run(built("fan-dist"), nowhere, environment: environment), 73, ["none"])
+  }
+
   // MARK: Something goes wrong
 
   @Test func aKilledWorkerIsReplaced() throws {
@@ -206,5 +223,94 @@ struct RealEnvironmentTests {
     let result = try run(
       built("fan-dist"), ["evaluate", path, "--python", pythonWithPackages!], environment: environment)
     expectFailure(result, 64, ["--env \(Self.name)"])
+  }
+}
+
+/// Data that are imported when they are first needed.
+@Suite(.serialized, .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"))
+struct ImportOnFirstUseTests {
+  private let runs = Runs()
+  private let file: String
+  private static let name = "ogbench:pointmaze-medium-navigate-singletask-v0"
+
+  init() throws {
+    let folder = runs.folder.file(".ogbench/data")
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    file = "\(folder)/pointmaze-medium-navigate-v0.npz"
+    let made = try run(
+      built("fan-dist"),
+      ["dataset", "generate", String(Self.name.dropFirst(8)), "--episodes", "20", "--out", file])
+    try #require(made.code == 0, "\(made)")
+  }
+
+  /// OGBench looks for its data in the home directory.
+  private var environment: [String: String] {
+    ["HOME": runs.folder.path, "FAN_DIST_DATA": runs.folder.file("datasets")]
+  }
+
+  private func line(_ name: String, _ options: [String]) -> [String] {
+    runs.command(
+      name,
+      ["--env", Self.name, "--steps", "5", "--eval-episodes", "0", "--python", pythonWithPackages!] + options)
+  }
+
+  private func train(_ name: String, ranks: Int? = nil, _ options: String...) throws -> CommandResult {
+    try run(ranks: ranks, line(name, options), environment: environment)
+  }
+
+  private func imported() throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: runs.folder.file("datasets")).sorted()
+  }
+
+  @Test(arguments: [nil, 2]) func byName(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let first = try train("first", ranks: ranks)
+    try #require(first.code == 0 && first.errorLines == [], "\(first)")
+    #expect(first.output.components(separatedBy: "importing \(Self.name)").count == 2, "\(first.output)")
+    #expect(try imported() == ["pointmaze-medium-navigate-singletask-v0"])
+    // Not needed any more.
+    try FileManager.default.removeItem(atPath: file)
+    let second = try train("second", ranks: ranks)
+    #expect(second.code == 0 && !second.output.contains("importing"), "\(second)")
+    #expect(try runs.table("first").timeless == runs.table("second").timeless)
+  }
+
+  /// A file without rewards gets the task's, once for each state of the file; that of the name is not looked for.
+  @Test func byFile() throws {
+    let data = runs.folder.file("mine.npz")
+    try FileManager.default.moveItem(atPath: file, toPath: data)
+    let first = try train("first", "--dataset", data)
+    try #require(first.code == 0, "\(first)")
+    #expect(first.output.contains("importing \(data)") && first.output.contains("rewards -1 to 0"))
+    #expect(try imported().count == 1)
+    let second = try train("second", "--dataset", data)
+    #expect(second.code == 0 && !second.output.contains("importing"), "\(second)")
+    #expect(try runs.table("first").timeless == runs.table("second").timeless)
+    let later = [FileAttributeKey.modificationDate: Date(timeIntervalSince1970: 1e9)]
+    try FileManager.default.setAttributes(later, ofItemAtPath: data)
+    #expect(try train("third", "--dataset", data).output.contains("importing \(data)"))
+    #expect(try imported().count == 2)
+  }
+
+  @Test(arguments: [nil, 2]) func withoutPython(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let nowhere = runs.folder.file("nowhere")
+    expectFailure(try train("run", ranks: ranks, "--python", nowhere), 71, [nowhere])
+    #expect(try imported() == [])
+  }
+
+  @Test(arguments: [nil, 2]) func aSignalEndsAnImport(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let waiting = try runs.folder.write("#!/bin/sh\nexec cat >/dev/null\n", to: "interpreter")
+    chmod(waiting, 0o755)
+    let line = line("run", ["--python", waiting])
+    let full = ranks.map { ["mpirun"] + mpirunArguments([($0, line)]) } ?? line
+    let command = try Command(full[0], Array(full.dropFirst()), environment: environment)
+    let isImporting = command.wait(30) { command.output.contains("importing") }
+    command.send(SIGUSR1)
+    let result = command.finish(timeout: 20)
+    #expect(isImporting)
+    expectFailure(result, 75, ["run the same command again"])
+    #expect(try imported() == [])
   }
 }

@@ -53,6 +53,8 @@ import Testing
     expectFailure(try evaluate(runs.folder.file("none.safetensors")), 66, ["none.safetensors"])
     expectFailure(try evaluate(good, "--env", "nowhere"), 64, ["nowhere"])
     expectFailure(try evaluate(good, "--episodes", "0"), 64, ["--episodes"])
+    expectFailure(try evaluate(good, "--video", "maze.gif"), 64, ["--video", "renders nothing"])
+    expectFailure(try evaluate(good, "--video", "maze.txt"), 64, [".mp4 or .gif"])
   }
 }
 
