@@ -129,8 +129,8 @@ import Testing
     #expect(widths.count == 2 && abs(widths[1] / (widths[0] + widths[1]) - 0.25) < 0.001, "\(widths)")
   }
 
-  @Test func successStandsAgainstTheCostOfAnUpdate() throws {
-    for (agent, rate, success) in [("fan", 200, 0.75), ("fql", 100, 0.5)] {
+  @Test func agentsHaveTheirCostAndWhatItBuys() throws {
+    for (agent, rate, success) in [("codac", 100, 0.5), ("fan", 200, 0.75)] {
       for seed in 0...1 {
         try write(
           "agents/\(agent)-\(seed)", configuration: "env: maze\nagent: \(agent)\nseed: \(seed)\n",
@@ -140,13 +140,24 @@ import Testing
     }
     #expect(try report("agents").code == 0)
     let chart = try chart("success of the last evaluation against milliseconds an update")
-    for (agent, milliseconds, success) in [("fan", 5.0, 0.75), ("fql", 10, 0.5)] {
+    for (agent, milliseconds, success) in [("fan", 5.0, 0.75), ("codac", 10, 0.5)] {
       let place = try chart.nodes(
         forXPath: ".//g[@data-name='\(agent)']/circle/@*[name() = 'cx' or name() = 'cy']")
       let point = try valuesAt(chart, place.compactMap { $0.stringValue.flatMap { Double($0) } })
       #expect(abs(point.x - milliseconds) < 0.05 && abs(point.y - success) < 0.005, "\(point)")
     }
-    #expect(try chart.nodes(forXPath: ".//text[@class='name']").compactMap(\.stringValue) == ["fan", "fql"])
+    #expect(
+      try chart.nodes(forXPath: ".//text[@class='name']").compactMap(\.stringValue) == ["codac", "fan"])
+    // FAN is the measure, wherever it stands.
+    let bars = try self.chart("time of an update relative to fan")
+    #expect(
+      try bars.nodes(forXPath: ".//text[@class='value']").compactMap(\.stringValue) == [
+        "2.00 × (10.0 ms)", "1.00 × (5.00 ms)",
+      ])
+    let widths = try bars.nodes(forXPath: ".//rect/@width").compactMap {
+      $0.stringValue.flatMap { Double($0) }
+    }
+    #expect(widths.count == 2 && abs(widths[0] / widths[1] - 2) < 0.001, "\(widths)")
   }
 
   @Test func lossesHaveAChartEachWithValidationBeside() throws {
