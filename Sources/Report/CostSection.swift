@@ -1,27 +1,71 @@
-/// What success costs, where runs of several agents are compared.
+import Agents
+
+/// What updates cost, and what success costs, where runs of several agents are compared.
 func cost(_ groups: [RunGroup]) -> Markup {
-  guard Set(groups.compactMap { $0.runs.first?["agent"] }).count > 1,
-    let measure = Measure.known(in: groups).first
+  let timed = groups.filter { !$0.updateRates.isEmpty }
+  guard Set(timed.compactMap { $0.agent }).count > 1,
+    let reference = timed.first(where: { $0.agent == AgentKind.fan.rawValue }) ?? timed.first
   else { return "" }
-  let items = groups.compactMap { group -> ScatterChart.Item? in
-    guard var point = measure.curve(group).last, !group.updateRates.isEmpty else { return nil }
-    point.x = 1000 / median(group.updateRates)
-    return ScatterChart.Item(name: group.name, style: group.style, point: point)
+  let measure = Measure.known(in: timed).first
+  let success: Markup =
+    measure.map {
+      """
+       Below, the \($0.name) of the last evaluation against it, with its 95 % bootstrap interval over seeds; up and to \
+      the left is better.
+      """
+    } ?? ""
+  return section(
+    "Cost", "The time of an update in these runs, relative to \(reference.name).\(success)",
+    [
+      figure(relativeCosts(timed, to: reference).svg, numbers: table(timed, reference, measure)),
+      measure.map { successes($0, timed) } ?? "",
+    ])
+}
+
+/// Bars of the time of an update, those of the reference 1 long.
+private func relativeCosts(_ groups: [RunGroup], to reference: RunGroup) -> BarChart {
+  BarChart(
+    description: "time of an update relative to \(reference.name)",
+    x: "time of an update relative to \(reference.name)",
+    bars: groups.map { group in
+      let ratio = group.milliseconds / reference.milliseconds
+      return BarChart.Bar(
+        name: group.name, style: group.style, parts: [ratio],
+        label: "\(fixed(ratio, 2)) × (\(short(group.milliseconds)) ms)")
+    })
+}
+
+private func table(_ groups: [RunGroup], _ reference: RunGroup, _ measure: Measure?) -> DataTable {
+  DataTable(
+    header: ["", "ms an update", "relative to \(reference.name)"] + (measure.map { [$0.name] } ?? []),
+    rows: groups.map { group in
+      [
+        .init(group.name, style: group.style), .init(short(group.milliseconds)),
+        .init(fixed(group.milliseconds / reference.milliseconds, 2)),
+      ] + (measure.map { [.init($0.curve(group).last.map(interval) ?? "–")] } ?? [])
+    })
+}
+
+/// A measure of the last evaluation against the time of an update.
+private func successes(_ measure: Measure, _ groups: [RunGroup]) -> Markup {
+  let items = groups.compactMap { group in
+    measure.curve(group).last.map { point in
+      var point = point
+      point.x = group.milliseconds
+      return ScatterChart.Item(name: group.name, style: group.style, point: point)
+    }
   }
   guard items.count > 1 else { return "" }
   let chart = ScatterChart(
     description: "\(measure.name) of the last evaluation against milliseconds an update",
     x: "milliseconds an update", y: measure.name, items: items, including: measure.limits)
-  let numbers = DataTable(
-    header: ["", "ms an update", measure.name],
-    rows: items.map {
-      [.init($0.name, style: $0.style), .init(short($0.point.x)), .init(interval($0.point))]
-    })
-  return section(
-    "Cost",
-    """
-    The \(measure.name) of the last evaluation, with its 95 % bootstrap interval over seeds, against the time of an \
-    update in these runs. Up and to the left is better.
-    """,
-    [figure(chart.svg, numbers: numbers)])
+  return figure(chart.svg)
+}
+
+extension RunGroup {
+  /// The agent of its runs.
+  fileprivate var agent: String? { runs.first?["agent"] }
+
+  /// Milliseconds an update, the median of its runs.
+  fileprivate var milliseconds: Double { 1000 / median(updateRates) }
 }
