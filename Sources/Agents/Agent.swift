@@ -131,29 +131,22 @@ public protocol Policy<T>: AnyObject {
   /// How it acts, in one line for people.
   var rule: String { get }
   /// Adds to a graph what `act` computes: from observations, batch × O, and the tensors of `draws`, batch × width,
-  /// to actions, batch × A. Shared draws have their own number of rows. Nil when operators cannot say it.
+  /// to actions, batch × A. Shared draws have their own number of rows.
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
-  ) -> OperatorGraph.Value?
+  ) -> OperatorGraph.Value
 }
 
 extension Policy {
-  /// What `act` computes as a graph, from `observation` and the draws by their names to `action`; nil when operators
-  /// cannot say it.
-  public var graph: OperatorGraph? {
+  /// What `act` computes as a graph, from `observation` and the draws by their names to `action`.
+  public var graph: OperatorGraph {
     var graph = OperatorGraph()
     let input = graph.input("observation", [nil, observations.columns])
     let noise = draws.map { graph.input($0.name, [$0.sharedRows, $0.width]) }
-    guard let action = describe(input, noise, in: &graph) else { return nil }
+    let action = describe(input, noise, in: &graph)
     graph.output("action", action, [nil, actions.columns])
     return graph
   }
-
-  public var rule: String { "as the agent does" }
-
-  public func describe(
-    _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
-  ) -> OperatorGraph.Value? { nil }
 }
 
 /// Matrix products, counted from the networks.

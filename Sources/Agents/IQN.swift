@@ -181,7 +181,7 @@ private final class QuantilePolicy<T: Real>: Policy {
 
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
-  ) -> OperatorGraph.Value? {
+  ) -> OperatorGraph.Value {
     choice.describe(observations, noise: noise[0], taus: noise[1], in: &graph)
   }
 }

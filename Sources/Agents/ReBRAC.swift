@@ -233,4 +233,13 @@ private final class DeterministicPolicy<T: Real>: Policy {
     if squashes { actions.rows(0..<n).replaceEach(T.tanh) }
     actions.rows(0..<n).clip(actions.rows(0..<n))
   }
+
+  var rule: String { "action = clip(\(squashes ? "tanh(actor(observation))" : "actor(observation)"), -1, 1)" }
+
+  func describe(
+    _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
+  ) -> OperatorGraph.Value {
+    let output = network.shape.describe(observations, in: &graph)
+    return graph.clip(squashes ? graph.apply("Tanh", output) : output)
+  }
 }

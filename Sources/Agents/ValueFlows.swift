@@ -530,7 +530,7 @@ private final class ReturnPolicy<T: Real>: Policy {
 
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
-  ) -> OperatorGraph.Value? {
+  ) -> OperatorGraph.Value {
     choice.describe(observations, noise: noise[0], returnNoise: noise[1], in: &graph)
   }
 }

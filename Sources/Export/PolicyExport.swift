@@ -22,14 +22,11 @@ public struct PolicyExport {
   private let parameters: [String: (shape: [Int], values: [Float])]
   private let metadata: [String: String]
 
-  /// - Throws: `Failure` when acting cannot be written down.
-  public init(_ saved: SavedPolicy) throws {
+  /// The policy of a file.
+  public init(_ saved: SavedPolicy) {
     let agent = saved.configuration.hyperparameters.agent
     let policy = saved.policy(rows: 1)
-    guard let graph = policy.graph else {
-      throw Failure(.usage, "the policy of \(agent.title) cannot be exported")
-    }
-    self.graph = graph
+    graph = policy.graph
     parameters = saved.tensors(graph.parameters)
     var state = saved.state
     state.format = .policy

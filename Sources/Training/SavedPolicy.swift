@@ -23,7 +23,7 @@ public final class SavedPolicy {
     // No memory for rows: the file's word for its sizes is believed only when all tensors are there.
     layout = hyperparameters.agent.make(state.problem, hyperparameters, rows: 0, Float.self).layout
     let policy = hyperparameters.agent.policy(state.problem, hyperparameters, rows: 0)
-    let needed = Set(policy.graph?.parameters ?? [])
+    let needed = Set(policy.graph.parameters)
     let isWhole = state.format == .checkpoint
     let slots = layout.slots.filter { isWhole || needed.contains($0.name) }
     for slot in slots { try checkpoint.require(slot.name, shape: slot.shape) }

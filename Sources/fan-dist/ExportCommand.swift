@@ -21,7 +21,7 @@ struct ExportCommand: ParsableCommand {
   func validate() throws { _ = try out.map(format) }
 
   func run() throws {
-    let policy = try PolicyExport(SavedPolicy(path: checkpoint, acceptsPolicy: true))
+    let policy = PolicyExport(try SavedPolicy(path: checkpoint, acceptsPolicy: true))
     for path in out {
       guard !isSameFile(path, checkpoint) else {
         throw Failure(.usage, "--out \(path): is the checkpoint itself; choose another name")

@@ -153,6 +153,15 @@ import Testing
     let countedGigaOperations: Double
     let gigaOperations: Double
     let relativeUpdate: Double
+    let doublings: [Doubling]
+  }
+
+  private struct Doubling: Decodable {
+    let setting: String
+    let from: Int
+    let to: Int
+    let relativeOperations: Double
+    let relativeUpdate: Double
   }
 
   private let sizes = [
@@ -173,6 +182,18 @@ import Testing
     for cost in costs {
       #expect(cost.countedGigaOperations > 0 && cost.countedGigaOperations <= cost.gigaOperations)
       #expect(cost.relativeUpdate > 0)
+    }
+  }
+
+  /// Quantiles, candidates, samples and flow steps of the agents that have them, each doubled.
+  @Test func whatCostsGoWith() throws {
+    let costs = try costs(["--agents", "fan,iqn", "--num-quantiles", "3"])
+    #expect(costs[0].doublings.isEmpty)
+    #expect(costs[1].doublings.map(\.setting) == ["num-quantiles", "num-samples", "flow-steps"])
+    #expect(costs[1].doublings.map(\.from) == [3, 16, 10] && costs[1].doublings.map(\.to) == [6, 32, 20])
+    for doubling in costs[1].doublings {
+      #expect(
+        doubling.relativeOperations > 1 && doubling.relativeOperations < 2 && doubling.relativeUpdate > 0)
     }
   }
 

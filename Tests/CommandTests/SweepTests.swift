@@ -1,3 +1,4 @@
+import Agents
 import Foundation
 import TestSupport
 import Testing
@@ -31,6 +32,17 @@ import Testing
   private func lines(_ result: CommandResult) -> [Substring] {
     result.output.split(separator: "\n").filter {
       $0.hasPrefix("run ") || $0.hasPrefix("done: ") && $0.contains("run(s)")
+    }
+  }
+
+  /// The repository's own sweeps: every agent, three seeds.
+  @Test(arguments: ["default-task", "cube-single"]) func sweepsOfAllAgents(name: String) throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
+    let result = try sweep(root.appendingPathComponent("sweeps/\(name).yaml").standardized.path, "--list")
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    let lines = result.output.split(separator: "\n")
+    for agent in AgentKind.allCases {
+      #expect(lines.count { $0.contains("--agent=\(agent) ") } == 3, "\(agent)")
     }
   }
 

@@ -36,7 +36,7 @@ final class OneStepPolicy<T: Real>: Policy {
 
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
-  ) -> OperatorGraph.Value? {
+  ) -> OperatorGraph.Value {
     graph.clip(network.shape.describe(graph.concatenate(observations, noise[0]), in: &graph))
   }
 }
@@ -88,7 +88,7 @@ final class FlowPolicy<T: Real>: Policy {
 
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
-  ) -> OperatorGraph.Value? {
+  ) -> OperatorGraph.Value {
     flow.describe(observations, from: noise[0], steps: steps, clipsEachStep: clipsEachStep, in: &graph)
   }
 }
