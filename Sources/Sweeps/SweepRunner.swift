@@ -6,27 +6,29 @@ public struct SweepRunner {
   private let sweep: Sweep
   private let directory: String
   private let program: String
+  private let arguments: [String]
   private let say: (String) -> Void
   private let shouldStop: () -> Bool
 
   /// - Parameters:
   ///   - directory: holds a directory for each run.
   ///   - program: the path of `fan-dist`.
+  ///   - arguments: arguments of all runs that are no settings.
   ///   - say: shows a line.
   ///   - shouldStop: asked all the time; when it says yes, the run at hand saves, and the sweep ends.
   public init(
-    _ sweep: Sweep, directory: String, program: String, say: @escaping (String) -> Void,
+    _ sweep: Sweep, directory: String, program: String, arguments: [String], say: @escaping (String) -> Void,
     shouldStop: @escaping () -> Bool
   ) {
-    (self.sweep, self.directory, self.program, self.say, self.shouldStop) = (
-      sweep, directory, program, say, shouldStop
-    )
+    (self.sweep, self.directory, self.program, self.arguments) = (sweep, directory, program, arguments)
+    (self.say, self.shouldStop) = (say, shouldStop)
   }
 
   /// The command line of a run. The same one starts it and continues it.
   public func command(_ run: Sweep.Run) -> [String] {
     let launcher = sweep.ranks > 1 ? mpirun(ranks: sweep.ranks, threads: run.configuration.threads) : []
-    return launcher + [program, "train", "--run-dir", path(run), "--resume", "auto"] + run.arguments
+    return launcher + [program, "train", "--run-dir", path(run), "--resume", "auto"] + arguments
+      + run.arguments
   }
 
   /// Runs some of the sweep's runs, those that are finished excepted.

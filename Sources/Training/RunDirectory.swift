@@ -75,7 +75,10 @@ public struct RunDirectory: Sendable {
   public func isFinished(_ configuration: Configuration) -> Bool {
     guard let checkpoint = newestCheckpoint(rejected: { _ in }), checkpoint.state.step == configuration.steps,
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
-      trained.dataset == configuration.dataset,
+      trained.dataset == configuration.dataset
+    else { return false }
+    guard configuration.evalEpisodes > 0 else { return true }
+    guard
       let evaluations = try? String(contentsOfFile: evaluation, encoding: .utf8)
     else { return false }
     return evaluations.split(separator: "\n").contains { $0.hasPrefix("\(configuration.steps),policy,done,") }

@@ -27,6 +27,13 @@ public struct WorkerOptions: ParsableArguments, Sendable {
       evalTimeout > 0 && evalTimeout <= 86_400, "--eval-timeout must be positive, and a day at most")
   }
 
+  /// Them as arguments, without those that say what would be so anyway.
+  public var arguments: [String] {
+    (python == "python3" ? [] : ["--python", python])
+      + (evalWorkers.map { ["--eval-workers", "\($0)"] } ?? [])
+      + (evalTimeout == 300 ? [] : ["--eval-timeout", "\(evalTimeout)"])
+  }
+
   /// The same for an environment, with `freeCores` cores free beside what computes already.
   func forEnvironment(freeCores: Int, video: String? = nil) -> GymnasiumEnvironment.Options {
     GymnasiumEnvironment.Options(

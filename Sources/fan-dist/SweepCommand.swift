@@ -34,6 +34,9 @@ struct SweepCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Only the run of this number, counted from 0: for a job array.", valueName: "i"))
   var index: Int?
 
+  @OptionGroup(title: "Gymnasium environments")
+  var workers: WorkerOptions
+
   func run(_ job: Job) throws {
     guard !job.isLaunched else {
       throw Failure(.usage, "sweep starts the ranks of its runs itself: call it without mpirun or srun")
@@ -43,7 +46,7 @@ struct SweepCommand: ParsableCommand {
     let console = Console(style: .plain)
     let runner = SweepRunner(
       sweep, directory: out ?? "runs/\(URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent)",
-      program: program, say: console.say, shouldStop: { Signals.stopRequested })
+      program: program, arguments: workers.arguments, say: console.say, shouldStop: { Signals.stopRequested })
     if let index, !sweep.runs.indices.contains(index) {
       throw Failure(.usage, "--index must be between 0 and \(sweep.runs.count - 1), the runs of \(file)")
     }

@@ -46,6 +46,12 @@ import Testing
     }
   }
 
+  @Test func whatRunsWorkersIsPassedOn() throws {
+    let file = try write("seeds: [0]")
+    let line = try sweep(file, "--list", "--python", "/some/python", "--eval-workers", "3").output
+    #expect(line.contains(" --python /some/python --eval-workers 3 ") && !line.contains("--eval-timeout"))
+  }
+
   @Test func listsEachRunsCommandLine() throws {
     let file = try write(
       """
