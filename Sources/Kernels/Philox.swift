@@ -87,8 +87,8 @@ public struct RandomStream: RawRepresentable, Sendable {
   }
   /// Validation batches and their noise.
   public static let validation = RandomStream(rawValue: 6)
-  /// Resampling of runs for the intervals of a report.
-  public static let resampling = RandomStream(rawValue: 7)
+  /// What a report draws: runs for its intervals, noise for critics.
+  public static let report = RandomStream(rawValue: 7)
   /// The draws of an update: draw number `index` of the agent.
   public static func draw(_ index: Int) -> RandomStream { RandomStream(rawValue: 256 + UInt32(index)) }
 }

@@ -54,7 +54,7 @@ func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.co
 /// that are not finite. The draws are always the same.
 func bootstrapInterval(of values: [Double]) -> (low: Double, high: Double)? {
   guard values.count > 1, values.allSatisfy(\.isPlottable) else { return nil }
-  var random = RandomSequence(seed: 0, stream: .resampling)
+  var random = RandomSequence(seed: 0, stream: .report)
   let means = (0..<1000).map { _ in
     mean(values.map { _ in values[random.below(values.count)] })
   }.sorted()

@@ -32,10 +32,10 @@ func section(_ title: String, _ introduction: Markup = "", _ content: [Markup]) 
   return "<section><h2>\(title)</h2>\(paragraph)\(content)</section>\n"
 }
 
-/// A chart with what it shows, and its numbers for those who cannot see it.
+/// A chart with what it shows, and its numbers for those who cannot see it. On a narrow screen a large chart scrolls.
 func figure(_ chart: Markup, _ caption: Markup = "", numbers: DataTable? = nil) -> Markup {
   let text: Markup = caption.html.isEmpty ? "" : "<figcaption>\(caption)</figcaption>"
-  return "<figure>\(chart)\(text)\(numbers.map(\.folded) ?? "")</figure>\n"
+  return "<figure><div class=\"scroll\">\(chart)</div>\(text)\(numbers.map(\.folded) ?? "")</figure>\n"
 }
 
 /// A table of texts: names on the left, numbers in the other columns.

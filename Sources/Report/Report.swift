@@ -21,12 +21,13 @@ public struct Report {
     let runs = try paths.flatMap(Self.directories).map(RecordedRun.init)
     let groups = RunGroup.groups(of: runs)
     runCount = runs.count
-    notes = runs.flatMap { run in run.notes.map { "\(run.name): \($0)" } }
+    let policies = PolicySection(groups)
+    notes = runs.flatMap { run in run.notes.map { "\(run.name): \($0)" } } + policies.notes
     html = page(
       title: "fan-dist: \(Self.title(runs))",
       """
-      \(Self.head(runs, groups))\(summary(groups))\(learning(groups))\(cost(groups))\(values(groups))\(losses(groups))\(time(groups))\
-      \(settings(groups))\(list(of: runs))
+      \(Self.head(runs, groups))\(summary(groups))\(learning(groups))\(policies.markup)\(cost(groups))\
+      \(values(groups))\(losses(groups))\(time(groups))\(settings(groups))\(list(of: runs))
       """)
   }
 

@@ -83,7 +83,7 @@ public struct ReturnsPage {
   private var distributions: Markup {
     let charts = [left, right].map { step -> Markup in
       let chart = LineChart(
-        description: "returns after going \(step.action) first, by level", x: "level",
+        description: "returns after going \(step.action) first, by level", x: "level, share of noise",
         y: "return after \(step.action)", series: series(step), including: [-20, 30], width: 470, height: 330)
       return figure(chart.svg)
     }
@@ -154,10 +154,10 @@ public struct ReturnsPage {
   private var tree: Markup {
     let tree = TwoSteps.Action.allCases.enumerated().map { index, action -> Markup in
       let first = TwoSteps.Step(.start, action)
-      let middle = (x: 250.0, y: 60 + 140 * Double(index))
+      let middle = (x: 190.0, y: 60 + 140 * Double(index))
       let leaves = TwoSteps.Action.allCases.enumerated().map { leaf, action -> Markup in
         let second = TwoSteps.Step(first.next!, action)
-        let end = (x: 470.0, y: middle.y - 35 + 70 * Double(leaf))
+        let end = (x: 360.0, y: middle.y - 35 + 70 * Double(leaf))
         let total = first.reward + second.reward
         return """
           <g class="\(total == best ? styleClass(Style.fan) : "neutral")">\(branch(middle, end, second))\
@@ -169,7 +169,7 @@ public struct ReturnsPage {
         \(branch((x: 30, y: 130), middle, first))</g>\(leaves)
         """
     }
-    return picture(600, 260, "the decision problem as a tree of two steps", "\(tree)")
+    return picture(470, 260, "the decision problem as a tree of two steps", "\(tree)")
   }
 
   /// The first step of the best path.

@@ -61,7 +61,7 @@ let stylesheet: Markup = """
   svg .name, svg .value { font-size: 13px; }
   svg .name { fill: var(--c, var(--ink)); font-weight: 550; }
   .axes .grid { stroke: var(--hair); }
-  .axes .base, .axes .mark { stroke: var(--base); }
+  .base, .axes .mark { stroke: var(--base); }
   .line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
   .dashed .line { stroke-dasharray: 2 5; stroke-width: 1.75; }
   .dotted .line { stroke-dasharray: 7 4; }
@@ -73,15 +73,17 @@ let stylesheet: Markup = """
   .part0, .bar { fill: var(--c); } .part1 { fill: var(--c); opacity: 0.45; } .part2 { fill: var(--c); opacity: 0.25; }
   .part3 { fill: var(--c); opacity: 0.15; }
   .bar { opacity: 0.55; }
-  .stroke { stroke: var(--ink); opacity: 0.6; }
   .pointer { stroke: var(--ink); stroke-width: 1.5; }
   .walls { fill: var(--wall); }
+  .floor { fill: var(--paper); }
   .goal { fill: none; stroke: var(--ink); stroke-width: 2; }
-  .way { fill: none; stroke: var(--c0); stroke-width: 1.25; opacity: 0.55; stroke-linejoin: round; }
-  .way.lost { stroke: var(--c1); stroke-dasharray: 4 2; }
+  .way { fill: none; stroke: var(--c); stroke-width: 1.25; opacity: 0.6; stroke-linejoin: round; }
+  .way.lost { stroke-dasharray: 4 2; }
   .begin { fill: var(--ink); }
   svg .place { fill: var(--ink); font-size: 13px; font-weight: 550; paint-order: stroke; stroke: var(--paper);
     stroke-width: 3px; }
+  @media screen and (max-width: 720px) { main { padding: 24px 16px 48px; } .scroll { overflow-x: auto; }
+    svg.large { max-width: none; width: 760px; } .pair { grid-template-columns: minmax(0, 1fr); } }
   @media print { main { max-width: none; padding: 0; } body { font-size: 11pt; } h2 { break-after: avoid; }
     .charts { grid-template-columns: repeat(3, 1fr); } .pair { grid-template-columns: 1fr 1fr; }
     table { font-size: 9pt; } details { display: none; } }

@@ -178,10 +178,84 @@ import Testing
     #expect(try page.nodes(forXPath: "//mark").compactMap(\.stringValue) == ["1", "3"])
     #expect(try page.nodes(forXPath: "//dl/div").compactMap(\.stringValue) == ["envmaze", "steps300"])
     #expect(try page.nodes(forXPath: "//li").compactMap(\.stringValue).contains("data of 7 rows"))
-    // Each chart is described, and the curves have their numbers in a table.
-    #expect(try page.nodes(forXPath: "//svg[not(@role='img') or not(@aria-label)]").isEmpty)
+    // The curves have their numbers in a table.
     let table = try page.nodes(forXPath: "//figure[1]//tr[th='200']/td").compactMap(\.stringValue)
     #expect(table.prefix(2) == ["0.300 [0.100, 0.500]", "0.200 [0.000, 0.400]"])
+  }
+
+  // MARK: Policies in the embedded mazes
+
+  /// Three runs of a setting whose policies are the same one, trained for a moment; the last success of "second" is in
+  /// the middle.
+  private func mazeRuns() throws {
+    let runs = Runs()
+    try runs.complete("run", "--steps", "20")
+    for (seed, name, success) in [(0, "first", 0.9), (1, "second", 0.5), (2, "third", 0.1)] {
+      try write(
+        "mazes/\(name)", configuration: "env: pointmaze-u-stitch-singletask-v0\nagent: fan\nseed: \(seed)\n",
+        training: training([2, 1]), evaluation: evaluation([0, success]))
+      try FileManager.default.createDirectory(
+        atPath: folder.file("mazes/\(name)/checkpoints"), withIntermediateDirectories: true)
+      try FileManager.default.copyItem(
+        atPath: runs.folder.file("run/checkpoints/best.safetensors"), toPath: best(name))
+    }
+  }
+
+  private func best(_ name: String) -> String {
+    folder.file("mazes/\(name)/checkpoints/best.safetensors")
+  }
+
+  @Test func theBestPolicyIsDrawnInItsMaze() throws {
+    try mazeRuns()
+    let result = try report("mazes")
+    #expect(result.code == 0 && !result.output.contains("note:"), "\(result)")
+    let map = try chart("ways of fan through the maze")
+    #expect(try map.nodes(forXPath: "./path[starts-with(@class, 'way')]").count == 16)
+    #expect(try map.nodes(forXPath: "./text").compactMap(\.stringValue) == ["start", "goal"])
+    // As many arrive as when the policy is evaluated.
+    let evaluated = try run(built("fan-dist"), ["evaluate", best("second"), "--episodes", "16"])
+    let success = try #require(
+      evaluated.output.split(separator: "success ").last?.prefix { $0 != "," }, "\(evaluated)")
+    let arrived = Int(16 * (try #require(Double(success))))
+    #expect(try map.nodes(forXPath: "./path[starts-with(@class, 'way lost')]").count == 16 - arrived)
+    let captions = try page().nodes(forXPath: "//figcaption").compactMap(\.stringValue)
+    #expect(captions.contains("fan: run second, update 20, \(arrived) of 16 reach the goal"), "\(captions)")
+    // The returns that its critics expect, and the one that came: 60 steps without the goal, at a discount of 0.97.
+    let chart = try chart("returns that the critics expect at the start")
+    #expect(try !chart.nodes(forXPath: ".//g[@data-name='fan']/rect[@class='bar']").isEmpty)
+    let marks = try chart.nodes(forXPath: ".//text[@class='place']").compactMap(\.stringValue)
+    #expect(marks.count == 2 && marks[0].hasPrefix("Z ") && marks[1] == "actual −28.0", "\(marks)")
+  }
+
+  @Test func aPolicyThatCannotBeReadIsNoted() throws {
+    try mazeRuns()
+    let damages: [(String, (Data) -> Data?)] = [
+      ("missing", { _ in nil }), ("cut off", { $0.prefix($0.count / 2) }),
+      ("not a checkpoint", { _ in Data("{}".utf8) }),
+    ]
+    let whole = try #require(FileManager.default.contents(atPath: best("second")))
+    for (damage, change) in damages {
+      try FileManager.default.removeItem(atPath: best("second"))
+      if let data = change(whole) { try data.write(to: URL(fileURLWithPath: best("second"))) }
+      let result = try report("mazes")
+      #expect(result.code == 0 && result.errors == "", "\(damage): \(result)")
+      #expect(result.output.contains("note: second: no best policy to draw: "), "\(damage): \(result)")
+      let page = try page()
+      let notes = try page.nodes(forXPath: "//section[h2='Policies']/ul/li").compactMap(\.stringValue)
+      #expect(notes.count == 1 && notes[0].contains("best.safetensors"), "\(damage): \(notes)")
+      #expect(try page.nodes(forXPath: "//section[h2='Policies']//svg").isEmpty, "\(damage)")
+      try whole.write(to: URL(fileURLWithPath: best("second")))
+    }
+  }
+
+  @Test func aPolicyOfAnotherTaskIsNoted() throws {
+    try mazeRuns()
+    try edit(folder.file("mazes/second/config.yaml")) {
+      $0 = Data(String(decoding: $0, as: UTF8.self).replacing("u-stitch", with: "medium-stitch").utf8)
+    }
+    let result = try report("mazes/second")
+    #expect(result.code == 0, "\(result)")
+    #expect(result.output.contains("was not trained for pointmaze-medium-stitch-singletask-v0"), "\(result)")
   }
 
   // MARK: What cannot be trusted

@@ -53,12 +53,13 @@ struct Plot {
   }
 }
 
-/// A picture of this size that reads itself out as `description`.
+/// A picture of this size that reads itself out as `description`. Large ones scroll on narrow screens, others shrink.
 func picture(_ width: Double, _ height: Double, _ description: String, _ content: Markup) -> Markup {
-  """
-  <svg viewBox="0 0 \(width) \(height)" width="\(width)" height="\(height)" role="img" \
-  aria-label="\(description)">\(content)</svg>
-  """
+  let size: Markup = width > 500 ? "class=\"large\" " : ""
+  return """
+    <svg \(size)viewBox="0 0 \(width) \(height)" width="\(width)" height="\(height)" role="img" \
+    aria-label="\(description)">\(content)</svg>
+    """
 }
 
 /// About how wide a text is in the size of tick labels.

@@ -1,0 +1,105 @@
+import Agents
+import Environments
+import Foundation
+import Kernels
+import Training
+
+/// The best policy of a run, played in the embedded maze that it was trained for, and what its critics expect there.
+struct PlayedPolicy {
+  /// An episode.
+  struct Episode {
+    /// Where the disc was (x, y), from the start to the end.
+    fileprivate(set) var positions: [SIMD2<Double>]
+    /// Whether it reached the goal.
+    fileprivate(set) var isSolved = false
+    /// The sum of γᵗ · r.
+    fileprivate(set) var discountedReturn = 0.0
+  }
+
+  /// The rules.
+  let environment: PointMaze
+  /// Updates of the policy.
+  let step: Int
+  /// The first episodes of the run's evaluation.
+  let episodes: [Episode]
+  /// What the critics expect at the start of the first episode, after the action that it begins with.
+  let expected: ReturnEstimate
+
+  private static let episodeCount = 16
+  /// Samples of the distribution of returns.
+  private static let sampleCount = 256
+  /// Playing may not take longer: nobody knows what a file's settings cost.
+  private static let timeLimit = Duration.seconds(30)
+
+  /// Reads the run's best checkpoint and plays.
+  ///
+  /// - Throws: what is wrong with the checkpoint.
+  init(_ run: RecordedRun, _ task: PointMazeTask) throws {
+    let saved = try SavedPolicy(path: run.directory.best)
+    guard saved.configuration.env == task.name,
+      saved.state.problem.observationSize == PointMazeTask.observationSize,
+      saved.state.problem.actionSize == PointMazeTask.actionSize
+    else { throw Failure(.data, "\(run.directory.best): was not trained for \(task.name)") }
+    environment = task.environment
+    step = saved.state.step
+    let (episodes, first) = try Self.play(saved, environment)
+    self.episodes = episodes
+    expected = Self.returns(saved, first)
+  }
+
+  /// A state and the action in it.
+  private typealias Choice = (observation: SIMD2<Float>, action: SIMD2<Float>)
+
+  /// Plays all episodes; they and their noise are those of an evaluation. Returns the first choice of the first one
+  /// too.
+  private static func play(_ saved: SavedPolicy, _ environment: PointMaze) throws -> ([Episode], Choice) {
+    let start = ContinuousClock.now
+    let (seed, discount) = (saved.configuration.seed, saved.configuration.hyperparameters.discount)
+    let policy = saved.policy(rows: episodeCount)
+    var states = (0..<episodeCount).map { environment.reset(seed: seed, episode: UInt64($0)) }
+    var episodes = states.map { Episode(positions: [$0.position]) }
+    var running = Set(states.indices)
+    var first: Choice?
+    for step in 0..<environment.stepLimit where !running.isEmpty {
+      guard .now - start < timeLimit else {
+        throw Failure(.data, "\(episodeCount) episodes take longer than \(timeLimit.components.seconds) s")
+      }
+      for (row, state) in states.enumerated() {
+        write(environment.observation(of: state), to: policy.observations, row)
+      }
+      for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
+        let key = SIMD2(seed, RandomStream.acting(index).rawValue)
+        draw.fill(noise, rows: episodeCount, key: key, step: step) { UInt32($0) }
+      }
+      policy.act(saved.parameters.base, rows: episodeCount)
+      for e in running {
+        let action = SIMD2(policy.actions[e, 0], policy.actions[e, 1])
+        if e == 0 && step == 0 { first = (environment.observation(of: states[0]), action) }
+        let outcome = environment.step(&states[e], action: action)
+        episodes[e].positions.append(states[e].position)
+        episodes[e].discountedReturn += pow(discount, Double(step)) * Double(outcome.reward)
+        episodes[e].isSolved = outcome.terminated
+        if outcome.terminated || outcome.truncated { running.remove(e) }
+      }
+    }
+    return (episodes, first!)
+  }
+
+  private static func returns(_ saved: SavedPolicy, _ choice: Choice) -> ReturnEstimate {
+    let (problem, hyperparameters) = (saved.state.problem, saved.configuration.hyperparameters)
+    let agent = hyperparameters.agent.make(problem, hyperparameters, rows: sampleCount, Float.self)
+    let workspace = Workspace<Float>()
+    let observation = workspace.matrix(rows: 1, columns: problem.observationSize)
+    let action = workspace.matrix(rows: 1, columns: problem.actionSize)
+    write(choice.observation, to: observation, 0)
+    write(choice.action, to: action, 0)
+    let noise = workspace.matrix(rows: sampleCount, columns: problem.actionSize)
+    var random = RandomSequence(seed: saved.configuration.seed, stream: .report, index: 1)
+    noise.replaceEach { _ in random.normal() }
+    return agent.returns(saved.parameters.base, observation: observation, action: action, noise: noise)
+  }
+
+  private static func write(_ values: SIMD2<Float>, to matrix: Matrix<Float>, _ row: Int) {
+    (matrix[row, 0], matrix[row, 1]) = (values.x, values.y)
+  }
+}
