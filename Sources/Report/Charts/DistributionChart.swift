@@ -71,7 +71,7 @@ struct DistributionChart {
     row.marks.enumerated().filter { $1.value.isPlottable }.map { index, mark in
       let (x, top) = (across(mark.value), base - Self.pitch + 20 + 15 * Double(index))
       let text = "\(mark.name) \(short(mark.value))"
-      let isLeft = x + 6 + textWidth(text) > width
+      let isLeft = x + 6 + nameWidth(text) > width
       return """
         <path class="pointer" d="M\(x) \(base)V\(top - 9)"/><text class="place" x="\(x + (isLeft ? -6 : 6))" \
         y="\(top)" text-anchor="\(isLeft ? "end" : "start")">\(text)</text>
