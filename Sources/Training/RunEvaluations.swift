@@ -138,7 +138,7 @@ final class RunEvaluations {
       failure = nil
       try write(step, actor, .done, result, seconds: seconds)
       if actor == .policy {
-        logger.info("update \(step): \(result)\(isBest ? ", the best so far," : "")\(times.text(seconds))")
+        logger.info("update \(step): \(result)\(isBest ? ", the best so far" : "")\(times.text(seconds))")
       }
       finish(step)
     case .repeating(let snapshot, let problem):
@@ -208,13 +208,14 @@ private struct UpdateTimes {
 
   mutating func forgetEvaluation() { during = Sum() }
 
-  /// What an evaluation took, and what it cost.
+  /// What an evaluation took, and what it cost; nothing about one that took no time to speak of.
   func text(_ seconds: Double) -> String {
+    guard seconds >= 1 else { return "" }
     let updates = meanwhile.map { meanwhile in
-      "; updates took \(decimals(1e3 * meanwhile, 2)) ms meanwhile"
+      ", updates \(decimals(1e3 * meanwhile, 2)) ms meanwhile"
         + (otherwise.map { ", \(decimals(1e3 * $0, 2)) ms otherwise" } ?? "")
     }
-    return " in \(decimals(seconds, 1)) s\(updates ?? "")"
+    return "; took \(decimals(seconds, 1)) s\(updates ?? "")"
   }
 }
 

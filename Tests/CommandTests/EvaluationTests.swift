@@ -275,6 +275,35 @@ struct ImportOnFirstUseTests {
     #expect(try runs.table("first").timeless == runs.table("second").timeless)
   }
 
+  /// Minari's datasets know their environment and what a return is worth.
+  @Test func aMinariDataset() throws {
+    let script = """
+      import gymnasium, minari, numpy as np
+      from minari.data_collector import EpisodeBuffer
+      env, draw = gymnasium.make("Pendulum-v1"), np.random.default_rng(0)
+      episodes = [EpisodeBuffer(
+        observations=draw.normal(size=(101, 3)).astype(np.float32),
+        actions=draw.uniform(-2, 2, (100, 1)).astype(np.float32), rewards=list(draw.normal(size=100)),
+        terminations=[False] * 100, truncations=[False] * 99 + [True]) for _ in range(3)]
+      minari.create_dataset_from_buffers("test/pendulum-v0", episodes, env=env,
+        ref_min_score=-1000.0, ref_max_score=-200.0)
+      """
+    let variables = environment.merging(["MINARI_DATASETS_PATH": runs.folder.file("minari")]) { $1 }
+    let made = try run(pythonWithPackages!, ["-W", "ignore", "-c", script], environment: variables)
+    try #require(made.code == 0, "\(made)")
+    let line = line("run", ["--env", "minari:test/pendulum-v0", "--eval-episodes", "3"])
+    let result = try run(line[0], Array(line.dropFirst()), environment: variables)
+    try #require(result.code == 0, "\(result)")
+    #expect(try imported() == ["minari-test-pendulum-v0"])
+    #expect(result.output.contains("normalised score "), "\(result.output)")
+    let table = try runs.table("run", "eval.csv")
+    let scores = try table.numbers("normalised_score")
+    #expect(try table.numbers("length") == [200, 200])
+    for (score, total) in zip(scores, try table.numbers("return")) {
+      #expect(abs(score - (total + 1000) / 8) < 1e-6 * max(1, abs(score)), "\(score), \(total)")
+    }
+  }
+
   /// A file without rewards gets the task's, once for each state of the file; that of the name is not looked for.
   @Test func byFile() throws {
     let data = runs.folder.file("mine.npz")
