@@ -82,17 +82,39 @@ public final class Evaluator {
 
   /// The policy's actions for its first rows.
   private func act(_ policy: any Policy<Float>, _ parameters: UnsafePointer<Float>, _ running: [Running]) {
-    for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
-      let key = SIMD2(seed, RandomStream.acting(index).rawValue)
-      // Episodes that began together are next to each other and have come equally far.
-      for rows in running.indices.chunked(by: { running[$0].played.length == running[$1].played.length }) {
-        let step = running[rows.lowerBound].played.length
-        draw.fill(noise.rows(rows), rows: rows.count, key: key, step: step) {
-          UInt32(running[rows.lowerBound + $0].episode)
-        }
-      }
+    // Episodes that began together are next to each other and have come equally far.
+    let alike = running.indices.chunked { running[$0].played.length == running[$1].played.length }
+    guard policy.draws.contains(where: { $0.sharedRows != nil }) && alike.count > 1 else {
+      for rows in alike { draw(policy, running[rows], at: rows.lowerBound) }
+      return policy.act(parameters, rows: running.count)
     }
-    policy.act(parameters, rows: running.count)
+    // What is shared belongs to a step: episodes at different ones act apart, each group in the first rows.
+    let workspace = Workspace<Float>()
+    func copy(_ matrix: Matrix<Float>) -> Matrix<Float> {
+      let copy = workspace.matrix(rows: matrix.rows, columns: matrix.columns)
+      copy.copy(matrix)
+      return copy
+    }
+    let (observations, actions) = (copy(policy.observations), copy(policy.actions))
+    for rows in alike {
+      policy.observations.rows(0..<rows.count).copy(observations.rows(rows))
+      draw(policy, running[rows], at: 0)
+      policy.act(parameters, rows: rows.count)
+      actions.rows(rows).copy(policy.actions.rows(0..<rows.count))
+    }
+    policy.observations.copy(observations)
+    policy.actions.copy(actions)
+    withExtendedLifetime(workspace) {}
+  }
+
+  /// The random inputs of a step of some episodes that have come equally far, from row `first` on.
+  private func draw(_ policy: any Policy<Float>, _ alike: ArraySlice<Running>, at first: Int) {
+    let (step, start) = (alike.first!.played.length, alike.startIndex)
+    for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
+      let rows = draw.sharedRows == nil ? noise.rows(first..<first + alike.count) : noise
+      let key = SIMD2(seed, RandomStream.acting(index).rawValue)
+      draw.fill(rows, rows: alike.count, key: key, step: step) { UInt32(alike[start + $0].episode) }
+    }
   }
 
   /// One step of all; takes those that end with it out and returns them.

@@ -215,7 +215,7 @@ import Testing
     // As many arrive as when the policy is evaluated.
     let evaluated = try run(built("fan-dist"), ["evaluate", best("second"), "--episodes", "16"])
     let success = try #require(
-      evaluated.output.split(separator: "success ").last?.prefix { $0 != "," }, "\(evaluated)")
+      evaluated.output.split(separator: "success ").last?.prefix { $0 != " " }, "\(evaluated)")
     let arrived = Int(16 * (try #require(Double(success))))
     #expect(try map.nodes(forXPath: "./path[starts-with(@class, 'way lost')]").count == 16 - arrived)
     let captions = try page().nodes(forXPath: "//figcaption").compactMap(\.stringValue)
