@@ -26,7 +26,7 @@ public struct Preset: Sendable {
       ],
       particular: [
         .fan: ["--alpha1", "3", "--alpha2", "0.1"], .faql: ["--alpha1", "3", "--alpha2", "0.1"],
-        .rebrac: ["--alpha-actor", "0.03"],
+        .fql: ["--alpha", "0.1"], .rebrac: ["--alpha-actor", "0.03"],
         // Fewer than published: enough for two numbers an action.
         .iqn: ["--num-quantiles", "8", "--num-samples", "8", "--embedding-dim", "64"],
         .codac: ["--num-quantiles", "8", "--embedding-dim", "64"], .valueFlows: ["--num-samples", "8"],
