@@ -88,8 +88,9 @@ private func action(_ line: String) throws -> [Double] {
     for (mine, theirs) in zip(actions + [actions[0]], outputs[0] + outputs[1]) {
       #expect(zip(mine, theirs).allSatisfy { abs($0 - $1) < 1e-5 }, "\(mine) \(theirs)")
     }
-    // Clipped ones and others, and not all the same.
-    #expect(Set(actions.joined()).count > 50)
+    // Clipped ones and others, and not all the same. (The flow that some act with has hardly learned: most of its
+    // actions are clipped.)
+    #expect(Set(actions.joined()).count > 25)
   }
 
   @Test func safetensorsHoldThePolicyAlone() throws {
