@@ -35,6 +35,7 @@ public struct Preset: Sendable {
         "steps=30000 actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=5000 save-interval=5000",
       [
         .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
+        .nfql: "alpha=1", .fql: "alpha=1",
         // Fewer than published: enough for two numbers an action.
         .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
         .valueFlows: "num-samples=8",
