@@ -88,9 +88,9 @@ private func action(_ line: String) throws -> [Double] {
     for (mine, theirs) in zip(actions + [actions[0]], outputs[0] + outputs[1]) {
       #expect(zip(mine, theirs).allSatisfy { abs($0 - $1) < 1e-5 }, "\(mine) \(theirs)")
     }
-    // Clipped ones and others, and not all the same. (The flow that some act with has hardly learned: most of its
-    // actions are clipped.)
-    #expect(Set(actions.joined()).count > 25)
+    // Clipped ones and others, and not all the same. A flow that is not clipped on its way has hardly learned yet: most
+    // of its actions are.
+    #expect(Set(actions.joined()).count > (options.contains("--no-clip-flow-actions") ? 25 : 50))
   }
 
   @Test func safetensorsHoldThePolicyAlone() throws {
