@@ -28,7 +28,8 @@ let package = Package(
 
     .target(name: "CAllocations"),
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: numeric),
-    .target(name: "Kernels", dependencies: ["COpenBLAS"], swiftSettings: numeric),
+    .target(name: "CProducts"),
+    .target(name: "Kernels", dependencies: ["COpenBLAS", "CProducts"], swiftSettings: numeric),
     .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
     .target(name: "ProtobufFiles", dependencies: ["ArrayFiles"]),
     .target(name: "Networks", dependencies: ["Kernels"], swiftSettings: numeric),

@@ -10,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 usage="Usage: launch/local.sh [-n RANKS] [-t THREADS] [-b core|none] [-p] [ARGUMENTS...]
 
   -n RANKS     processes to start; by default as many as fit the cores
-  -t THREADS   BLAS threads of each rank; 1 by default. More ranks are usually better than more threads
+  -t THREADS   threads of each rank; 1 by default. More ranks are usually better than more threads
   -b core      each rank has THREADS cores for itself; the default while RANKS x THREADS cores are there
   -b none      the system chooses cores: for a machine that others use too
   -p           print the command instead of running it

@@ -1,15 +1,21 @@
 import COpenBLAS
 import Foundation
 
-/// The BLAS library behind the matrix products.
+/// The BLAS library: products of double precision, products with a vector, and those of single precision that have no
+/// kernels of our own (`ProductKernels`).
 public enum BLAS {
-  /// Limits the threads of each product; 1 unless asked otherwise, as every rank computes on its own.
-  public static func setThreads(_ count: Int) { openblas_set_num_threads(Int32(count)) }
+  /// Sets the threads of each product; 1 unless asked otherwise, as every rank computes on its own.
+  public static func setThreads(_ count: Int) {
+    openblas_set_num_threads(Int32(count))
+    ProductKernels.chosen = count == 1 ? .fastest : .openBLAS
+  }
 
-  /// Name, version and the processor family its kernels were chosen for.
+  /// Name, version and the processor family its kernels were chosen for; before it, kernels of our own in use.
   public static var description: String {
     let configuration = String(cString: openblas_get_config()).split(separator: " ").prefix(2)
-    return configuration.joined(separator: " ") + " (" + String(cString: openblas_get_corename()) + ")"
+    let library = configuration.joined(separator: " ") + " (" + String(cString: openblas_get_corename()) + ")"
+    return ProductKernels.chosen == .openBLAS
+      ? library : "own products (\(ProductKernels.chosen.rawValue)), \(library)"
   }
 
   /// Starts this program again with better kernels if OpenBLAS took old ones; otherwise, or when the environment

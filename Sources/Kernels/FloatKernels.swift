@@ -11,15 +11,13 @@ extension Float: Real {
     _ a: Matrix<Float>, transposed transposeA: Bool, _ b: Matrix<Float>, transposed transposeB: Bool,
     into c: Matrix<Float>, accumulate: Bool
   ) {
-    let shape = productShape(a, transposeA, b, transposeB, c)
+    _ = productShape(a, transposeA, b, transposeB, c)
     if multiplyVector(a, transposeA, b, transposeB, into: c, accumulate: accumulate) { return }
-    cblas_sgemm(
-      CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
-      shape.m, shape.n, shape.k, 1, a.base, blasint(a.stride), b.base, blasint(b.stride),
-      accumulate ? 1 : 0, c.base, blasint(c.stride))
+    ProductKernels.chosen.multiply(
+      a, transposed: transposeA, b, transposed: transposeB, into: c, accumulate: accumulate)
   }
 
-  /// The products in which one of the three sizes is 1: sgemm would copy the whole matrix to use each element
+  /// The products in which one of the three sizes is 1: a general one would copy the whole matrix to use each element
   /// once. True when it was one of those.
   private static func multiplyVector(
     _ a: Matrix<Float>, _ transposeA: Bool, _ b: Matrix<Float>, _ transposeB: Bool, into c: Matrix<Float>,

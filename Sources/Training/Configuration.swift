@@ -53,7 +53,7 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Parts that the data is cut into for sampling; at least the number of ranks.")
   public var virtualShards = 64
 
-  @Option(help: "BLAS threads of each rank.")
+  @Option(help: "Threads of each rank's products; several are OpenBLAS's.")
   public var threads = 1
 
   @Option(

@@ -454,7 +454,7 @@ public final class Trainer {
   }
 
   private var ranks: String {
-    "\(world.size) rank(s) on \(nodes) node(s), \(configuration.threads) BLAS thread(s) each"
+    "\(world.size) rank(s) on \(nodes) node(s), \(configuration.threads) thread(s) each"
   }
 
   private func announce() {

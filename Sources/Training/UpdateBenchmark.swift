@@ -8,13 +8,13 @@ import MPI
 public final class UpdateBenchmark {
   /// Medians over the rounds. Times are in milliseconds.
   public struct Result: Codable, Sendable {
-    /// Ranks, and BLAS threads of each.
+    /// Ranks, and threads of each one's products.
     public var ranks: Int
     /// Threads of each rank's matrix products.
     public var threads: Int
     /// Samples of an update over all ranks.
     public var batchSize: Int
-    /// BLAS in use.
+    /// Kernels and BLAS in use.
     public var blas: String
     /// One update.
     public var update: Double
@@ -28,7 +28,9 @@ public final class UpdateBenchmark {
     public var rate: Double
     /// Rate of sgemm at the update's shapes, all ranks at once, summed over them.
     public var productRate: Double
-    /// Time of the needed operations at that rate.
+    /// Rate at the same shapes of the kernels that an update uses.
+    public var kernelRate: Double
+    /// Time of the needed operations at sgemm's rate.
     public var limit: Double
     /// limit / update.
     public var shareOfLimit: Double
@@ -75,13 +77,16 @@ public final class UpdateBenchmark {
     let limits = MachineLimits(
       rows: subject.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
     var times: [Double] = []
-    var productTimes: [[Double]] = []
+    var productRates: [[Double]] = []
+    var kernelRates: [[Double]] = []
     var bandwidths: [Double] = []
     var actions: [Double] = []
     var allocated: [Double] = []
     for _ in 0..<rounds {
       try world.barrier()
-      productTimes.append(limits.productRates())
+      productRates.append(limits.productRates(.openBLAS))
+      try world.barrier()
+      kernelRates.append(limits.productRates(.chosen))
       try world.barrier()
       let before = allocations()
       let time = try seconds { for _ in 0..<count { try subject.update() } }
@@ -97,7 +102,7 @@ public final class UpdateBenchmark {
     let profiled = try seconds { for _ in 0..<count { try subject.update() } } / Double(count)
     Profile.isOn = false
     return try summarise(
-      update: median(times), productRates: (0..<3).map { form in median(productTimes.map { $0[form] }) },
+      update: median(times), productRates: medians(productRates), kernelRates: medians(kernelRates),
       bandwidth: median(bandwidths), action: median(actions), profiled: profiled,
       allocations: median(allocated), resident: resident, count: count)
   }
@@ -143,14 +148,15 @@ public final class UpdateBenchmark {
   }
 
   private func summarise(
-    update: Double, productRates: [Double], bandwidth: Double, action: Double, profiled: Double,
-    allocations: Double, resident: Double, count: Int
+    update: Double, productRates: [Double], kernelRates: [Double], bandwidth: Double, action: Double,
+    profiled: Double, allocations: Double, resident: Double, count: Int
   ) throws -> Result {
     let needed = subject.agent.operations(rows: hyperparameters.batchSize)
-    let rates = try productRates.map { try world.allReduce($0) }
-    let limit = zip([needed.forward, needed.weights, needed.inputs], rates).reduce(0) {
-      $0 + Double($1.0) / $1.1
+    let forms = [needed.forward, needed.weights, needed.inputs]
+    func time(_ rates: [Double]) throws -> Double {
+      try zip(forms, rates).reduce(0) { $0 + Double($1.0) / (try world.allReduce($1.1)) }
     }
+    let limit = try time(productRates)
     let total = Double(needed.total)
     var parts: [String: Double] = [:]
     var rest = profiled
@@ -164,7 +170,8 @@ public final class UpdateBenchmark {
       ranks: world.size, threads: threads, batchSize: hyperparameters.batchSize, blas: BLAS.description,
       update: 1e3 * update, updatesPerSecond: 1 / update, gigaOperations: total / 1e9,
       countedGigaOperations: try world.allReduce(Double(Profile.productOperations)) / Double(count) / 1e9,
-      rate: total / update / 1e9, productRate: total / limit / 1e9, limit: 1e3 * limit,
+      rate: total / update / 1e9, productRate: total / limit / 1e9,
+      kernelRate: total / (try time(kernelRates)) / 1e9, limit: 1e3 * limit,
       shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
       allocations: try world.allReduce(allocations, .max),
       residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action)
@@ -197,15 +204,16 @@ final class MachineLimits {
   }
 
   /// Operations a second of the three products of a layer: forward, by weights, by inputs.
-  func productRates() -> [Double] {
+  func productRates(_ kernels: ProductKernels) -> [Double] {
     let operations = 2 * Double(rows) * Double(width) * Double(width)
     let repeats = max(3, Int(1e9 / operations))
     let forms: [() -> Void] = [
-      { [self] in Float.multiply(x, transposed: false, weight, transposed: false, into: y, accumulate: false)
+      { [self] in
+        kernels.multiply(x, transposed: false, weight, transposed: false, into: y, accumulate: false)
       },
-      { [self] in Float.multiply(x, transposed: true, y, transposed: false, into: weight, accumulate: false)
+      { [self] in kernels.multiply(x, transposed: true, y, transposed: false, into: weight, accumulate: false)
       },
-      { [self] in Float.multiply(y, transposed: false, weight, transposed: true, into: x, accumulate: false)
+      { [self] in kernels.multiply(y, transposed: false, weight, transposed: true, into: x, accumulate: false)
       },
     ]
     return forms.map { form in
@@ -228,6 +236,11 @@ func seconds<E: Error>(_ body: () throws(E) -> Void) throws(E) -> Double {
 }
 
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+
+/// The median of each column.
+private func medians(_ rows: [[Double]]) -> [Double] {
+  rows[0].indices.map { column in median(rows.map { $0[column] }) }
+}
 
 /// Peak resident memory of this process in bytes, shared pages that it touched included.
 private func peakResidentBytes() -> Double {

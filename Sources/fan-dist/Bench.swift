@@ -31,7 +31,7 @@ struct Bench: ParsableCommand {
   @Option(help: "Components of an action.")
   var actionSize = 5
 
-  @Option(help: "BLAS threads of each rank.")
+  @Option(help: "Threads of each rank's products; several are OpenBLAS's.")
   var threads = 1
 
   @Option(help: "Ranks that share memory; all of a node by default, 1 exchanges by messages alone.")
@@ -106,7 +106,7 @@ struct Bench: ParsableCommand {
         "setting",
         "\(r.ranks) rank(s), \(r.threads) thread(s) each, batch \(r.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims)"
       ),
-      ("BLAS", r.blas),
+      ("products", r.blas),
       ("update", "\(number(r.update, 3)) ms, \(number(r.updatesPerSecond, 1)) updates/s"),
       (
         "needed",
@@ -114,7 +114,7 @@ struct Bench: ParsableCommand {
       ),
       (
         "rate",
-        "\(number(r.rate, 1)) GFLOP/s of \(number(r.productRate, 1)) that sgemm reaches at these shapes, all ranks at once"
+        "\(number(r.rate, 1)) GFLOP/s; at these shapes, all ranks at once, sgemm reaches \(number(r.productRate, 1)), our products \(number(r.kernelRate, 1))"
       ),
       ("limit", "\(number(r.limit, 3)) ms; share of the limit \(number(r.shareOfLimit, 3))"),
     ]

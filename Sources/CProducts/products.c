@@ -1,0 +1,130 @@
+#include "products.h"
+
+#include <string.h>
+
+// Single-precision matrix products at the sizes of an update.
+//
+// A panel is some columns of op(b), copied so that a row of it is one or two registers side by side; it stays in
+// the second-level cache. a is read in place, an element at a time, each multiplied with a row of the panel. What
+// that adds up to, some rows of the panel's width, stays in registers until it is complete: a tile of c.
+//
+//                                panel: depth × 1 or 2 registers
+//                                  ↓
+//     rows of a: ROWS × depth  →  tile of c: ROWS × 1 or 2 registers
+//
+// A general BLAS also copies a and splits the sums, for matrices larger than these (K. Goto and R. van de Geijn,
+// Anatomy of high-performance matrix multiplication, 2008), and its kernels leave out part of what processors do
+// that are newer than it.
+
+#ifdef __x86_64__
+
+/// Terms of a sum that one panel holds: 64 KiB at most, on the stack.
+enum { DEPTH = 512 };
+
+/// Floats in a cache line.
+enum { LINE = 16 };
+
+/// A block of a row-major matrix that is needed soon, and how much of it has been asked for.
+struct soon {
+  const float *row;
+  long rows, stride;
+  int lines, line;
+};
+
+static struct soon soon(const float *block, long rows, long columns, long stride) {
+  return (struct soon){block, rows, stride, (int)((columns + LINE - 1) / LINE), 0};
+}
+
+/// Asks for the next line of the block, without waiting for it.
+static inline void fetch(struct soon *block) {
+  if (block->rows == 0) return;
+  __builtin_prefetch(block->row + block->line * LINE, 0, 2);
+  if (++block->line < block->lines) return;
+  block->line = 0;
+  block->row += block->stride;
+  block->rows--;
+}
+
+typedef float quad __attribute__((vector_size(16), aligned(4)));
+
+/// panel ← `columns` columns of b, `width` to a row, zeros in the columns that there are not.
+static void copy_rows(const float *b, long stride, long depth, int columns, float *panel, int width) {
+  for (long k = 0; k < depth; k++) {
+    const float *from = b + k * stride;
+    float *to = panel + k * width;
+    int j = 0;
+    for (; j + 8 <= columns; j += 8) memcpy(to + j, from + j, 8 * sizeof *to);
+    for (; j < columns; j++) to[j] = from[j];
+    for (; j < width; j++) to[j] = 0;
+  }
+}
+
+/// panel ← the same of a b that is transposed: its rows become columns, four by four.
+static void copy_transposed(const float *b, long stride, long depth, int columns, float *panel, int width) {
+  int j = 0;
+  for (; j + 4 <= columns; j += 4) {
+    const float *from = b + j * stride;
+    long k = 0;
+    for (; k + 4 <= depth; k += 4) {
+      quad r[4];
+      for (int i = 0; i < 4; i++) r[i] = *(const quad *)(from + i * stride + k);
+      quad low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+      quad low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+      quad high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+      quad high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+      float *to = panel + k * width + j;
+      *(quad *)to = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+      *(quad *)(to + width) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+      *(quad *)(to + 2 * width) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+      *(quad *)(to + 3 * width) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+    }
+    for (; k < depth; k++)
+      for (int i = 0; i < 4; i++) panel[k * width + j + i] = from[i * stride + k];
+  }
+  for (; j < columns; j++)
+    for (long k = 0; k < depth; k++) panel[k * width + j] = b[j * stride + k];
+  for (; j < width; j++)
+    for (long k = 0; k < depth; k++) panel[k * width + j] = 0;
+}
+
+#pragma clang fp contract(fast)
+
+#define LANES 16
+#define ROWS 12
+#define NAME(name) name##_avx512
+#pragma clang attribute push(__attribute__((target("avx512f"))), apply_to = function)
+#include "tiles.h"
+#pragma clang attribute pop
+#undef LANES
+#undef ROWS
+#undef NAME
+
+#define LANES 8
+#define ROWS 6
+#define NAME(name) name##_avx2
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#include "tiles.h"
+#pragma clang attribute pop
+
+enum product_instructions product_best(void) {
+  if (__builtin_cpu_supports("avx512f")) return product_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return product_avx2;
+  return product_none;
+}
+
+void product(enum product_instructions instructions, long rows, long columns, long depth, const float *a,
+             long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
+             long c_stride, bool adds) {
+  (instructions == product_avx512 ? multiply_avx512 : multiply_avx2)(
+      rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, adds);
+}
+
+#else
+
+enum product_instructions product_best(void) { return product_none; }
+
+void product(enum product_instructions instructions, long rows, long columns, long depth, const float *a,
+             long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
+             long c_stride, bool adds) {}
+
+#endif

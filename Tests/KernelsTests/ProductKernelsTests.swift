@@ -1,0 +1,63 @@
+import Kernels
+import Testing
+
+/// Every kernel that multiplies single-precision matrices on this processor, against the definition.
+struct ProductKernelsTests {
+  /// Around the edges of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32) and passes (256 and 512
+  /// terms), and one row or column.
+  private static let sizes = [
+    (1, 1, 1), (1, 40, 7), (5, 7, 1), (6, 8, 4), (7, 17, 5), (12, 16, 255), (13, 31, 257), (25, 33, 512),
+    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100),
+  ]
+
+  @Test(arguments: ProductKernels.usable, sizes)
+  func product(kernels: ProductKernels, _ size: (rows: Int, columns: Int, depth: Int)) {
+    let (m, n, k) = size
+    for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+      for accumulate in [false, true] {
+        let a = ta ? Pair(k, m, Rows.ordinary.value) : Pair(m, k, Rows.ordinary.value)
+        let b = tb ? Pair(n, k, Rows.ordinary.value) : Pair(k, n, Rows.ordinary.value)
+        let c = Pair(m, n, Rows.fifty.value)
+        kernels.multiply(
+          a.float, transposed: ta, b.float, transposed: tb, into: c.float, accumulate: accumulate)
+        Double.multiply(
+          a.double, transposed: ta, b.double, transposed: tb, into: c.double, accumulate: accumulate)
+        // Rounded at the size that a sum of k terms of about 4 has on the way.
+        let error = c.deviation(unit: 10 + 4 * Double(k).squareRoot())
+        #expect(error < 1e-5 && c.marginIsIntact, "transposed \(ta) \(tb), accumulate \(accumulate)")
+      }
+    }
+  }
+
+  /// A row that is not finite spoils its own results alone: columns that only fill a register up reach nobody.
+  @Test(arguments: ProductKernels.usable) func aNaNStaysInItsRow(kernels: ProductKernels) {
+    let a = Pair(20, 30) { row, _ in row == 13 ? .nan : 1 }
+    let b = Pair(30, 5) { _, _ in 1 }
+    let c = Pair(20, 5)
+    kernels.multiply(a.float, transposed: false, b.float, transposed: false, into: c.float, accumulate: false)
+    for row in 0..<20 {
+      for column in 0..<5 { #expect(row == 13 ? c.float[row, column].isNaN : c.float[row, column] == 30) }
+    }
+    #expect(c.marginIsIntact)
+  }
+
+  /// A sum without terms is zero.
+  @Test(arguments: ProductKernels.usable) func noTerms(kernels: ProductKernels) {
+    let (a, b) = (Pair(4, 0), Pair(0, 4))
+    let c = Pair(4, 4) { _, _ in 7 }
+    kernels.multiply(a.float, transposed: false, b.float, transposed: false, into: c.float, accumulate: true)
+    #expect(c.float[3, 3] == 7)
+    kernels.multiply(a.float, transposed: false, b.float, transposed: false, into: c.float, accumulate: false)
+    #expect(c.float[3, 3] == 0)
+  }
+
+  @Test func oneThreadTakesTheFastestKernelsAndSeveralTakeOpenBLAS() async {
+    // In a process of its own: other tests use the kernels at the same time.
+    await #expect(processExitsWith: .success) {
+      BLAS.setThreads(2)
+      precondition(ProductKernels.chosen == .openBLAS)
+      BLAS.setThreads(1)
+      precondition(ProductKernels.chosen == ProductKernels.usable.first)
+    }
+  }
+}
