@@ -80,7 +80,7 @@ let package = Package(
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "Agents", "Kernels", "MPI", "Parity",
+        "Agents", "Kernels", "MPI", "Parity", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
@@ -98,7 +98,7 @@ let package = Package(
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
     .testTarget(name: "TrainingTests", dependencies: ["Training"], swiftSettings: numeric),
     .testTarget(
-      name: "ParityTests", dependencies: ["ArrayFiles", "TestSupport"], exclude: ["Cases"],
+      name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(
       name: "CommandTests", dependencies: ["Agents", "ArrayFiles", "Kernels", "TestSupport"],

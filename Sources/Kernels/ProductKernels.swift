@@ -8,9 +8,9 @@ public enum ProductKernels: String, CaseIterable, Sendable {
   /// `CProducts` with 8.
   case avx2
   /// OpenBLAS: on other processors, and with several threads.
-  case openBLAS
+  case openBLAS = "openblas"
 
-  /// The kernels of every product, the fastest that there are here for one thread until `BLAS.setThreads` is called.
+  /// The kernels of every product: the fastest that there are here, unless `BLAS.setThreads` or `use` chose others.
   nonisolated(unsafe) public internal(set) static var chosen = fastest
 
   /// The fastest that this processor can run.
@@ -26,7 +26,13 @@ public enum ProductKernels: String, CaseIterable, Sendable {
     allCases.drop { $0 != fastest }
   }
 
-  /// c ← op(a) · op(b), or added to c, for sizes that fit.
+  /// Makes these the kernels of every product, for comparisons. They have to be usable.
+  public func use() {
+    precondition(Self.usable.contains(self), "this processor cannot run these kernels")
+    Self.chosen = self
+  }
+
+  /// c ← op(a) · op(b), or added to c, for sizes that fit. The kernels of `CProducts` give the same bits.
   public func multiply(
     _ a: Matrix<Float>, transposed transposeA: Bool, _ b: Matrix<Float>, transposed transposeB: Bool,
     into c: Matrix<Float>, accumulate: Bool

@@ -2,6 +2,7 @@ import Agents
 import ArgumentParser
 import ArrayFiles
 import Environments
+import Kernels
 import Yams
 
 /// Everything that decides what a run computes. Each setting is a flag, a key of a configuration file (with
@@ -129,6 +130,18 @@ extension AgentKind {
     guard let name = Self.firstUnread(in: arguments, by: [self]) else { return }
     throw Failure(.usage, "\(source.map { $0 + ": " } ?? "")--\(name): not a setting of --agent \(rawValue)")
   }
+}
+
+/// `--products`: one of the kernels that this processor can run.
+extension ProductKernels: ExpressibleByArgument {
+  /// Nil for kernels that there are not, or not here.
+  public init?(argument: String) {
+    guard let kernels = Self.usable.first(where: { $0.rawValue == argument }) else { return nil }
+    self = kernels
+  }
+
+  /// What the help lists.
+  public static var allValueStrings: [String] { usable.map(\.rawValue) }
 }
 
 /// Settings from a configuration file as arguments for the command line's parser, so that a file and flags are

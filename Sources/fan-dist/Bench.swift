@@ -34,6 +34,9 @@ struct Bench: ParsableCommand {
   @Option(help: "Threads of each rank's products; several are OpenBLAS's.")
   var threads = 1
 
+  @Option(help: "Kernels of the products on one thread; the fastest by default.")
+  var products: ProductKernels?
+
   @Option(help: "Ranks that share memory; all of a node by default, 1 exchanges by messages alone.")
   var ranksPerNode: Int?
 
@@ -59,6 +62,7 @@ struct Bench: ParsableCommand {
     try require((1...1000).contains(rounds), "--rounds must be between 1 and 1000")
     try require((1...1_000_000).contains(updates ?? 1), "--updates must be between 1 and 1000000")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+    try require(products == nil || threads == 1, "--products is for one thread: several are OpenBLAS's")
     try require(!model || agents == nil, "--model and --agents ask for different measurements")
     try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
@@ -71,6 +75,7 @@ struct Bench: ParsableCommand {
       world: world, hyperparameters: hyperparameters, observationSize: observationSize,
       actionSize: actionSize,
       threads: threads, ranksPerNode: ranksPerNode)
+    products?.use()
     if model {
       let model = try benchmark.scalingModel()
       guard world.rank == 0 else { return }
@@ -114,7 +119,7 @@ struct Bench: ParsableCommand {
       ),
       (
         "rate",
-        "\(number(r.rate, 1)) GFLOP/s; at these shapes, all ranks at once, sgemm reaches \(number(r.productRate, 1)), our products \(number(r.kernelRate, 1))"
+        "\(number(r.rate, 1)) GFLOP/s; at these shapes, all ranks at once: sgemm \(number(r.productRate, 1)), the products \(number(r.kernelRate, 1))"
       ),
       ("limit", "\(number(r.limit, 3)) ms; share of the limit \(number(r.shareOfLimit, 3))"),
     ]
@@ -164,6 +169,7 @@ extension Bench {
     let comparison = try AgentComparison(
       world: world, hyperparameters, observationSize: observationSize, actionSize: actionSize,
       threads: threads, ranksPerNode: ranksPerNode)
+    products?.use()
     let costs = try comparison.run(rounds: rounds, updates: updates)
     guard world.rank == 0 else { return }
     print(json ? try encoded(costs) : table(costs, ranks: world.size))

@@ -4,6 +4,7 @@ import Foundation
 import Kernels
 import MPI
 import Parity
+import Training
 
 /// `fan-parity DIR`: compares the update with cases computed by the published implementations.
 @main
@@ -27,10 +28,14 @@ struct FanParity: ParsableCommand {
   @Option(help: "Ranks that share memory; 1 exchanges by messages alone. All of a node by default.")
   var ranksPerNode: Int?
 
+  @Option(help: "Kernels of the products; the fastest by default.")
+  var products: ProductKernels?
+
   func run() throws {
     BLAS.restartWithFittingKernels()
     try MPI.initialise()
     let world = try Communicator.world()
+    products?.use()
     let code = world.rank == 0 ? try report(world) { print($0) } : try report(world) { _ in }
     try MPI.finalise()
     throw ExitCode(code)

@@ -29,6 +29,19 @@ struct ProductKernelsTests {
     }
   }
 
+  /// Which processor computes is not to be seen in the result.
+  @Test(arguments: sizes) func ourKernelsGiveTheSameBits(size: (rows: Int, columns: Int, depth: Int)) {
+    let a = Pair(size.rows, size.depth, Rows.ordinary.value)
+    let b = Pair(size.columns, size.depth, Rows.ordinary.value)
+    let results = ProductKernels.usable.filter { $0 != .openBLAS }.map { kernels in
+      let c = Pair(size.rows, size.columns)
+      kernels.multiply(
+        a.float, transposed: false, b.float, transposed: true, into: c.float, accumulate: false)
+      return (0..<size.rows).flatMap { r in (0..<size.columns).map { c.float[r, $0] } }
+    }
+    #expect(Set(results).count <= 1)
+  }
+
   /// A row that is not finite spoils its own results alone: columns that only fill a register up reach nobody.
   @Test(arguments: ProductKernels.usable) func aNaNStaysInItsRow(kernels: ProductKernels) {
     let a = Pair(20, 30) { row, _ in row == 13 ? .nan : 1 }

@@ -1,5 +1,6 @@
 import ArrayFiles
 import Foundation
+import Kernels
 import TestSupport
 import Testing
 
@@ -24,6 +25,10 @@ private func parity(
 
 @Suite(.serialized) struct ParityTests {
   @Test func oneRank() throws { expectAllPass(try parity(cases)) }
+
+  @Test(arguments: ProductKernels.usable) func allKernels(products: ProductKernels) throws {
+    expectAllPass(try parity(cases, ["--products", products.rawValue]))
+  }
 
   @Test(
     .enabled(if: hasMPIRun, "\(noMPIRun)"),
