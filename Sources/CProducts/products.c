@@ -4,22 +4,25 @@
 
 // Single-precision matrix products at the sizes of an update.
 //
-// A panel is some columns of op(b), copied so that a row of it is one or two registers side by side; it stays in
-// the second-level cache. a is read in place, an element at a time, each multiplied with a row of the panel. What
-// that adds up to, some rows of the panel's width, stays in registers until it is complete: a tile of c.
+// A panel is some columns of op(b), copied so that a row of it is one or two registers side by side; a group of
+// panels stays in the second-level cache. a is read in place, an element at a time, each multiplied with a row of the
+// panel. What that adds up to, some rows of the panel's width, stays in registers until it is complete: a tile of c.
 //
-//                                panel: depth × 1 or 2 registers
+//                                panels: depth × 1 or 2 registers each
 //                                  ↓
 //     rows of a: ROWS × depth  →  tile of c: ROWS × 1 or 2 registers
 //
-// A general BLAS also copies a and splits the sums, for matrices larger than these (K. Goto and R. van de Geijn,
-// Anatomy of high-performance matrix multiplication, 2008), and its kernels leave out part of what processors do
-// that are newer than it.
+// The layers of memory are used as in K. Goto and R. van de Geijn, Anatomy of high-performance matrix multiplication
+// (2008), without a copy of a, which pays for larger matrices only. Each sum is added up in the order of its terms,
+// so that the instruction set is not to be seen in the result.
 
 #ifdef __x86_64__
 
-/// Terms of a sum that one panel holds: 64 KiB at most, on the stack.
-enum { DEPTH = 512 };
+/// Terms of a sum that a panel holds, and columns of a group of panels: 256 KiB.
+enum { DEPTH = 512, COLUMNS = 128 };
+
+/// The group at work. Each thread that multiplies has one.
+static _Thread_local float panels[DEPTH * COLUMNS] __attribute__((aligned(64)));
 
 /// Floats in a cache line.
 enum { LINE = 16 };

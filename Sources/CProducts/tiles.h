@@ -68,49 +68,58 @@ static void NAME(any_tile)(int rows, int registers, bool transposed, long depth,
 #undef TILES
 }
 
-/// The columns of c that belong to a panel.
-static void NAME(columns)(long rows, int columns, int registers, long depth, const float *a, long a_stride,
-                          bool a_transposed, const float *panel, float *c, long c_stride, bool adds,
-                          struct soon next) {
-  int width = registers * LANES;
-  for (long i = 0; i < rows; i += ROWS) {
-    int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
-    const float *from = a_transposed ? a + i : a + i * a_stride;
-    float *to = c + i * c_stride;
+/// Some rows of c, over the columns of a group of panels.
+static void NAME(rows_of_tiles)(int rows, long columns, long depth, const float *a, long a_stride,
+                                bool a_transposed, const float *panels, float *c, long c_stride, bool adds,
+                                struct soon *next) {
+  for (long j = 0; j < columns; j += 2 * LANES) {
+    int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
+    int registers = used > LANES ? 2 : 1, width = registers * LANES;
     // Where the panel reaches beyond c, a tile of its own.
     float edge[ROWS * 2 * LANES];
-    bool inside = columns == width;
-    NAME(any_tile)(count, registers, a_transposed, depth, from, a_stride, panel, inside ? to : edge,
-                   inside ? c_stride : width, inside && adds, &next);
-    for (int r = 0; !inside && r < count; r++)
-      for (int j = 0; j < columns; j++)
-        to[r * c_stride + j] = edge[r * width + j] + (adds ? to[r * c_stride + j] : 0);
+    bool inside = used == width;
+    NAME(any_tile)(rows, registers, a_transposed, depth, a, a_stride, panels + j * depth,
+                   inside ? c + j : edge, inside ? c_stride : width, inside && adds, next);
+    for (int r = 0; !inside && r < rows; r++)
+      for (int i = 0; i < used; i++) {
+        float *sum = c + r * c_stride + j + i;
+        *sum = edge[r * width + i] + (adds ? *sum : 0);
+      }
+  }
+}
+
+/// panels ← some columns of op(b), `columns` at most as many as a group has.
+static void NAME(copy_group)(long columns, long depth, const float *b, long b_stride, bool b_transposed) {
+  for (long j = 0; j < columns; j += 2 * LANES) {
+    int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
+    int width = used > LANES ? 2 * LANES : LANES;
+    if (b_transposed)
+      copy_transposed(b + j * b_stride, b_stride, depth, used, panels + j * depth, width);
+    else
+      copy_rows(b + j, b_stride, depth, used, panels + j * depth, width);
   }
 }
 
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
                            long c_stride, bool adds) {
-  _Alignas(64) float panel[DEPTH * 2 * LANES];
-  // A transposed a is read across its rows, which is slow unless they stay in the second-level cache.
-  long most = a_transposed ? DEPTH / 2 : DEPTH;
+  // A transposed a is read across its rows, from the second-level cache if the rows are few enough. There a tile's
+  // share of it is not kept in the first level for another panel, so that a group is one.
+  long most = a_transposed ? DEPTH / 2 : DEPTH, group = a_transposed ? 2 * LANES : COLUMNS;
   for (long k = 0; k < depth; k += most) {
     long terms = depth - k < most ? depth - k : most;
     const float *of_a = a_transposed ? a + k * a_stride : a + k;
-    for (long j = 0; j < columns; j += 2 * LANES) {
-      int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
-      int left = columns - j - used < 2 * LANES ? (int)(columns - j - used) : 2 * LANES;
-      int registers = used > LANES ? 2 : 1;
-      struct soon next;
-      if (b_transposed) {
-        copy_transposed(b + j * b_stride + k, b_stride, terms, used, panel, registers * LANES);
-        next = soon(b + (j + used) * b_stride + k, left, terms, b_stride);
-      } else {
-        copy_rows(b + k * b_stride + j, b_stride, terms, used, panel, registers * LANES);
-        next = soon(b + k * b_stride + j + used, left > 0 ? terms : 0, left, b_stride);
-      }
-      NAME(columns)(rows, used, registers, terms, of_a, a_stride, a_transposed, panel, c + j, c_stride,
-                    adds || k > 0, next);
+    for (long j = 0; j < columns; j += group) {
+      long used = columns - j < group ? columns - j : group;
+      long left = columns - j - used < group ? columns - j - used : group;
+      const float *of_b = b_transposed ? b + j * b_stride + k : b + k * b_stride + j;
+      NAME(copy_group)(used, terms, of_b, b_stride, b_transposed);
+      struct soon next = b_transposed ? soon(of_b + used * b_stride, left, terms, b_stride)
+                                      : soon(of_b + used, left > 0 ? terms : 0, left, b_stride);
+      for (long i = 0; i < rows; i += ROWS)
+        NAME(rows_of_tiles)(rows - i < ROWS ? (int)(rows - i) : ROWS, used, terms,
+                            a_transposed ? of_a + i : of_a + i * a_stride, a_stride, a_transposed, panels,
+                            c + i * c_stride + j, c_stride, adds || k > 0, &next);
     }
   }
 }
