@@ -28,7 +28,7 @@ final class CandidateActions<T: Real> {
     _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int
   ) {
     count = hyperparameters.numSamples
-    tiling = Tiling(samples: rows, rowsPerSample: count)
+    tiling = Tiling(samples: rows, rowsPerSample: count, keepsActivations: false)
     steps = hyperparameters.flowSteps
     clipsEachStep = hyperparameters.clipFlowActions
     capacity = tiling.samples * count

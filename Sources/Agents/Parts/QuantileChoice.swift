@@ -19,7 +19,7 @@ final class QuantileChoice<T: Real> {
     candidates = CandidateActions(problem, hyperparameters, layout: &layout, rows: rows)
     aggregation = hyperparameters.quantileAgg
     quantiles = K
-    tiling = Tiling(samples: rows * N, rowsPerSample: K)
+    tiling = Tiling(samples: rows * N, rowsPerSample: K, keepsActivations: false)
     let m = tiling.samples
     critic = QuantileCritic(
       problem, hyperparameters, layout: &layout,

@@ -1,17 +1,17 @@
 /// How stacks with many rows for each sample are cut into tiles of whole samples: small enough that the memory does
-/// not grow with the stack and a layer's activations stay in the second-level cache, large enough that products run
-/// at full speed.
+/// not grow with the stack, large enough that products run at full speed.
 struct Tiling {
   /// Most samples of a tile.
   let samples: Int
 
-  /// Tiles of about 512 rows.
+  /// Tiles of about 512 rows, or 1024 where each layer's activations take the place of an earlier one's.
   ///
   /// - Parameters:
   ///   - samples: the most there will be.
   ///   - rowsPerSample: rows of the stack for each.
-  init(samples: Int, rowsPerSample: Int) {
-    self.samples = min(samples, max(1, 512 / rowsPerSample))
+  ///   - keepsActivations: whether a backward pass follows.
+  init(samples: Int, rowsPerSample: Int, keepsActivations: Bool = true) {
+    self.samples = min(samples, max(1, (keepsActivations ? 512 : 1024) / rowsPerSample))
   }
 
   /// Calls `body` for the tiles of some samples, in order.
