@@ -18,11 +18,8 @@
 
 #ifdef __x86_64__
 
-/// Terms of a sum that a panel holds, and columns of a group of panels: 256 KiB.
+/// Terms of a sum that a panel holds, and columns of a group of panels: 256 KiB, on the stack.
 enum { DEPTH = 512, COLUMNS = 128 };
-
-/// The group at work. Each thread that multiplies has one.
-static _Thread_local float panels[DEPTH * COLUMNS] __attribute__((aligned(64)));
 
 /// Floats in a cache line.
 enum { LINE = 16 };

@@ -89,7 +89,8 @@ static void NAME(rows_of_tiles)(int rows, long columns, long depth, const float 
 }
 
 /// panels ← some columns of op(b), `columns` at most as many as a group has.
-static void NAME(copy_group)(long columns, long depth, const float *b, long b_stride, bool b_transposed) {
+static void NAME(copy_group)(long columns, long depth, const float *b, long b_stride, bool b_transposed,
+                             float *panels) {
   for (long j = 0; j < columns; j += 2 * LANES) {
     int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
     int width = used > LANES ? 2 * LANES : LANES;
@@ -103,8 +104,9 @@ static void NAME(copy_group)(long columns, long depth, const float *b, long b_st
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
                            long c_stride, bool adds) {
-  // A transposed a is read across its rows, from the second-level cache if the rows are few enough. There a tile's
-  // share of it is not kept in the first level for another panel, so that a group is one.
+  _Alignas(64) float panels[DEPTH * COLUMNS];
+  // A transposed a is read across its rows, from the second-level cache if the rows are few enough. A tile's share of
+  // it does not stay in the first level for another panel, so that one panel is the group.
   long most = a_transposed ? DEPTH / 2 : DEPTH, group = a_transposed ? 2 * LANES : COLUMNS;
   for (long k = 0; k < depth; k += most) {
     long terms = depth - k < most ? depth - k : most;
@@ -113,7 +115,7 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
       long used = columns - j < group ? columns - j : group;
       long left = columns - j - used < group ? columns - j - used : group;
       const float *of_b = b_transposed ? b + j * b_stride + k : b + k * b_stride + j;
-      NAME(copy_group)(used, terms, of_b, b_stride, b_transposed);
+      NAME(copy_group)(used, terms, of_b, b_stride, b_transposed, panels);
       struct soon next = b_transposed ? soon(of_b + used * b_stride, left, terms, b_stride)
                                       : soon(of_b + used, left > 0 ? terms : 0, left, b_stride);
       for (long i = 0; i < rows; i += ROWS)
