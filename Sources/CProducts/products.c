@@ -18,8 +18,11 @@
 
 #ifdef __x86_64__
 
-/// Terms of a sum that a panel holds, and columns of a group of panels: 256 KiB, on the stack.
-enum { DEPTH = 512, COLUMNS = 128 };
+/// Numbers in a group of panels: 256 KiB, on the stack. Terms of a sum that its panels hold unless a is transposed.
+enum { GROUP = 65536, DEPTH = 512 };
+
+/// Columns of a transposed a that are copied at a time: whole lines, whole tiles.
+enum { STRIP = 48 };
 
 /// Floats in a cache line.
 enum { LINE = 16 };
@@ -43,6 +46,18 @@ static inline void fetch(struct soon *block) {
   block->line = 0;
   block->row += block->stride;
   block->rows--;
+}
+
+/// copy ← `columns` columns of a, at most a strip, in tiles of `rows`, `rows` to a term.
+static void copy_strip(const float *a, long stride, long depth, long columns, int rows, float *copy) {
+  for (long k = 0; k < depth; k++) {
+    const float *from = a + k * stride;
+    __builtin_prefetch(from + STRIP + LINE);
+    if (columns == STRIP && rows == 6)
+      for (int i = 0; i < STRIP; i += 6) memcpy(copy + (i * depth + k * 6), from + i, 6 * sizeof *copy);
+    else
+      for (long i = 0; i < columns; i++) copy[i / rows * rows * depth + k * rows + i % rows] = from[i];
+  }
 }
 
 typedef float quad __attribute__((vector_size(16), aligned(4)));
@@ -91,16 +106,19 @@ static void copy_transposed(const float *b, long stride, long depth, int columns
 
 #define LANES 16
 #define ROWS 12
+#define COPIES 0
 #define NAME(name) name##_avx512
 #pragma clang attribute push(__attribute__((target("avx512f"))), apply_to = function)
 #include "tiles.h"
 #pragma clang attribute pop
 #undef LANES
 #undef ROWS
+#undef COPIES
 #undef NAME
 
 #define LANES 8
 #define ROWS 6
+#define COPIES 1
 #define NAME(name) name##_avx2
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #include "tiles.h"

@@ -1,6 +1,8 @@
 // The product for one instruction set. Included once for each, with
 //   LANES  floats in a register
 //   ROWS   rows of a tile: as many as leave registers for a row of the panel and for elements of a
+//   COPIES whether a transposed a is copied. In place, every term of a tile is on another line: with few rows and
+//          short registers there is too little to do for each
 //   NAME   gives a function the name of the set
 
 #define INLINE static inline __attribute__((always_inline))
@@ -104,10 +106,12 @@ static void NAME(copy_group)(long columns, long depth, const float *b, long b_st
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
                            long c_stride, bool adds) {
-  _Alignas(64) float panels[DEPTH * COLUMNS];
-  // A transposed a is read across its rows, from the second-level cache if the rows are few enough. A tile's share of
-  // it does not stay in the first level for another panel, so that one panel is the group.
-  long most = a_transposed ? DEPTH / 2 : DEPTH, group = a_transposed ? 2 * LANES : COLUMNS;
+  _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
+  // The rows of a transposed a that one pass reads across have to fit the second-level cache. In place, a tile's share
+  // of them does not stay in the first level for another panel, so that one panel is the group.
+  bool copies = COPIES && a_transposed && columns > 128;
+  long most = a_transposed ? DEPTH / 2 : DEPTH;
+  long group = a_transposed && !copies ? 2 * LANES : GROUP / most;
   for (long k = 0; k < depth; k += most) {
     long terms = depth - k < most ? depth - k : most;
     const float *of_a = a_transposed ? a + k * a_stride : a + k;
@@ -118,10 +122,13 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
       NAME(copy_group)(used, terms, of_b, b_stride, b_transposed, panels);
       struct soon next = b_transposed ? soon(of_b + used * b_stride, left, terms, b_stride)
                                       : soon(of_b + used, left > 0 ? terms : 0, left, b_stride);
-      for (long i = 0; i < rows; i += ROWS)
-        NAME(rows_of_tiles)(rows - i < ROWS ? (int)(rows - i) : ROWS, used, terms,
-                            a_transposed ? of_a + i : of_a + i * a_stride, a_stride, a_transposed, panels,
-                            c + i * c_stride + j, c_stride, adds || k > 0, &next);
+      for (long i = 0; i < rows; i += ROWS) {
+        if (copies && i % STRIP == 0)
+          copy_strip(of_a + i, a_stride, terms, rows - i < STRIP ? rows - i : STRIP, ROWS, strip);
+        const float *from = copies ? strip + i % STRIP * terms : a_transposed ? of_a + i : of_a + i * a_stride;
+        NAME(rows_of_tiles)(rows - i < ROWS ? (int)(rows - i) : ROWS, used, terms, from, copies ? ROWS : a_stride,
+                            a_transposed, panels, c + i * c_stride + j, c_stride, adds || k > 0, &next);
+      }
     }
   }
 }

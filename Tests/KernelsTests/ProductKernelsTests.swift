@@ -3,11 +3,11 @@ import Testing
 
 /// Every kernel that multiplies single-precision matrices on this processor, against the definition.
 struct ProductKernelsTests {
-  /// Around the edges of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32) and passes (256 and 512
+  /// Around the edges of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32), strips and groups (48, 128) and passes (256 and 512
   /// terms), and one row or column.
   private static let sizes = [
     (1, 1, 1), (1, 40, 7), (5, 7, 1), (6, 8, 4), (7, 17, 5), (12, 16, 255), (13, 31, 257), (25, 33, 512),
-    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100),
+    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600),
   ]
 
   @Test(arguments: ProductKernels.usable, sizes)
@@ -31,15 +31,18 @@ struct ProductKernelsTests {
 
   /// Which processor computes is not to be seen in the result.
   @Test(arguments: sizes) func ourKernelsGiveTheSameBits(size: (rows: Int, columns: Int, depth: Int)) {
-    let a = Pair(size.rows, size.depth, Rows.ordinary.value)
-    let b = Pair(size.columns, size.depth, Rows.ordinary.value)
-    let results = ProductKernels.usable.filter { $0 != .openBLAS }.map { kernels in
-      let c = Pair(size.rows, size.columns)
-      kernels.multiply(
-        a.float, transposed: false, b.float, transposed: true, into: c.float, accumulate: false)
-      return (0..<size.rows).flatMap { r in (0..<size.columns).map { c.float[r, $0] } }
+    for transposed in [false, true] {
+      let (rows, columns) = transposed ? (size.depth, size.rows) : (size.rows, size.depth)
+      let a = Pair(rows, columns, Rows.ordinary.value)
+      let b = Pair(size.columns, size.depth, Rows.ordinary.value)
+      let results = ProductKernels.usable.filter { $0 != .openBLAS }.map { kernels in
+        let c = Pair(size.rows, size.columns)
+        kernels.multiply(
+          a.float, transposed: transposed, b.float, transposed: true, into: c.float, accumulate: false)
+        return (0..<size.rows).flatMap { r in (0..<size.columns).map { c.float[r, $0] } }
+      }
+      #expect(Set(results).count <= 1, "transposed \(transposed)")
     }
-    #expect(Set(results).count <= 1)
   }
 
   /// A row that is not finite spoils its own results alone: columns that only fill a register up reach nobody.
