@@ -4,9 +4,10 @@
 
 // Single-precision matrix products at the sizes of an update.
 //
-// A panel is some columns of op(b), copied so that a row of it is one or two registers side by side; a group of
-// panels stays in the second-level cache. a is read in place, an element at a time, each multiplied with a row of the
-// panel. What that adds up to, some rows of the panel's width, stays in registers until it is complete: a tile of c.
+// A panel is some columns of op(b), copied (unless a has few rows) so that a row of it is one or two registers side by
+// side; a group of panels stays in the second-level cache. a is read in place, an element at a time, each multiplied
+// with a row of the panel. What that adds up to, some rows of the panel's width, stays in registers until it is
+// complete: a tile of c.
 //
 //                                panels: depth × 1 or 2 registers each
 //                                  ↓
@@ -20,6 +21,9 @@
 
 /// Numbers in a group of panels: 256 KiB, on the stack. Terms of a sum that its panels hold unless a is transposed.
 enum { GROUP = 65536, DEPTH = 512 };
+
+/// Rows of a so few that a panel is used in place: a copy would be as much work as the product.
+enum { FEW = 32 };
 
 /// Columns of a transposed a that are copied at a time: whole lines, whole tiles.
 enum { STRIP = 48 };
@@ -47,6 +51,19 @@ static inline void fetch(struct soon *block) {
   block->row += block->stride;
   block->rows--;
 }
+
+/// A tile's share of a, its panel, and its place in c; what is needed after it.
+struct tile {
+  long depth;
+  const float *a;
+  long a_stride;
+  const float *panel;
+  long panel_stride;
+  float *c;
+  long c_stride;
+  bool adds;
+  struct soon *next;
+};
 
 /// copy ← `columns` columns of a, at most a strip, in tiles of `rows`, `rows` to a term.
 static void copy_strip(const float *a, long stride, long depth, long columns, int rows, float *copy) {

@@ -10,27 +10,27 @@
 
 typedef float NAME(vector) __attribute__((vector_size(4 * LANES), aligned(4)));
 
-/// A tile: c, `rows` rows of `registers` registers ← the sums over a panel; or is added to. The caller passes
-/// constants for `rows`, `registers` and `transposed`.
-INLINE void NAME(tile)(int rows, int registers, bool transposed, long depth, const float *a, long a_stride,
-                       const float *panel, float *c, long c_stride, bool adds, struct soon *next) {
+/// c, `rows` rows of `registers` registers ← the sums over a panel; or is added to. The caller passes constants for
+/// `rows`, `registers` and `transposed`.
+INLINE void NAME(tile)(int rows, int registers, bool transposed, const struct tile *t) {
   // Element (i, k) of op(a) is at a[i · row + k · term].
-  long row = transposed ? 1 : a_stride, term = transposed ? a_stride : 1;
+  long row = transposed ? 1 : t->a_stride, term = transposed ? t->a_stride : 1;
+  const float *a = t->a, *panel = t->panel;
   NAME(vector) sums[ROWS][2] = {};
   // Every third row's start: the two after it are one and two strides on, which an address can say by itself.
   const float *starts[(ROWS + 2) / 3];
   UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] = a + i * row;
   UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int v = 0; v < registers; v++) __builtin_prefetch(c + i * c_stride + v * LANES, 1);
+    UNROLL for (int v = 0; v < registers; v++) __builtin_prefetch(t->c + i * t->c_stride + v * LANES, 1);
   }
-  for (long k = 0; k < depth;) {
-    fetch(next);
-    for (long end = k + 8 < depth ? k + 8 : depth; k < end; k++) {
+  for (long k = 0; k < t->depth;) {
+    fetch(t->next);
+    for (long end = k + 8 < t->depth ? k + 8 : t->depth; k < end; k++) {
       NAME(vector) x[2];
       UNROLL for (int v = 0; v < registers; v++)
-        x[v] = *(const NAME(vector) *)(panel + (k * registers + v) * LANES);
+        x[v] = *(const NAME(vector) *)(panel + k * t->panel_stride + v * LANES);
       // Across its rows, a's next line is on another page: nothing else looks ahead there.
-      if (transposed) __builtin_prefetch(a + k * a_stride + 2 * LINE);
+      if (transposed) __builtin_prefetch(a + k * term + 2 * LINE);
       UNROLL for (int i = 0; i < rows; i++) {
         float factor = starts[i / 3][i % 3 * row + k * term];
         UNROLL for (int v = 0; v < registers; v++) sums[i][v] += factor * x[v];
@@ -39,18 +39,17 @@ INLINE void NAME(tile)(int rows, int registers, bool transposed, long depth, con
   }
   UNROLL for (int i = 0; i < rows; i++) {
     UNROLL for (int v = 0; v < registers; v++) {
-      NAME(vector) *stored = (NAME(vector) *)(c + i * c_stride + v * LANES);
-      *stored = adds ? *stored + sums[i][v] : sums[i][v];
+      NAME(vector) *stored = (NAME(vector) *)(t->c + i * t->c_stride + v * LANES);
+      *stored = t->adds ? *stored + sums[i][v] : sums[i][v];
     }
   }
 }
 
 /// The same with any number of rows.
-INLINE void NAME(tile_of)(int rows, int registers, bool transposed, long depth, const float *a, long a_stride,
-                          const float *panel, float *c, long c_stride, bool adds, struct soon *next) {
-#define TILE(n)                                                                                             \
-  case n:                                                                                                   \
-    if (n <= ROWS) NAME(tile)(n, registers, transposed, depth, a, a_stride, panel, c, c_stride, adds, next); \
+INLINE void NAME(tile_of)(int rows, int registers, bool transposed, const struct tile *t) {
+#define TILE(n)                                                \
+  case n:                                                      \
+    if (n <= ROWS) NAME(tile)(n, registers, transposed, t);    \
     break;
   switch (rows) {
     TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
@@ -59,33 +58,38 @@ INLINE void NAME(tile_of)(int rows, int registers, bool transposed, long depth, 
 }
 
 /// The same with all three from the caller.
-static void NAME(any_tile)(int rows, int registers, bool transposed, long depth, const float *a, long a_stride,
-                           const float *panel, float *c, long c_stride, bool adds, struct soon *next) {
-#define TILES(registers, transposed) \
-  NAME(tile_of)(rows, registers, transposed, depth, a, a_stride, panel, c, c_stride, adds, next)
+static void NAME(any_tile)(int rows, int registers, bool transposed, const struct tile *t) {
   if (registers == 1)
-    transposed ? TILES(1, true) : TILES(1, false);
+    transposed ? NAME(tile_of)(rows, 1, true, t) : NAME(tile_of)(rows, 1, false, t);
   else
-    transposed ? TILES(2, true) : TILES(2, false);
-#undef TILES
+    transposed ? NAME(tile_of)(rows, 2, true, t) : NAME(tile_of)(rows, 2, false, t);
 }
 
-/// Some rows of c, over the columns of a group of panels.
-static void NAME(rows_of_tiles)(int rows, long columns, long depth, const float *a, long a_stride,
-                                bool a_transposed, const float *panels, float *c, long c_stride, bool adds,
-                                struct soon *next) {
+/// Some rows of c, over `columns` columns. `t` is the first tile; from column to column its panel moves by `step`.
+static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, long step, bool packed) {
+  const float *panels = t.panel;
+  float *c = t.c;
   for (long j = 0; j < columns; j += 2 * LANES) {
     int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
     int registers = used > LANES ? 2 : 1, width = registers * LANES;
-    // Where the panel reaches beyond c, a tile of its own.
+    t.panel = panels + j * step;
+    if (packed) t.panel_stride = width;
+    t.c = c + j;
+    if (used == width) {
+      NAME(any_tile)(rows, registers, transposed, &t);
+      continue;
+    }
+    // The panel reaches beyond c: a tile of its own.
     float edge[ROWS * 2 * LANES];
-    bool inside = used == width;
-    NAME(any_tile)(rows, registers, a_transposed, depth, a, a_stride, panels + j * depth,
-                   inside ? c + j : edge, inside ? c_stride : width, inside && adds, next);
-    for (int r = 0; !inside && r < rows; r++)
+    struct tile apart = t;
+    apart.c = edge;
+    apart.c_stride = width;
+    apart.adds = false;
+    NAME(any_tile)(rows, registers, transposed, &apart);
+    for (int r = 0; r < rows; r++)
       for (int i = 0; i < used; i++) {
-        float *sum = c + r * c_stride + j + i;
-        *sum = edge[r * width + i] + (adds ? *sum : 0);
+        float *sum = t.c + r * t.c_stride + i;
+        *sum = edge[r * width + i] + (t.adds ? *sum : 0);
       }
   }
 }
@@ -109,9 +113,9 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
   _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
   // The rows of a transposed a that one pass reads across have to fit the second-level cache. In place, a tile's share
   // of them does not stay in the first level for another panel, so that one panel is the group.
-  bool copies = COPIES && a_transposed && columns > 128;
+  bool copies = COPIES && a_transposed && columns > 128, few = rows <= FEW && !b_transposed;
   long most = a_transposed ? DEPTH / 2 : DEPTH;
-  long group = a_transposed && !copies ? 2 * LANES : GROUP / most;
+  long group = few || (a_transposed && !copies) ? 2 * LANES : GROUP / most;
   for (long k = 0; k < depth; k += most) {
     long terms = depth - k < most ? depth - k : most;
     const float *of_a = a_transposed ? a + k * a_stride : a + k;
@@ -119,15 +123,26 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
       long used = columns - j < group ? columns - j : group;
       long left = columns - j - used < group ? columns - j - used : group;
       const float *of_b = b_transposed ? b + j * b_stride + k : b + k * b_stride + j;
-      NAME(copy_group)(used, terms, of_b, b_stride, b_transposed, panels);
+      bool in_place = few && used == 2 * LANES;
+      if (!in_place) NAME(copy_group)(used, terms, of_b, b_stride, b_transposed, panels);
       struct soon next = b_transposed ? soon(of_b + used * b_stride, left, terms, b_stride)
                                       : soon(of_b + used, left > 0 ? terms : 0, left, b_stride);
       for (long i = 0; i < rows; i += ROWS) {
         if (copies && i % STRIP == 0)
           copy_strip(of_a + i, a_stride, terms, rows - i < STRIP ? rows - i : STRIP, ROWS, strip);
-        const float *from = copies ? strip + i % STRIP * terms : a_transposed ? of_a + i : of_a + i * a_stride;
-        NAME(rows_of_tiles)(rows - i < ROWS ? (int)(rows - i) : ROWS, used, terms, from, copies ? ROWS : a_stride,
-                            a_transposed, panels, c + i * c_stride + j, c_stride, adds || k > 0, &next);
+        struct tile first = {
+            .depth = terms,
+            .a = copies ? strip + i % STRIP * terms : of_a + i * (a_transposed ? 1 : a_stride),
+            .a_stride = copies ? ROWS : a_stride,
+            .panel = in_place ? of_b : panels,
+            .panel_stride = b_stride,
+            .c = c + i * c_stride + j,
+            .c_stride = c_stride,
+            .adds = adds || k > 0,
+            .next = &next,
+        };
+        NAME(tiles)(rows - i < ROWS ? (int)(rows - i) : ROWS, used, a_transposed, first, in_place ? 1 : terms,
+                    !in_place);
       }
     }
   }

@@ -7,7 +7,7 @@ struct ProductKernelsTests {
   /// terms), and one row or column.
   private static let sizes = [
     (1, 1, 1), (1, 40, 7), (5, 7, 1), (6, 8, 4), (7, 17, 5), (12, 16, 255), (13, 31, 257), (25, 33, 512),
-    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600),
+    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600), (20, 64, 600),
   ]
 
   @Test(arguments: ProductKernels.usable, sizes)
