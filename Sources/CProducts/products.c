@@ -22,8 +22,9 @@
 /// Numbers in a group of panels: 256 KiB, on the stack. Terms of a sum that its panels hold unless a is transposed.
 enum { GROUP = 65536, DEPTH = 512 };
 
-/// Rows of a so few that a panel is used in place: a copy would be as much work as the product.
-enum { FEW = 32 };
+/// Rows of a so few that a copy of b would be as much work as the product: b is used in place. One that is transposed
+/// is too, as the first operand of the transposed product, if the rows fill a register at least by half.
+enum { FEW = 32, HALF = 5 };
 
 /// Columns of a transposed a that are copied at a time: whole lines, whole tiles.
 enum { STRIP = 48 };
@@ -61,6 +62,7 @@ struct tile {
   long panel_stride;
   float *c;
   long c_stride;
+  bool c_transposed;
   bool adds;
   struct soon *next;
 };
@@ -141,6 +143,10 @@ static void copy_transposed(const float *b, long stride, long depth, int columns
 #include "tiles.h"
 #pragma clang attribute pop
 
+typedef void multiply(long rows, long columns, long depth, const float *a, long a_stride, bool a_transposed,
+                      const float *b, long b_stride, bool b_transposed, float *c, long c_stride,
+                      bool c_transposed, bool adds);
+
 enum product_instructions product_best(void) {
   if (__builtin_cpu_supports("avx512f")) return product_avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return product_avx2;
@@ -150,8 +156,11 @@ enum product_instructions product_best(void) {
 void product(enum product_instructions instructions, long rows, long columns, long depth, const float *a,
              long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
              long c_stride, bool adds) {
-  (instructions == product_avx512 ? multiply_avx512 : multiply_avx2)(
-      rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, adds);
+  multiply *multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
+  if (b_transposed && !a_transposed && rows >= HALF && rows <= FEW)
+    multiply(columns, rows, depth, b, b_stride, false, a, a_stride, true, c, c_stride, true, adds);
+  else
+    multiply(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, false, adds);
 }
 
 #else

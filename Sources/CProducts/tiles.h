@@ -74,12 +74,12 @@ static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, 
     int registers = used > LANES ? 2 : 1, width = registers * LANES;
     t.panel = panels + j * step;
     if (packed) t.panel_stride = width;
-    t.c = c + j;
-    if (used == width) {
+    t.c = t.c_transposed ? c + j * t.c_stride : c + j;
+    if (used == width && !t.c_transposed) {
       NAME(any_tile)(rows, registers, transposed, &t);
       continue;
     }
-    // The panel reaches beyond c: a tile of its own.
+    // The panel reaches beyond c, or c is transposed: a tile of its own.
     float edge[ROWS * 2 * LANES];
     struct tile apart = t;
     apart.c = edge;
@@ -88,7 +88,7 @@ static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, 
     NAME(any_tile)(rows, registers, transposed, &apart);
     for (int r = 0; r < rows; r++)
       for (int i = 0; i < used; i++) {
-        float *sum = t.c + r * t.c_stride + i;
+        float *sum = t.c + (t.c_transposed ? i * t.c_stride + r : r * t.c_stride + i);
         *sum = edge[r * width + i] + (t.adds ? *sum : 0);
       }
   }
@@ -109,7 +109,7 @@ static void NAME(copy_group)(long columns, long depth, const float *b, long b_st
 
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
-                           long c_stride, bool adds) {
+                           long c_stride, bool c_transposed, bool adds) {
   _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
   // The rows of a transposed a that one pass reads across have to fit the second-level cache. In place, a tile's share
   // of them does not stay in the first level for another panel, so that one panel is the group.
@@ -136,8 +136,9 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
             .a_stride = copies ? ROWS : a_stride,
             .panel = in_place ? of_b : panels,
             .panel_stride = b_stride,
-            .c = c + i * c_stride + j,
+            .c = c_transposed ? c + j * c_stride + i : c + i * c_stride + j,
             .c_stride = c_stride,
+            .c_transposed = c_transposed,
             .adds = adds || k > 0,
             .next = &next,
         };
