@@ -173,22 +173,24 @@ extension Float: Real {
 
   public static func addBias(_ bias: UnsafePointer<Float>, to y: Matrix<Float>) {
     let w = y.columns
-    for r in 0..<y.rows {
-      let row = y.row(r)
-      forEachLanes(w) { j, n in
-        store(load(row, j, n) + load(bias, j, n), row, j, n)
-      }
+    for r in 0..<y.rows { sumRow(y.row(r), bias, into: y.row(r), count: w) }
+  }
+
+  /// c ← a + b. Outputs of networks have few columns: filling lanes with them takes longer than adding them singly.
+  @inline(__always)
+  private static func sumRow(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    if count < Lanes.scalarCount {
+      for j in 0..<count { c[j] = a[j] + b[j] }
+    } else {
+      forEachLanes(count) { j, n in store(load(a, j, n) + load(b, j, n), c, j, n) }
     }
   }
 
   public static func addColumnSums(of y: Matrix<Float>, to sums: UnsafeMutablePointer<Float>) {
     let w = y.columns
-    for r in 0..<y.rows {
-      let row = y.row(r)
-      forEachLanes(w) { j, n in
-        store(load(sums, j, n) + load(row, j, n), sums, j, n)
-      }
-    }
+    for r in 0..<y.rows { sumRow(sums, y.row(r), into: sums, count: w) }
   }
 
   public static func multiplyElements(
