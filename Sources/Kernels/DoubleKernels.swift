@@ -171,7 +171,7 @@ extension Double: Real {
 }
 
 /// The sizes m, n, k of op(a) · op(b) → c, checked against all three matrices.
-func productShape<T>(
+@discardableResult func productShape<T>(
   _ a: Matrix<T>, _ transposeA: Bool, _ b: Matrix<T>, _ transposeB: Bool, _ c: Matrix<T>
 ) -> (m: blasint, n: blasint, k: blasint) {
   let m = transposeA ? a.columns : a.rows

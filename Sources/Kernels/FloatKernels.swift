@@ -11,7 +11,7 @@ extension Float: Real {
     _ a: Matrix<Float>, transposed transposeA: Bool, _ b: Matrix<Float>, transposed transposeB: Bool,
     into c: Matrix<Float>, accumulate: Bool
   ) {
-    _ = productShape(a, transposeA, b, transposeB, c)
+    productShape(a, transposeA, b, transposeB, c)
     if multiplyVector(a, transposeA, b, transposeB, into: c, accumulate: accumulate) { return }
     ProductKernels.chosen.multiply(
       a, transposed: transposeA, b, transposed: transposeB, into: c, accumulate: accumulate)
