@@ -9,25 +9,41 @@ public enum CounterNoise {
   ) {
     let blocksPerRow = (matrix.columns + 3) / 4
     let blocks = rows * blocksPerRow
-    // Eight blocks of four words make sixteen pairs for the vectorised Box–Muller.
-    for start in stride(from: 0, to: blocks, by: 8) {
-      let end = min(start + 8, blocks)
-      var (first, second) = (SIMD16<UInt32>.zero, SIMD16<UInt32>.zero)
-      for block in start..<end {
-        var position = counter(block / blocksPerRow)
-        position.x = UInt32(truncatingIfNeeded: block % blocksPerRow)
-        let words = Philox.words(counter: position, key: key)
-        let lane = 2 * (block - start)
-        (first[lane], second[lane]) = (words.x, words.y)
-        (first[lane + 1], second[lane + 1]) = (words.z, words.w)
-      }
-      let (cosine, sine) = boxMuller(first, second)
-      for block in start..<end {
-        let lane = 2 * (block - start)
-        let values = SIMD4(cosine[lane], sine[lane], cosine[lane + 1], sine[lane + 1])
-        let column = 4 * (block % blocksPerRow)
-        let row = matrix.row(block / blocksPerRow)
-        for c in column..<min(column + 4, matrix.columns) { row[c] = values[c - column] }
+    // Eight blocks of four words make sixteen pairs for the vectorised Box–Muller: in memory the pairs' first words,
+    // then the second ones; then their cosines and sines. (Setting lanes of a vector one by one takes longer than
+    // all the rest. A larger alignment would take the memory from the heap.)
+    let vector = MemoryLayout<Lanes>.size
+    withUnsafeTemporaryAllocation(byteCount: 256, alignment: 16) { memory in
+      memory.initializeMemory(as: UInt8.self, repeating: 0)
+      let words = memory.baseAddress!
+      let normals = words + 2 * vector
+      for start in stride(from: 0, to: blocks, by: 8) {
+        let end = min(start + 8, blocks)
+        for block in start..<end {
+          var position = counter(block / blocksPerRow)
+          position.x = UInt32(truncatingIfNeeded: block % blocksPerRow)
+          let drawn = Philox.words(counter: position, key: key)
+          let pairs = words + 8 * (block - start)
+          pairs.storeBytes(of: drawn.x, as: UInt32.self)
+          pairs.storeBytes(of: drawn.y, toByteOffset: vector, as: UInt32.self)
+          pairs.storeBytes(of: drawn.z, toByteOffset: 4, as: UInt32.self)
+          pairs.storeBytes(of: drawn.w, toByteOffset: vector + 4, as: UInt32.self)
+        }
+        let (cosines, sines) = boxMuller(
+          words.loadUnaligned(as: SIMD16<UInt32>.self),
+          words.loadUnaligned(fromByteOffset: vector, as: SIMD16<UInt32>.self))
+        normals.storeBytes(of: cosines, as: Lanes.self)
+        normals.storeBytes(of: sines, toByteOffset: vector, as: Lanes.self)
+        for block in start..<end {
+          let column = 4 * (block % blocksPerRow)
+          let row = matrix.row(block / blocksPerRow)
+          let pairs = normals + 8 * (block - start)
+          for c in column..<min(column + 4, matrix.columns) {
+            // Cosine and sine of the first pair, then of the second.
+            let i = c &- column
+            row[c] = pairs.load(fromByteOffset: 4 &* (i &>> 1) &+ vector &* (i & 1), as: Float.self)
+          }
+        }
       }
     }
   }
