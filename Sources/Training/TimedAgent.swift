@@ -35,6 +35,7 @@ final class TimedAgent {
   /// Rows of the batch on this rank, at most.
   var capacity: Int { sampler.batch.capacity }
 
+  private let hyperparameters: Hyperparameters
   private let data: MadeUpTransitions
   private let sampler: BatchSampler
   private let policy: any Policy<Float>
@@ -44,6 +45,7 @@ final class TimedAgent {
   init(
     _ hyperparameters: Hyperparameters, _ data: MadeUpTransitions, world: Communicator, ranksPerNode: Int?
   ) throws {
+    self.hyperparameters = hyperparameters
     self.data = data
     let (kind, problem) = (hyperparameters.agent, data.problem)
     let before = bufferBytes
@@ -83,6 +85,11 @@ final class TimedAgent {
       exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
       gradients: exchange.gradients
     ) { _ in }
+  }
+
+  /// The policy, for `rows` observations at once.
+  func policy(rows: Int) -> any Policy<Float> {
+    hyperparameters.agent.policy(data.problem, hyperparameters, rows: rows)
   }
 
   /// One action for one observation.

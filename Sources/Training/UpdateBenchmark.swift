@@ -44,6 +44,10 @@ public final class UpdateBenchmark {
     public var residentMegabytes: Double
     /// One action of the policy for one observation.
     public var action: Double
+    /// Actions for a batch of observations at once, on each rank.
+    public var actions: Double
+    /// Rate of the products in those, of one rank, in 10⁹ a second.
+    public var actionRate: Double
   }
 
   private let world: Communicator
@@ -81,6 +85,8 @@ public final class UpdateBenchmark {
     var kernelRates: [[Double]] = []
     var bandwidths: [Double] = []
     var actions: [Double] = []
+    let crowd = Crowd(subject, rows: hyperparameters.batchSize)
+    var crowdTimes: [Double] = []
     var allocated: [Double] = []
     for _ in 0..<rounds {
       try world.barrier()
@@ -95,6 +101,7 @@ public final class UpdateBenchmark {
       try world.barrier()
       bandwidths.append(limits.bandwidth())
       actions.append(seconds { for _ in 0..<100 { subject.act() } } / 100)
+      crowdTimes.append(seconds { crowd.act() })
     }
     // The clock readings of a profile cost time, so it is taken apart from the timed updates.
     Profile.reset()
@@ -103,8 +110,8 @@ public final class UpdateBenchmark {
     Profile.isOn = false
     return try summarise(
       update: median(times), productRates: medians(productRates), kernelRates: medians(kernelRates),
-      bandwidth: median(bandwidths), action: median(actions), profiled: profiled,
-      allocations: median(allocated), resident: resident, count: count)
+      bandwidth: median(bandwidths), action: median(actions), crowd: (median(crowdTimes), crowd.operations),
+      profiled: profiled, allocations: median(allocated), resident: resident, count: count)
   }
 
   /// Measures the constants of the scaling model. Collective.
@@ -149,7 +156,8 @@ public final class UpdateBenchmark {
 
   private func summarise(
     update: Double, productRates: [Double], kernelRates: [Double], bandwidth: Double, action: Double,
-    profiled: Double, allocations: Double, resident: Double, count: Int
+    crowd: (time: Double, operations: Double), profiled: Double, allocations: Double, resident: Double,
+    count: Int
   ) throws -> Result {
     let needed = subject.agent.operations(rows: hyperparameters.batchSize)
     let forms = [needed.forward, needed.weights, needed.inputs]
@@ -174,8 +182,30 @@ public final class UpdateBenchmark {
       kernelRate: total / (try time(kernelRates)) / 1e9, limit: 1e3 * limit,
       shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
       allocations: try world.allReduce(allocations, .max),
-      residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action)
+      residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action,
+      actions: 1e3 * crowd.time, actionRate: crowd.operations / crowd.time / 1e9)
   }
+}
+
+/// The policy acting for many environments at once.
+private struct Crowd {
+  /// Operations of the matrix products.
+  let operations: Double
+  private let policy: any Policy<Float>
+  private let parameters: UnsafePointer<Float>
+  private let rows: Int
+
+  init(_ subject: TimedAgent, rows: Int) {
+    (policy, parameters) = (subject.policy(rows: rows), UnsafePointer(subject.exchange.parameters))
+    self.rows = rows
+    Profile.reset()
+    Profile.isOn = true
+    policy.act(parameters, rows: rows)
+    Profile.isOn = false
+    operations = Double(Profile.productOperations)
+  }
+
+  func act() { policy.act(parameters, rows: rows) }
 }
 
 /// What the machine can do, measured on this rank.

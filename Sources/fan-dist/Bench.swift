@@ -134,6 +134,10 @@ struct Bench: ParsableCommand {
       ("allocations", "\(number(r.allocations, 2)) of the heap in an update, at most, per rank"),
       ("resident", "\(number(r.residentMegabytes, 1)) MB at most, per rank"),
       ("one action", "\(number(1e3 * r.action, 1)) µs"),
+      (
+        "\(r.batchSize) actions",
+        "\(number(r.actions, 3)) ms at once, on each rank; products \(number(r.actionRate, 1)) GFLOP/s"
+      ),
     ]
     return rows.map { "\($0.0.padding(toLength: 14, withPad: " ", startingAt: 0))\($0.1)" }.joined(
       separator: "\n")

@@ -1,6 +1,7 @@
 import Agents
 import ArrayFiles
 import Foundation
+import Kernels
 import TestSupport
 import Testing
 
@@ -131,17 +132,43 @@ import Testing
 
 /// `fan-dist bench`.
 @Suite(.serialized) struct BenchTests {
-  /// What updates need, they have from the start.
-  @Test func updatesAskForNoMemory() throws {
-    struct Figures: Decodable {
-      let update: Double
-      let allocations: Double
-    }
+  private struct Figures: Decodable {
+    let update: Double
+    let allocations: Double
+    let blas: String
+    let kernelRate: Double
+    let actions: Double
+    let actionRate: Double
+  }
+
+  private func figures(_ options: String...) throws -> Figures {
     let sizes = ["--actor-hidden-dims", "16,16", "--value-hidden-dims", "16,16", "--batch-size", "16"]
     let result = try run(
-      built("fan-dist"), ["bench", "--json", "--rounds", "3", "--updates", "20"] + sizes)
-    let figures = try JSONDecoder().decode(Figures.self, from: Data(result.output.utf8))
-    #expect(figures.update > 0 && figures.allocations == 0, "\(result)")
+      built("fan-dist"), ["bench", "--json", "--rounds", "3", "--updates", "20"] + options + sizes)
+    return try JSONDecoder().decode(Figures.self, from: Data(result.output.utf8))
+  }
+
+  /// What updates need, they have from the start.
+  @Test func updatesAskForNoMemory() throws {
+    let figures = try figures()
+    #expect(figures.update > 0 && figures.allocations == 0, "\(figures)")
+    #expect(figures.actions > 0 && figures.actionRate > 0, "\(figures)")
+  }
+
+  @Test(arguments: ProductKernels.usable) func kernelsOfProducts(kernels: ProductKernels) throws {
+    let figures = try figures("--products", kernels.rawValue)
+    let own = "own products (\(kernels.rawValue)), "
+    #expect(figures.blas.hasPrefix(kernels == .openBLAS ? "OpenBLAS" : own), "\(figures)")
+    #expect(figures.kernelRate > 0)
+  }
+
+  /// Several threads are OpenBLAS's.
+  @Test func kernelsThatThereAreNot() throws {
+    #expect(try figures("--threads", "2").blas.hasPrefix("OpenBLAS"))
+    expectFailure(
+      try run(built("fan-dist"), ["bench", "--products", "best"]), 64, ["--products", "openblas"])
+    expectFailure(
+      try run(built("fan-dist"), ["bench", "--products", "openblas", "--threads", "2"]), 64, ["--products"])
   }
 }
 
