@@ -67,18 +67,6 @@ struct tile {
   struct soon *next;
 };
 
-/// copy ← `columns` columns of a, at most a strip, in tiles of `rows`, `rows` to a term.
-static void copy_strip(const float *a, long stride, long depth, long columns, int rows, float *copy) {
-  for (long k = 0; k < depth; k++) {
-    const float *from = a + k * stride;
-    __builtin_prefetch(from + STRIP + LINE);
-    if (columns == STRIP && rows == 6)
-      for (int i = 0; i < STRIP; i += 6) memcpy(copy + (i * depth + k * 6), from + i, 6 * sizeof *copy);
-    else
-      for (long i = 0; i < columns; i++) copy[i / rows * rows * depth + k * rows + i % rows] = from[i];
-  }
-}
-
 typedef float quad __attribute__((vector_size(16), aligned(4)));
 
 /// panel ← `columns` columns of b, `width` to a row, zeros in the columns that there are not.
@@ -143,10 +131,6 @@ static void copy_transposed(const float *b, long stride, long depth, int columns
 #include "tiles.h"
 #pragma clang attribute pop
 
-typedef void multiply(long rows, long columns, long depth, const float *a, long a_stride, bool a_transposed,
-                      const float *b, long b_stride, bool b_transposed, float *c, long c_stride,
-                      bool c_transposed, bool adds);
-
 enum product_instructions product_best(void) {
   if (__builtin_cpu_supports("avx512f")) return product_avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return product_avx2;
@@ -156,7 +140,7 @@ enum product_instructions product_best(void) {
 void product(enum product_instructions instructions, long rows, long columns, long depth, const float *a,
              long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
              long c_stride, bool adds) {
-  multiply *multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
+  __auto_type multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
   if (b_transposed && !a_transposed && rows >= HALF && rows <= FEW)
     multiply(columns, rows, depth, b, b_stride, false, a, a_stride, true, c, c_stride, true, adds);
   else

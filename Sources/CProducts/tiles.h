@@ -107,6 +107,18 @@ static void NAME(copy_group)(long columns, long depth, const float *b, long b_st
   }
 }
 
+/// strip ← `columns` columns of a transposed a, at most a strip, tile by tile, ROWS to a term.
+static void NAME(copy_strip)(const float *a, long stride, long depth, long columns, float *strip) {
+  for (long k = 0; k < depth; k++) {
+    const float *from = a + k * stride;
+    __builtin_prefetch(from + STRIP + LINE);
+    long i = 0;
+    for (; i + ROWS <= columns; i += ROWS) memcpy(strip + i * depth + k * ROWS, from + i, ROWS * sizeof *strip);
+    for (long first = i; i < columns; i++) strip[first * depth + k * ROWS + i - first] = from[i];
+  }
+}
+
+/// The product, as products.h has it; into c's transpose where asked.
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
                            long c_stride, bool c_transposed, bool adds) {
@@ -129,7 +141,7 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
                                       : soon(of_b + used, left > 0 ? terms : 0, left, b_stride);
       for (long i = 0; i < rows; i += ROWS) {
         if (copies && i % STRIP == 0)
-          copy_strip(of_a + i, a_stride, terms, rows - i < STRIP ? rows - i : STRIP, ROWS, strip);
+          NAME(copy_strip)(of_a + i, a_stride, terms, rows - i < STRIP ? rows - i : STRIP, strip);
         struct tile first = {
             .depth = terms,
             .a = copies ? strip + i % STRIP * terms : of_a + i * (a_transposed ? 1 : a_stride),

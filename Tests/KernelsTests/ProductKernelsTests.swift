@@ -1,10 +1,32 @@
 import Kernels
 import Testing
 
+/// op(a) · op(b) → c of a size, in both precisions; c starts with numbers of about 50.
+struct ProductOperands {
+  let a: Pair
+  let b: Pair
+  let c: Pair
+  let depth: Int
+
+  init(rows: Int, columns: Int, depth: Int, transposed: (a: Bool, b: Bool)) {
+    func numbers(_ rows: Int, _ columns: Int, _ transposed: Bool) -> Pair {
+      Pair(transposed ? columns : rows, transposed ? rows : columns, Rows.ordinary.value)
+    }
+    a = numbers(rows, depth, transposed.a)
+    b = numbers(depth, columns, transposed.b)
+    c = Pair(rows, columns, Rows.fifty.value)
+    self.depth = depth
+  }
+
+  /// Whether both precisions agree, and nothing beside c was touched. Sums are rounded at the size that `depth` terms
+  /// of about 4 reach on the way.
+  var agree: Bool { c.deviation(unit: 10 + 4 * Double(depth).squareRoot()) < 3e-6 && c.marginIsIntact }
+}
+
 /// Every kernel that multiplies single-precision matrices on this processor, against the definition.
 struct ProductKernelsTests {
-  /// Around the edges of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32), strips and groups (48, 128) and passes (256 and 512
-  /// terms), and one row or column.
+  /// Around the edges of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32), strips and groups (48, 128)
+  /// and passes (256 and 512 terms), and one row or column.
   private static let sizes = [
     (1, 1, 1), (1, 40, 7), (5, 7, 1), (6, 8, 4), (7, 17, 5), (12, 16, 255), (13, 31, 257), (25, 33, 512),
     (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600), (20, 64, 600),
@@ -12,19 +34,15 @@ struct ProductKernelsTests {
 
   @Test(arguments: ProductKernels.usable, sizes)
   func product(kernels: ProductKernels, _ size: (rows: Int, columns: Int, depth: Int)) {
-    let (m, n, k) = size
     for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
       for accumulate in [false, true] {
-        let a = ta ? Pair(k, m, Rows.ordinary.value) : Pair(m, k, Rows.ordinary.value)
-        let b = tb ? Pair(n, k, Rows.ordinary.value) : Pair(k, n, Rows.ordinary.value)
-        let c = Pair(m, n, Rows.fifty.value)
+        let o = ProductOperands(
+          rows: size.rows, columns: size.columns, depth: size.depth, transposed: (ta, tb))
         kernels.multiply(
-          a.float, transposed: ta, b.float, transposed: tb, into: c.float, accumulate: accumulate)
+          o.a.float, transposed: ta, o.b.float, transposed: tb, into: o.c.float, accumulate: accumulate)
         Double.multiply(
-          a.double, transposed: ta, b.double, transposed: tb, into: c.double, accumulate: accumulate)
-        // Rounded at the size that a sum of k terms of about 4 has on the way.
-        let error = c.deviation(unit: 10 + 4 * Double(k).squareRoot())
-        #expect(error < 1e-5 && c.marginIsIntact, "transposed \(ta) \(tb), accumulate \(accumulate)")
+          o.a.double, transposed: ta, o.b.double, transposed: tb, into: o.c.double, accumulate: accumulate)
+        #expect(o.agree, "transposed \(ta) \(tb), accumulate \(accumulate)")
       }
     }
   }
