@@ -29,19 +29,27 @@ let package = Package(
     .target(name: "CAllocations"),
     .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: numeric),
     .target(name: "CProducts"),
+    .target(name: "Basics"),
     .target(name: "Kernels", dependencies: ["COpenBLAS", "CProducts"], swiftSettings: numeric),
+    .target(name: "Randomness", dependencies: ["Kernels"], swiftSettings: numeric),
+    .target(name: "Optimisation", dependencies: ["Kernels"], swiftSettings: numeric),
+    .target(name: "Profiling", dependencies: ["Basics"], swiftSettings: numeric),
     .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
     .target(name: "ProtobufFiles", dependencies: ["ArrayFiles"]),
-    .target(name: "Networks", dependencies: ["Kernels"], swiftSettings: numeric),
+    .target(
+      name: "Networks", dependencies: ["Kernels", "Profiling", "Randomness"], swiftSettings: numeric),
     .target(
       name: "Agents",
       dependencies: [
-        "Kernels", "Networks", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Kernels", "Networks", "Randomness",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
-    .target(name: "Examples", dependencies: ["Agents", "Kernels", "Networks"], swiftSettings: numeric),
-    .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels"], swiftSettings: numeric),
     .target(
-      name: "Environments", dependencies: ["ArrayFiles", "Kernels"],
+      name: "Examples", dependencies: ["Agents", "Kernels", "Networks", "Optimisation", "Randomness"],
+      swiftSettings: numeric),
+    .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels", "Randomness"], swiftSettings: numeric),
+    .target(
+      name: "Environments", dependencies: ["ArrayFiles", "Basics", "Kernels", "Randomness"],
       // In the command itself, which then works wherever it is copied.
       resources: [
         .embedInCode("Worker/frames.py"), .embedInCode("Worker/worker.py"),
@@ -50,7 +58,9 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Agents", "ArrayFiles", "Datasets", "Environments", "Kernels", "MPI", "Networks", "ProtobufFiles",
+        "Agents", "ArrayFiles", "Basics", "Datasets", "Environments", "Kernels", "MPI", "Networks",
+        "Optimisation",
+        "Profiling", "ProtobufFiles", "Randomness",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
@@ -63,7 +73,8 @@ let package = Package(
     .target(
       name: "Report",
       dependencies: [
-        "Agents", "Environments", "Examples", "Kernels", "Training", .product(name: "Yams", package: "Yams"),
+        "Agents", "Basics", "Environments", "Examples", "Kernels", "Randomness", "Training",
+        .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .target(
       name: "Sweeps", dependencies: ["Training", .product(name: "Yams", package: "Yams")],
@@ -72,8 +83,7 @@ let package = Package(
       name: "fan-dist",
       dependencies: [
         "Agents", "ArrayFiles", "CAllocations", "Environments", "Examples", "Export", "Kernels", "MPI",
-        "Report",
-        "Sweeps", "Training",
+        "Randomness", "Report", "Sweeps", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
@@ -86,17 +96,19 @@ let package = Package(
 
     // MPI programs that the tests run under mpirun, and what tests share.
     .executableTarget(
-      name: "mpi-checks", dependencies: ["Kernels", "MPI", "Training"], path: "Tests/MPIPrograms",
+      name: "mpi-checks", dependencies: ["Kernels", "MPI", "Optimisation", "Training"],
+      path: "Tests/MPIPrograms",
       swiftSettings: numeric),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
 
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels"], swiftSettings: numeric),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Optimisation", "Randomness"], swiftSettings: numeric),
     .testTarget(name: "MPITests", dependencies: ["TestSupport"]),
     .testTarget(
-      name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Training"],
+      name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Randomness", "Training"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"], swiftSettings: numeric),
+    .testTarget(name: "TrainingTests", dependencies: ["Basics", "Training"], swiftSettings: numeric),
     .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
@@ -106,9 +118,11 @@ let package = Package(
       swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),
     .testTarget(
-      name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles", "Kernels"], swiftSettings: numeric),
+      name: "DatasetsTests", dependencies: ["Datasets", "ArrayFiles", "Kernels", "Randomness"],
+      swiftSettings: numeric),
     .testTarget(
-      name: "EnvironmentsTests", dependencies: ["Environments", "ArrayFiles", "Kernels", "TestSupport"],
+      name: "EnvironmentsTests",
+      dependencies: ["Environments", "ArrayFiles", "Basics", "Kernels", "Randomness", "TestSupport"],
       exclude: ["Fixtures"],
       swiftSettings: numeric),
   ],

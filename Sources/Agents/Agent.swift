@@ -2,7 +2,7 @@ import Kernels
 import Networks
 
 /// What an agent needs to know about the data it learns from.
-public struct Problem: Sendable, Equatable {
+public struct DataSpec: Sendable, Equatable {
   /// O, the numbers of an observation.
   public let observationSize: Int
   /// A, the numbers of an action.
@@ -10,7 +10,7 @@ public struct Problem: Sendable, Equatable {
   /// The smallest and the largest reward of the dataset.
   public let rewards: ClosedRange<Double>
 
-  /// A problem of these sizes.
+  /// A spec of these sizes.
   public init(observationSize: Int, actionSize: Int, rewards: ClosedRange<Double>) {
     self.observationSize = observationSize
     self.actionSize = actionSize
@@ -32,14 +32,14 @@ public protocol Agent<T>: AnyObject {
   /// dashes, and `true` or `false` for switches.
   static var settings: KeyValuePairs<String, String> { get }
   /// The random inputs of an update, in the order in which they are drawn.
-  static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw]
+  static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw]
   /// Its way to act, for up to `rows` observations at once.
-  static func policy(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) -> any Policy<T>
+  static func policy(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) -> any Policy<T>
   /// Behaviour cloning with the flow that it learns of the dataset's actions; nil when it learns none.
-  static func behaviour(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) -> (any Policy<T>)?
+  static func behaviour(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) -> (any Policy<T>)?
 
   /// Networks and workspaces for up to `rows` rows on this rank.
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int)
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int)
 
   /// Where the tensors lie in the flat vector of parameters, and which of them have a target.
   var layout: ParameterLayout { get }
@@ -122,6 +122,9 @@ public protocol Policy<T>: AnyObject {
   var noise: [Matrix<T>] { get }
   /// The actions of the last call, rows × A, in [−1, 1].
   var actions: Matrix<T> { get }
+
+  /// The networks that `act` evaluates.
+  var networks: [MLP<T>] { get }
 
   /// Chooses the actions of the first `rows` observations.
   ///

@@ -28,28 +28,28 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
 
   /// An agent with workspaces for up to `rows` rows on this rank.
   public func make<T: Real>(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, _: T.Type = T.self
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, _: T.Type = T.self
   ) -> any Agent<T> {
-    type(T.self).init(problem, hyperparameters, rows: rows)
+    type(T.self).init(spec, hyperparameters, rows: rows)
   }
 
   /// The random inputs of its updates.
-  public func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    type(Float.self).draws(problem, hyperparameters)
+  public func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    type(Float.self).draws(spec, hyperparameters)
   }
 
   /// Its way to act, for up to `rows` observations at once.
   public func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<Float> {
-    type(Float.self).policy(problem, hyperparameters, rows: rows)
+    type(Float.self).policy(spec, hyperparameters, rows: rows)
   }
 
   /// Behaviour cloning with its flow; nil when it has none.
   public func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<Float>)? {
-    type(Float.self).behaviour(problem, hyperparameters, rows: rows)
+    type(Float.self).behaviour(spec, hyperparameters, rows: rows)
   }
 
   // MARK: Settings

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 
 /// A random input of an update or of a step.
 public struct Draw: Sendable, Equatable {
@@ -32,9 +33,9 @@ public struct Draw: Sendable, Equatable {
   }
 
   /// A draw whose name says what it is: `…_noise` is normal, as wide as an action; `…_time` is uniform.
-  init(noiseOrTime name: String, _ problem: Problem) {
+  init(noiseOrTime name: String, _ spec: DataSpec) {
     let isTime = name.hasSuffix("_time")
-    self.init(name, isTime ? .uniform : .normal, width: isTime ? 1 : problem.actionSize)
+    self.init(name, isTime ? .uniform : .normal, width: isTime ? 1 : spec.actionSize)
   }
 
   /// Memory for up to `rows` samples.
@@ -95,15 +96,15 @@ public final class Batch<T: Real> {
   private let workspace = Workspace<T>()
 
   /// Memory for up to `capacity` rows.
-  public init(capacity: Int, _ problem: Problem, draws: [Draw]) {
+  public init(capacity: Int, _ spec: DataSpec, draws: [Draw]) {
     let workspace = workspace
     self.capacity = capacity
     rows = capacity
     globalRows = capacity
-    observations = workspace.matrix(rows: capacity, columns: problem.observationSize)
-    actions = workspace.matrix(rows: capacity, columns: problem.actionSize)
-    nextObservations = workspace.matrix(rows: capacity, columns: problem.observationSize)
-    nextActions = workspace.matrix(rows: capacity, columns: problem.actionSize)
+    observations = workspace.matrix(rows: capacity, columns: spec.observationSize)
+    actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
+    nextObservations = workspace.matrix(rows: capacity, columns: spec.observationSize)
+    nextActions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     rewards = workspace.vector(capacity)
     masks = workspace.vector(capacity)
     noise = draws.map { $0.matrix(rows: capacity, workspace) }

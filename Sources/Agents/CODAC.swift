@@ -27,8 +27,8 @@ public final class CODAC<T: Real>: Agent {
     case flow, flowTime, action, actorTaus
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    let (K, A) = (hyperparameters.numQuantiles, problem.actionSize)
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    let (K, A) = (hyperparameters.numQuantiles, spec.actionSize)
     let several = hyperparameters.numLogsumexpSamples * A
     return [
       Draw("critic/taus", .uniform, width: K), Draw("critic/penalty_tau_index", .below(K), width: 1),
@@ -64,7 +64,7 @@ public final class CODAC<T: Real>: Agent {
   /// Of the tiles so far: Σ of the penalty, of q and of |q|.
   private var (penaltySum, qSum, qMagnitude) = (T(0), T(0), 0.0)
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     let (K, M) = (hyperparameters.numQuantiles, hyperparameters.numLogsumexpSamples)
     alpha = T(hyperparameters.alpha)
     alphaPenalty = T(hyperparameters.alphaPenalty)
@@ -72,17 +72,17 @@ public final class CODAC<T: Real>: Agent {
     let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
     var layout = ParameterLayout()
     distillation = FlowDistillation(
-      problem, hyperparameters, flow: "actor_flow", weight: alpha, ofClippedActions: true,
+      spec, hyperparameters, flow: "actor_flow", weight: alpha, ofClippedActions: true,
       clipsEachStep: hyperparameters.clipFlowActions, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     value = QuantileValue(
-      problem, hyperparameters, layout: &layout, rows: rows,
+      spec, hyperparameters, layout: &layout, rows: rows,
       more: .init(actions: 2 * M + 1, taus: K, pairs: 2 * M + K))
-    penaltyActions = DensityActions(problem, hyperparameters, rows: rows, perRow: M)
+    penaltyActions = DensityActions(spec, hyperparameters, rows: rows, perRow: M)
     self.layout = layout
     networks =
       [actor.network, penaltyActions.network, distillation.flow.network] + value.networks
-    actionGradient = workspace.matrix(rows: rows, columns: problem.actionSize)
+    actionGradient = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
 
   @specialized(where T == Float)
@@ -252,17 +252,17 @@ public final class CODAC<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
     OneStepPolicy<T>(
-      problem, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(problem, hyperparameters))
+      spec, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(spec, hyperparameters))
   }
 
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? {
     FlowPolicy<T>(
-      problem, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
+      spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
       clipsEachStep: hyperparameters.clipFlowActions)
   }
 }
@@ -285,16 +285,16 @@ private final class DensityActions<T: Real> {
   private let noiseColumns: Range<Int>
   private let workspace = Workspace<T>()
 
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, perRow: Int) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, perRow: Int) {
     self.perRow = perRow
     tiling = Tiling(samples: rows, rowsPerSample: perRow)
     let tile = tiling.samples * perRow
     var apart = ParameterLayout()
     network = MLP(
-      OneStepActor<T>.shape(problem, hyperparameters), layout: &apart, rows: tile,
+      OneStepActor<T>.shape(spec, hyperparameters), layout: &apart, rows: tile,
       scratch: hyperparameters.scratch(rows: tile, T.self))
-    noiseColumns = problem.observationSize..<problem.observationSize + problem.actionSize
-    actions = workspace.matrix(rows: rows * perRow, columns: problem.actionSize)
+    noiseColumns = spec.observationSize..<spec.observationSize + spec.actionSize
+    actions = workspace.matrix(rows: rows * perRow, columns: spec.actionSize)
     logDensities = workspace.vector(rows * perRow)
   }
 

@@ -41,8 +41,8 @@ public final class FAN<T: Real>: Agent {
     }
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    Noise.allCases.map { Draw(noiseOrTime: $0.name, problem) }
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    Noise.allCases.map { Draw(noiseOrTime: $0.name, spec) }
   }
 
   public let layout: ParameterLayout
@@ -59,15 +59,15 @@ public final class FAN<T: Real>: Agent {
   private let anchoring: FlowAnchoring<T>
   private let value: NoiseConditionedValue<T>
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     alpha1 = T(hyperparameters.alpha1)
     alpha2 = T(hyperparameters.alpha2)
     let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
     var layout = ParameterLayout()
     anchoring = FlowAnchoring(
-      problem, hyperparameters, weight: alpha1, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    value = NoiseConditionedValue(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+      spec, hyperparameters, weight: alpha1, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    value = NoiseConditionedValue(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     self.layout = layout
     networks = [actor.network, anchoring.flow.network, value.criticZ, value.critic, value.target]
   }
@@ -143,15 +143,15 @@ public final class FAN<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
     OneStepPolicy(
-      problem, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(problem, hyperparameters))
+      spec, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(spec, hyperparameters))
   }
 
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? {
-    FlowPolicy(problem, hyperparameters, rows: rows, steps: 10)
+    FlowPolicy(spec, hyperparameters, rows: rows, steps: 10)
   }
 }

@@ -28,8 +28,8 @@ public final class FQL<T: Real>: Agent {
     }
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    Noise.allCases.map { Draw(noiseOrTime: $0.name, problem) }
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    Noise.allCases.map { Draw(noiseOrTime: $0.name, spec) }
   }
 
   public let layout: ParameterLayout
@@ -44,15 +44,15 @@ public final class FQL<T: Real>: Agent {
   private let distillation: FlowDistillation<T>
   private let value: ActionValue<T>
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     alpha = T(hyperparameters.alpha)
     let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
     var layout = ParameterLayout()
     distillation = FlowDistillation(
-      problem, hyperparameters, weight: alpha, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+      spec, hyperparameters, weight: alpha, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     value = ActionValue(
-      problem, hyperparameters, aggregation: hyperparameters.qAgg,
+      spec, hyperparameters, aggregation: hyperparameters.qAgg,
       normalises: hyperparameters.normalizeQLoss, layout: &layout, rows: rows, scratch: scratch)
     self.layout = layout
     networks = [actor.network, distillation.flow.network, value.critic, value.target]
@@ -120,15 +120,15 @@ public final class FQL<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
     OneStepPolicy(
-      problem, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(problem, hyperparameters))
+      spec, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(spec, hyperparameters))
   }
 
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? {
-    FlowPolicy(problem, hyperparameters, rows: rows, steps: hyperparameters.flowSteps)
+    FlowPolicy(spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps)
   }
 }

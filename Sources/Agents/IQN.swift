@@ -22,14 +22,14 @@ public final class IQN<T: Real>: Agent {
     case taus, candidates, candidateTaus, nextTaus, flow, flowTime
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
     let (K, N) = (hyperparameters.numQuantiles, hyperparameters.numSamples)
     return [
       Draw("critic/taus", .uniform, width: K),
-      Draw("critic/next_candidate_noise", .normal, width: N * problem.actionSize),
+      Draw("critic/next_candidate_noise", .normal, width: N * spec.actionSize),
       Draw("critic/next_candidate_taus", .uniform, width: K, sharedRows: N),
       Draw("critic/next_taus", .uniform, width: K),
-      Draw(noiseOrTime: "actor/flow_noise", problem), Draw(noiseOrTime: "actor/flow_time", problem),
+      Draw(noiseOrTime: "actor/flow_noise", spec), Draw(noiseOrTime: "actor/flow_time", spec),
     ]
   }
 
@@ -46,17 +46,17 @@ public final class IQN<T: Real>: Agent {
   /// a′, n × A.
   private let nextAction: Matrix<T>
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     let scratch = hyperparameters.scratch(rows: rows, T.self)
     var layout = ParameterLayout()
     flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(problem, hyperparameters, name: "actor_flow"), layout: &layout, rows: rows,
+      BehaviourFlow<T>.shape(spec, hyperparameters, name: "actor_flow"), layout: &layout, rows: rows,
       passesGradient: false, scratch: scratch)
-    value = QuantileValue(problem, hyperparameters, layout: &layout, rows: rows)
-    choice = QuantileChoice(problem, hyperparameters, rows: rows)
+    value = QuantileValue(spec, hyperparameters, layout: &layout, rows: rows)
+    choice = QuantileChoice(spec, hyperparameters, rows: rows)
     self.layout = layout
     networks = choice.networks + value.networks + [flow.network]
-    nextAction = workspace.matrix(rows: rows, columns: problem.actionSize)
+    nextAction = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
 
   /// It has no scales.
@@ -130,16 +130,16 @@ public final class IQN<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
-    QuantilePolicy<T>(problem, hyperparameters, rows: rows)
+    QuantilePolicy<T>(spec, hyperparameters, rows: rows)
   }
 
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? {
     FlowPolicy<T>(
-      problem, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
+      spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
       clipsEachStep: hyperparameters.clipFlowActions)
   }
 }
@@ -154,16 +154,18 @@ private final class QuantilePolicy<T: Real>: Policy {
   private let choice: QuantileChoice<T>
   private let workspace = Workspace<T>()
 
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     let (N, K) = (hyperparameters.numSamples, hyperparameters.numQuantiles)
-    choice = QuantileChoice(problem, hyperparameters, rows: rows)
-    observations = workspace.matrix(rows: rows, columns: problem.observationSize)
+    choice = QuantileChoice(spec, hyperparameters, rows: rows)
+    observations = workspace.matrix(rows: rows, columns: spec.observationSize)
     draws = [
-      Draw("noise", .normal, width: N * problem.actionSize), Draw("taus", .uniform, width: K, sharedRows: N),
+      Draw("noise", .normal, width: N * spec.actionSize), Draw("taus", .uniform, width: K, sharedRows: N),
     ]
     noise = draws.map { [workspace] in $0.matrix(rows: rows, workspace) }
-    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
+
+  var networks: [MLP<T>] { choice.networks }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {

@@ -29,8 +29,8 @@ public final class NBRAC<T: Real>: Agent {
     }
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    Noise.allCases.map { Draw(noiseOrTime: $0.name, problem) }
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    Noise.allCases.map { Draw(noiseOrTime: $0.name, spec) }
   }
 
   public let layout: ParameterLayout
@@ -49,13 +49,13 @@ public final class NBRAC<T: Real>: Agent {
   private let nextDistance: UnsafeMutablePointer<T>
   private let workspace = Workspace<T>()
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     alpha1 = T(hyperparameters.alpha1)
     alpha2 = T(hyperparameters.alpha2)
     let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
     var layout = ParameterLayout()
-    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    value = NoiseConditionedValue(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    value = NoiseConditionedValue(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     nextDistance = workspace.vector(rows)
     self.layout = layout
     networks = [actor.network, value.criticZ, value.critic, value.target]
@@ -138,13 +138,13 @@ public final class NBRAC<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
-    OneStepPolicy(problem, hyperparameters, rows: rows, after: nil)
+    OneStepPolicy(spec, hyperparameters, rows: rows, after: nil)
   }
 
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? {
     nil
   }

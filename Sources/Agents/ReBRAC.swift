@@ -20,8 +20,8 @@ public final class ReBRAC<T: Real>: Agent {
     ]
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    [Draw("critic/next_action_noise", .normal, width: problem.actionSize)]
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    [Draw("critic/next_action_noise", .normal, width: spec.actionSize)]
   }
 
   public let layout: ParameterLayout
@@ -49,7 +49,7 @@ public final class ReBRAC<T: Real>: Agent {
   /// p = π(s), n × A.
   private let action: Matrix<T>
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     alphaActor = T(hyperparameters.alphaActor)
     alphaCritic = T(hyperparameters.alphaCritic)
     actorFrequency = hyperparameters.actorFreq
@@ -58,24 +58,24 @@ public final class ReBRAC<T: Real>: Agent {
     squashes = hyperparameters.tanhSquash
     let scratch = hyperparameters.scratch(rows: 2 * rows, T.self)
     var layout = ParameterLayout()
-    let shape = Self.actorShape(problem, hyperparameters)
+    let shape = Self.actorShape(spec, hyperparameters)
     actor = MLP(shape, layout: &layout, rows: rows, scratch: scratch)
     targetActorStart = layout.follow(actor)
     var apart = ParameterLayout()
     targetActor = MLP(shape, layout: &apart, rows: rows, scratch: scratch)
     value = ActionValue(
-      problem, hyperparameters, aggregation: .min, actorAggregation: .min, normalises: true, layout: &layout,
+      spec, hyperparameters, aggregation: .min, actorAggregation: .min, normalises: true, layout: &layout,
       rows: rows, scratch: scratch)
     self.layout = layout
     networks = [targetActor, actor, value.critic, value.target]
-    nextAction = workspace.matrix(rows: rows, columns: problem.actionSize)
+    nextAction = workspace.matrix(rows: rows, columns: spec.actionSize)
     nextDistance = workspace.vector(rows)
-    action = workspace.matrix(rows: rows, columns: problem.actionSize)
+    action = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
 
-  fileprivate static func actorShape(_ problem: Problem, _ hyperparameters: Hyperparameters) -> NetworkShape {
+  fileprivate static func actorShape(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> NetworkShape {
     var shape = hyperparameters.actorShape(
-      "actor", inputs: problem.observationSize, outputs: problem.actionSize)
+      "actor", inputs: spec.observationSize, outputs: spec.actionSize)
     shape.lastScale = Float(hyperparameters.actorFcScale)
     return shape
   }
@@ -194,14 +194,14 @@ public final class ReBRAC<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
-    DeterministicPolicy<T>(problem, hyperparameters, rows: rows)
+    DeterministicPolicy<T>(spec, hyperparameters, rows: rows)
   }
 
   /// It learns no flow of the data's actions.
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? { nil }
 }
 
@@ -216,15 +216,17 @@ private final class DeterministicPolicy<T: Real>: Policy {
   private let squashes: Bool
   private let workspace = Workspace<T>()
 
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     var layout = ParameterLayout()
     network = MLP(
-      ReBRAC<T>.actorShape(problem, hyperparameters), layout: &layout, rows: rows,
+      ReBRAC<T>.actorShape(spec, hyperparameters), layout: &layout, rows: rows,
       scratch: hyperparameters.scratch(rows: 0, T.self))
     squashes = hyperparameters.tanhSquash
     observations = network.input
-    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
+
+  var networks: [MLP<T>] { [network] }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {

@@ -28,8 +28,8 @@ public final class ValueFlows<T: Real>: Agent {
     case flow, flowTime, action, value, logCandidates, logCandidateReturns
   }
 
-  public static func draws(_ problem: Problem, _ hyperparameters: Hyperparameters) -> [Draw] {
-    let (N, A) = (hyperparameters.numSamples, problem.actionSize)
+  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
+    let (N, A) = (hyperparameters.numSamples, spec.actionSize)
     return [
       Draw("critic/next_candidate_noise", .normal, width: N * A),
       Draw("critic/next_candidate_return_noise", .normal, width: N),
@@ -74,7 +74,7 @@ public final class ValueFlows<T: Real>: Agent {
   /// sg(1 / mean|q|) of the actor's q when normalised, else 1.
   private var scale = 1.0
 
-  public init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     alpha = T(hyperparameters.alpha)
     discount = T(hyperparameters.discount)
     steps = hyperparameters.flowSteps
@@ -86,18 +86,18 @@ public final class ValueFlows<T: Real>: Agent {
     let scratch = hyperparameters.scratch(rows: 4 * rows, T.self)
     var layout = ParameterLayout()
     distillation = FlowDistillation(
-      problem, hyperparameters, flow: "actor_flow", weight: alpha, ofClippedActions: true,
+      spec, hyperparameters, flow: "actor_flow", weight: alpha, ofClippedActions: true,
       clipsEachStep: hyperparameters.clipFlowActions, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     critic = ReturnFlows(
-      problem, hyperparameters, layout: &layout, rows: 4 * rows, passesGradient: true, scratch: scratch)
+      spec, hyperparameters, layout: &layout, rows: 4 * rows, passesGradient: true, scratch: scratch)
     targetStart = critic.follow(in: &layout)
-    target = TargetReturns(problem, hyperparameters, rows: rows, scratch: scratch)
-    choice = ReturnChoice(problem, hyperparameters, rows: rows)
+    target = TargetReturns(spec, hyperparameters, rows: rows, scratch: scratch)
+    choice = ReturnChoice(spec, hyperparameters, rows: rows)
     self.layout = layout
     networks =
       choice.networks + target.flows.networks + [actor.network, distillation.flow.network] + critic.networks
-    chosen = workspace.matrix(rows: rows, columns: problem.actionSize)
+    chosen = workspace.matrix(rows: rows, columns: spec.actionSize)
     bootstrapped = workspace.matrix(rows: rows, columns: 1)
     distributional = workspace.matrix(rows: rows, columns: 1)
   }
@@ -300,16 +300,16 @@ public final class ValueFlows<T: Real>: Agent {
   }
 
   public static func policy(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<T> {
-    ReturnPolicy<T>(problem, hyperparameters, rows: rows)
+    ReturnPolicy<T>(spec, hyperparameters, rows: rows)
   }
 
   public static func behaviour(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<T>)? {
     FlowPolicy<T>(
-      problem, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
+      spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
       clipsEachStep: hyperparameters.clipFlowActions)
   }
 }
@@ -340,9 +340,9 @@ private final class TargetReturns<T: Real> {
   private let derivative: [Matrix<T>]
   private var count = 0
 
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, scratch: Scratch<T>) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, scratch: Scratch<T>) {
     var apart = ParameterLayout()
-    flows = ReturnFlows(problem, hyperparameters, layout: &apart, rows: 3 * rows, scratch: scratch)
+    flows = ReturnFlows(spec, hyperparameters, layout: &apart, rows: 3 * rows, scratch: scratch)
     steps = hyperparameters.flowSteps
     temperature = T(hyperparameters.confidenceWeightTemp)
     aggregation = hyperparameters.qAgg
@@ -431,14 +431,14 @@ private final class ReturnChoice<T: Real> {
   private let aggregation: Aggregation
 
   /// - Parameter rows: the most observations of a call.
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     var layout = ParameterLayout()
-    candidates = CandidateActions(problem, hyperparameters, layout: &layout, rows: rows)
+    candidates = CandidateActions(spec, hyperparameters, layout: &layout, rows: rows)
     let none = Scratch<T>(rows: 0, width: 0)
-    _ = MLP<T>(OneStepActor<T>.shape(problem, hyperparameters), layout: &layout, rows: 0, scratch: none)
+    _ = MLP<T>(OneStepActor<T>.shape(spec, hyperparameters), layout: &layout, rows: 0, scratch: none)
     let tile = candidates.capacity
     critic = ReturnFlows(
-      problem, hyperparameters, layout: &layout, rows: tile, keepsActivations: false,
+      spec, hyperparameters, layout: &layout, rows: tile, keepsActivations: false,
       scratch: hyperparameters.scratch(rows: tile, T.self))
     aggregation = hyperparameters.qAgg
   }
@@ -503,16 +503,18 @@ private final class ReturnPolicy<T: Real>: Policy {
   private let choice: ReturnChoice<T>
   private let workspace = Workspace<T>()
 
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     let count = hyperparameters.numSamples
-    choice = ReturnChoice(problem, hyperparameters, rows: rows)
-    observations = workspace.matrix(rows: rows, columns: problem.observationSize)
+    choice = ReturnChoice(spec, hyperparameters, rows: rows)
+    observations = workspace.matrix(rows: rows, columns: spec.observationSize)
     draws = [
-      Draw("noise", .normal, width: count * problem.actionSize), Draw("return_noise", .normal, width: count),
+      Draw("noise", .normal, width: count * spec.actionSize), Draw("return_noise", .normal, width: count),
     ]
     noise = draws.map { [workspace] in $0.matrix(rows: rows, workspace) }
-    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
+
+  var networks: [MLP<T>] { choice.networks }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 
 /// Which transition each sample of a batch is, and which rank supplies it, such that the first does not depend on
 /// the second: any number of ranks draws the same batches.

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 
 /// Recorded behaviour in a point maze, made by a scripted agent as OGBench makes its datasets.
 ///

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 
 /// A disc that has to find its way to a goal in a maze: the rules of a task, shared by all its episodes.
 ///

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 
 /// The agent whose behaviour is recorded: a unit vector along its way, plus N(0, 0.5²) noise.
 struct ScriptedAgent {

@@ -17,9 +17,9 @@ final class FixedQuantiles {
   private let target: MLP<Float>
   private let targetStart: Int
 
-  init(_ problem: Problem, hidden: [Int], layout: inout ParameterLayout, rows: Int, scratch: Scratch<Float>) {
+  init(_ spec: DataSpec, hidden: [Int], layout: inout ParameterLayout, rows: Int, scratch: Scratch<Float>) {
     let shape = NetworkShape(
-      name: "quantiles", inputs: problem.observationSize + problem.actionSize, hidden: hidden,
+      name: "quantiles", inputs: spec.observationSize + spec.actionSize, hidden: hidden,
       outputs: Self.levels.count, layerNorm: true)
     critic = MLP(shape, layout: &layout, rows: rows, scratch: scratch)
     targetStart = layout.follow(critic)

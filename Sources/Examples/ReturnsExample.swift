@@ -1,6 +1,8 @@
 import Agents
 import Kernels
 import Networks
+import Optimisation
+import Randomness
 
 /// What three critics make of the returns of one policy: the uniform one in `TwoSteps`.
 ///
@@ -107,7 +109,7 @@ private final class Critics {
   private let targetNoise: Matrix<Float>
 
   init(seed: UInt32) {
-    let problem = Problem(
+    let spec = DataSpec(
       observationSize: TwoSteps.State.allCases.count, actionSize: 1,
       rewards: TwoSteps.Step.all.map(\.reward).min()!...TwoSteps.Step.all.map(\.reward).max()!)
     let rows = Self.rows
@@ -123,11 +125,11 @@ private final class Critics {
     let scratch = Scratch<Float>(rows: 3 * rows, width: Self.width)
     var layout = ParameterLayout()
     mean = ActionValue(
-      problem, hyperparameters, aggregation: .mean, normalises: false, layout: &layout, rows: rows,
+      spec, hyperparameters, aggregation: .mean, normalises: false, layout: &layout, rows: rows,
       scratch: scratch)
     quantiles = FixedQuantiles(
-      problem, hidden: hyperparameters.valueHiddenDims.widths, layout: &layout, rows: rows, scratch: scratch)
-    noisy = NoiseConditionedValue(problem, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+      spec, hidden: hyperparameters.valueHiddenDims.widths, layout: &layout, rows: rows, scratch: scratch)
+    noisy = NoiseConditionedValue(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
     self.layout = layout
     parameters = workspace.vector(layout.count)
     gradients = workspace.vector(layout.count)
@@ -135,7 +137,7 @@ private final class Critics {
     target = workspace.vector(layout.targetCount)
     layout.initialise(parameters, seed: seed)
     layout.copyFollowed(of: parameters, to: target)
-    batch = Batch(capacity: rows, problem, draws: [])
+    batch = Batch(capacity: rows, spec, draws: [])
     nextAction = workspace.matrix(rows: rows, columns: 1)
     nextNoise = workspace.matrix(rows: rows, columns: 1)
     targetNoise = workspace.matrix(rows: rows, columns: 1)

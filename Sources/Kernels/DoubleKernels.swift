@@ -143,26 +143,6 @@ extension Double: Real {
     return sum
   }
 
-  public static func moveTarget(
-    _ target: UnsafeMutablePointer<Double>, toward online: UnsafePointer<Double>, tau: Double, count: Int
-  ) {
-    for i in 0..<count { target[i] = tau * online[i] + (1 - tau) * target[i] }
-  }
-
-  public static func adam(
-    _ parameters: UnsafeMutablePointer<Double>, gradient: UnsafePointer<Double>,
-    firstMoment: UnsafeMutablePointer<Double>, secondMoment: UnsafeMutablePointer<Double>,
-    _ step: AdamStep<Double>, count: Int
-  ) {
-    for i in 0..<count {
-      let g = gradient[i]
-      firstMoment[i] = step.beta1 * firstMoment[i] + (1 - step.beta1) * g
-      secondMoment[i] = step.beta2 * secondMoment[i] + (1 - step.beta2) * g * g
-      let root = (secondMoment[i] * step.secondCorrection).squareRoot()
-      parameters[i] -= step.rate * firstMoment[i] / (root + step.epsilon)
-    }
-  }
-
   private static func gelu(_ u: Double) -> (value: Double, slope: Double) {
     let t = tanh(geluSlope * (u + geluCubic * u * u * u))
     let inner = geluSlope * (1 + 3 * geluCubic * u * u)

@@ -238,35 +238,6 @@ extension Float: Real {
     }
     return total
   }
-
-  public static func moveTarget(
-    _ target: UnsafeMutablePointer<Float>, toward online: UnsafePointer<Float>, tau: Float, count: Int
-  ) {
-    @inline(__always) func body(_ j: Int, _ n: Int) {
-      let kept = load(target, j, n) * (1 - tau)
-      store(kept.addingProduct(load(online, j, n), Lanes(repeating: tau)), target, j, n)
-    }
-    forEachLanes(count, body)
-  }
-
-  public static func adam(
-    _ parameters: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>,
-    firstMoment: UnsafeMutablePointer<Float>, secondMoment: UnsafeMutablePointer<Float>,
-    _ step: AdamStep<Float>, count: Int
-  ) {
-    let complement1 = Lanes(repeating: 1 - step.beta1)
-    let complement2 = Lanes(repeating: 1 - step.beta2)
-    @inline(__always) func body(_ j: Int, _ n: Int) {
-      let g = load(gradient, j, n)
-      let m = (load(firstMoment, j, n) * step.beta1).addingProduct(complement1, g)
-      let v = (load(secondMoment, j, n) * step.beta2).addingProduct(complement2, g * g)
-      let deviation = root(v * step.secondCorrection) + step.epsilon
-      store(m, firstMoment, j, n)
-      store(v, secondMoment, j, n)
-      store(load(parameters, j, n) - step.rate * m / deviation, parameters, j, n)
-    }
-    forEachLanes(count, body)
-  }
 }
 
 /// GELU and its slope. With y = 2√(2/π)·(u + 0.044715·u³): ½(1 + tanh(y/2)) = 1 / (1 + e^−y) = s, so
@@ -285,41 +256,4 @@ func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
   let value = u * s
   let inner = square.timesPlus(Lanes(repeating: 3 * cubic), slope)
   return (value, s.addingProduct(value * (1 - s), inner))
-}
-
-/// Calls `body` for each group of lanes of an array of `count`: its first index, and how many of its elements
-/// there are, fewer than all in the last group only.
-///
-/// The compiler inlines a small closure at both calls, but not a large one: then every load asks how many lanes
-/// there are, and Adam takes three times as long. A local function marked `@inline(__always)` is inlined at both.
-/// (Not where it would change a variable outside of it: that then lives in memory.)
-@inline(__always)
-private func forEachLanes(_ count: Int, _ body: (_ j: Int, _ n: Int) -> Void) {
-  var j = 0
-  while j &+ Lanes.scalarCount <= count {
-    body(j, Lanes.scalarCount)
-    j &+= Lanes.scalarCount
-  }
-  if j < count { body(j, count &- j) }
-}
-
-/// The `n` elements from `base[j]` on, with `padding` in the other lanes.
-@inline(__always)
-private func load(
-  _ base: UnsafePointer<Float>, _ j: Int, _ n: Int, else padding: Lanes = .zero
-) -> Lanes {
-  if n == Lanes.scalarCount { return UnsafeRawPointer(base + j).loadUnaligned(as: Lanes.self) }
-  var lanes = padding
-  for i in 0..<n { lanes[i] = base[j &+ i] }
-  return lanes
-}
-
-/// Stores the first `n` lanes to `base[j]` and on.
-@inline(__always)
-private func store(_ lanes: Lanes, _ base: UnsafeMutablePointer<Float>, _ j: Int, _ n: Int) {
-  if n == Lanes.scalarCount {
-    UnsafeMutableRawPointer(base + j).storeBytes(of: lanes, as: Lanes.self)
-  } else {
-    for i in 0..<n { base[j &+ i] = lanes[i] }
-  }
 }

@@ -1,4 +1,4 @@
-/// The arithmetic of networks and optimiser, in one of two precisions.
+/// The arithmetic of networks, in one of two precisions.
 ///
 /// `Double` conforms with plain loops that spell the formulas out: it is the definition, and what gradients
 /// are checked in. `Float` conforms with vectorised kernels: it is what trains. Tests hold the second to the
@@ -69,16 +69,6 @@ public protocol Real: BinaryFloatingPoint, Sendable {
 
   /// Σ x², accumulated in double precision; not finite exactly when some x is not (or overflows).
   static func sumOfSquares(_ x: UnsafePointer<Self>, count: Int) -> Double
-
-  /// target ← tau · online + (1 − tau) · target.
-  static func moveTarget(
-    _ target: UnsafeMutablePointer<Self>, toward online: UnsafePointer<Self>, tau: Self, count: Int)
-
-  /// One Adam step over `count` parameters (Kingma & Ba, 2015, algorithm 1; ε outside the root).
-  static func adam(
-    _ parameters: UnsafeMutablePointer<Self>, gradient: UnsafePointer<Self>,
-    firstMoment: UnsafeMutablePointer<Self>, secondMoment: UnsafeMutablePointer<Self>,
-    _ step: AdamStep<Self>, count: Int)
 }
 
 /// The learned scale and shift of a layer norm, w each.
@@ -109,40 +99,6 @@ public struct HiddenGradients<T: Real> {
     self.bias = bias
     self.scale = scale
     self.shift = shift
-  }
-}
-
-/// The constants of one Adam step.
-public struct AdamStep<T: Real> {
-  /// Decay of the first moment, 0.9.
-  public let beta1: T = 0.9
-  /// Decay of the second moment, 0.999.
-  public let beta2: T = 0.999
-  /// Added to the root, 1e-8.
-  public let epsilon: T = 1e-8
-  /// Learning rate over the first moment's bias correction, lr / (1 − β₁ᵗ).
-  public let rate: T
-  /// The second moment's bias correction, 1 / (1 − β₂ᵗ).
-  public let secondCorrection: T
-
-  /// Constants for the `number`-th step, counted from 1.
-  public init(number: Int, learningRate: Double) {
-    var power1 = 1.0
-    var power2 = 1.0
-    var square1 = 0.9
-    var square2 = 0.999
-    var exponent = number
-    while exponent > 0 {
-      if exponent & 1 == 1 {
-        power1 *= square1
-        power2 *= square2
-      }
-      square1 *= square1
-      square2 *= square2
-      exponent >>= 1
-    }
-    rate = T(learningRate / (1 - power1))
-    secondCorrection = T(1 / (1 - power2))
   }
 }
 

@@ -12,7 +12,7 @@ extension Lanes {
 
   /// Each lane limited to a range; a NaN stays one. (`clamped` is a loop over the lanes.)
   @inlinable @inline(__always)
-  func limited(from low: Float, to high: Float) -> Lanes {
+  public func limited(from low: Float, to high: Float) -> Lanes {
     let floor = Lanes(repeating: low)
     let ceiling = Lanes(repeating: high)
     return replacing(with: floor, where: self .< floor).replacing(with: ceiling, where: self .> ceiling)
@@ -97,19 +97,39 @@ public func cosineSine(turns u: Lanes) -> (cosine: Lanes, sine: Lanes) {
   return (cosine.floats, sine.floats)
 }
 
-/// Pairs of standard normals from pairs of words (Box and Muller, 1958).
+/// Calls `body` for each group of lanes of an array of `count`: its first index, and how many of its elements
+/// there are, fewer than all in the last group only.
+///
+/// The compiler inlines a small closure at both calls, but not a large one: then every load asks how many lanes
+/// there are, and Adam takes three times as long. A local function marked `@inline(__always)` is inlined at both.
+/// (Not where it would change a variable outside of it: that then lives in memory.)
 @inlinable @inline(__always)
-public func boxMuller(_ first: SIMD16<UInt32>, _ second: SIMD16<UInt32>) -> (Lanes, Lanes) {
-  // (word >> 8) + 1 over 2²⁴ lies in (0, 1], so the logarithm is finite.
-  // Rounding may leave a logarithm of nearly 1 just above zero.
-  let radius = (-2 * logarithm(Lanes(first &>> 8 &+ 1) * 0x1p-24)).limited(from: 0, to: 100).squareRoot()
-  let (cosine, sine) = cosineSine(turns: Lanes(second &>> 8) * 0x1p-24)
-  return (radius * cosine, radius * sine)
+public func forEachLanes(_ count: Int, _ body: (_ j: Int, _ n: Int) -> Void) {
+  var j = 0
+  while j &+ Lanes.scalarCount <= count {
+    body(j, Lanes.scalarCount)
+    j &+= Lanes.scalarCount
+  }
+  if j < count { body(j, count &- j) }
 }
 
-/// A pair of standard normals from a pair of words: the same numbers as a lane of the vector version.
-@inlinable
-public func boxMuller(_ first: UInt32, _ second: UInt32) -> (Float, Float) {
-  let pair = boxMuller(SIMD16<UInt32>(repeating: first), SIMD16<UInt32>(repeating: second))
-  return (pair.0[0], pair.1[0])
+/// The `n` elements from `base[j]` on, with `padding` in the other lanes.
+@inlinable @inline(__always)
+public func load(
+  _ base: UnsafePointer<Float>, _ j: Int, _ n: Int, else padding: Lanes = .zero
+) -> Lanes {
+  if n == Lanes.scalarCount { return UnsafeRawPointer(base + j).loadUnaligned(as: Lanes.self) }
+  var lanes = padding
+  for i in 0..<n { lanes[i] = base[j &+ i] }
+  return lanes
+}
+
+/// Stores the first `n` lanes to `base[j]` and on.
+@inlinable @inline(__always)
+public func store(_ lanes: Lanes, _ base: UnsafeMutablePointer<Float>, _ j: Int, _ n: Int) {
+  if n == Lanes.scalarCount {
+    UnsafeMutableRawPointer(base + j).storeBytes(of: lanes, as: Lanes.self)
+  } else {
+    for i in 0..<n { base[j &+ i] = lanes[i] }
+  }
 }

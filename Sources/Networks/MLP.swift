@@ -1,4 +1,5 @@
 import Kernels
+import Profiling
 
 /// A multi-layer perceptron, or an ensemble of them on the same input, with its activations.
 ///
@@ -26,6 +27,9 @@ public final class MLP<T: Real> {
 
   /// The network's parameters in the flat vector.
   public var range: Range<Int> { start..<start + parameterCount }
+
+  /// Where the time and the operations of its passes are noted.
+  public var profile = Profile()
 
   /// Whether all gradients of the last backward pass are finite.
   public private(set) var gradientIsFinite = true
@@ -106,7 +110,7 @@ public final class MLP<T: Real> {
       for layer in hidden {
         let u = layer.preactivation[e].rows(rows)
         product(x.rows(rows), layer.dense.weight(parameters, e), into: u)
-        Profile.time(.elementwise) {
+        profile.time(.elementwise) {
           layer.activate(parameters, e, rows: rows.lowerBound..<kept.lowerBound, keep: false)
           layer.activate(parameters, e, rows: kept, keep: true)
         }
@@ -114,7 +118,7 @@ public final class MLP<T: Real> {
       }
       let y = outputs[e].rows(rows)
       product(x.rows(rows), last.weight(parameters, e), into: y)
-      Profile.time(.elementwise) { T.addBias(last.bias(parameters, e), to: y) }
+      profile.time(.elementwise) { T.addBias(last.bias(parameters, e), to: y) }
     }
   }
 
@@ -139,7 +143,7 @@ public final class MLP<T: Real> {
     for e in 0..<shape.members {
       backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate)
     }
-    Profile.time(.elementwise) {
+    profile.time(.elementwise) {
       for slot in vectors {
         note(T.sumOfSquares(gradients + slot.offset - start, count: slot.count))
       }
@@ -182,7 +186,7 @@ public final class MLP<T: Real> {
       for (index, layer) in hidden.enumerated() {
         let next = scratch.matrix(index % 2, columns: layer.width).rows(0..<rows.count)
         product(tangent, layer.dense.weight(parameters, e).rows(used), into: next)
-        Profile.time(.elementwise) { layer.push(parameters, e, next, rows: rows) }
+        profile.time(.elementwise) { layer.push(parameters, e, next, rows: rows) }
         tangent = next
         used = 0..<layer.width
       }
@@ -207,13 +211,13 @@ public final class MLP<T: Real> {
         accumulate: accumulate)
       // Looked at while it is in the cache.
       let written = dense.weight(gradients, e)
-      Profile.time(.elementwise) { note(T.sumOfSquares(written.base, count: written.rows * written.columns)) }
+      profile.time(.elementwise) { note(T.sumOfSquares(written.base, count: written.rows * written.columns)) }
       guard index > 0 else { break }
       let layer = hidden[index - 1]
       let next = scratch.matrix(index % 2, columns: layer.width)
       product(
         gradient.rows(rows), dense.weight(parameters, e), transposingB: true, into: next.rows(rows))
-      Profile.time(.elementwise) {
+      profile.time(.elementwise) {
         if !accumulate { layer.clearVectors(gradients, e) }
         layer.backward(parameters, e, next, rows: weightRows, into: gradients)
         layer.backward(parameters, e, next, rows: weightRows.upperBound..<rows.upperBound, into: nil)
@@ -227,17 +231,17 @@ public final class MLP<T: Real> {
       gradient.rows(inputRows), needed, transposingB: true, into: inputGradient.rows(inputRows),
       accumulate: e > 0)
   }
-}
 
-/// c ← op(a) · op(b), or added to c.
-@inline(__always)
-private func product<T: Real>(
-  _ a: Matrix<T>, _ b: Matrix<T>, transposingA: Bool = false, transposingB: Bool = false, into c: Matrix<T>,
-  accumulate: Bool = false
-) {
-  Profile.countProduct(c.rows, c.columns, transposingA ? a.rows : a.columns)
-  Profile.time(.products) {
-    T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
+  /// c ← op(a) · op(b), or added to c.
+  @inline(__always)
+  private func product(
+    _ a: Matrix<T>, _ b: Matrix<T>, transposingA: Bool = false, transposingB: Bool = false, into c: Matrix<T>,
+    accumulate: Bool = false
+  ) {
+    profile.countProduct(c.rows, c.columns, transposingA ? a.rows : a.columns)
+    profile.time(.products) {
+      T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 
 /// The sizes of one multi-layer perceptron or of an ensemble of them on the same input.
 public struct NetworkShape: Sendable, Equatable {

@@ -14,7 +14,7 @@ public struct ParityCase {
   /// Rows of the batch.
   public let batchSize: Int
   /// Sizes, and the rewards that the case says its dataset has.
-  public let problem: Problem
+  public let spec: DataSpec
   /// Number of updates.
   public let steps: Int
   /// The agent's settings; nil when there is no such agent here.
@@ -70,7 +70,7 @@ public struct ParityCase {
     agent = header.agent
     batchSize = header.batchSize
     let lowest = header.config["min_reward"]?.number ?? 0
-    problem = Problem(
+    spec = DataSpec(
       observationSize: header.observationSize, actionSize: header.actionSize,
       rewards: lowest...max(lowest, header.config["max_reward"]?.number ?? 0))
     steps = header.steps

@@ -51,9 +51,9 @@ private final class ParityRunner {
     self.world = world
     let size = parityCase.batchSize
     rows = size * world.rank / world.size..<size * (world.rank + 1) / world.size
-    agent = hyperparameters.agent.make(parityCase.problem, hyperparameters, rows: rows.count)
-    draws = hyperparameters.agent.draws(parityCase.problem, hyperparameters)
-    batch = Batch(capacity: rows.count, parityCase.problem, draws: draws)
+    agent = hyperparameters.agent.make(parityCase.spec, hyperparameters, rows: rows.count)
+    draws = hyperparameters.agent.draws(parityCase.spec, hyperparameters)
+    batch = Batch(capacity: rows.count, parityCase.spec, draws: draws)
     batch.globalRows = size
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.layout.followed,

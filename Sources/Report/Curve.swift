@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Randomness
 
 /// A figure over the updates of a group's runs: their mean and the interval it lies in.
 struct Curve {

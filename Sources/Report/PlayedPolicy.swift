@@ -1,7 +1,9 @@
 import Agents
+import Basics
 import Environments
 import Foundation
 import Kernels
+import Randomness
 import Training
 
 /// The best policy of a run, played in the embedded maze that it was trained for, and what its critics expect there.
@@ -37,8 +39,8 @@ struct PlayedPolicy {
   init(_ run: RecordedRun, _ task: PointMazeTask) throws {
     let saved = try SavedPolicy(path: run.directory.best)
     guard saved.configuration.env == task.name,
-      saved.state.problem.observationSize == PointMazeTask.observationSize,
-      saved.state.problem.actionSize == PointMazeTask.actionSize
+      saved.state.spec.observationSize == PointMazeTask.observationSize,
+      saved.state.spec.actionSize == PointMazeTask.actionSize
     else { throw Failure(.data, "\(run.directory.best): was not trained for \(task.name)") }
     environment = task.environment
     step = saved.state.step
@@ -86,14 +88,14 @@ struct PlayedPolicy {
   }
 
   private static func returns(_ saved: SavedPolicy, _ choice: Choice) -> ReturnEstimate {
-    let (problem, hyperparameters) = (saved.state.problem, saved.configuration.hyperparameters)
-    let agent = hyperparameters.agent.make(problem, hyperparameters, rows: sampleCount, Float.self)
+    let (spec, hyperparameters) = (saved.state.spec, saved.configuration.hyperparameters)
+    let agent = hyperparameters.agent.make(spec, hyperparameters, rows: sampleCount, Float.self)
     let workspace = Workspace<Float>()
-    let observation = workspace.matrix(rows: 1, columns: problem.observationSize)
-    let action = workspace.matrix(rows: 1, columns: problem.actionSize)
+    let observation = workspace.matrix(rows: 1, columns: spec.observationSize)
+    let action = workspace.matrix(rows: 1, columns: spec.actionSize)
     write(choice.observation, to: observation, 0)
     write(choice.action, to: action, 0)
-    let noise = workspace.matrix(rows: sampleCount, columns: problem.actionSize)
+    let noise = workspace.matrix(rows: sampleCount, columns: spec.actionSize)
     var random = RandomSequence(seed: saved.configuration.seed, stream: .report, index: 1)
     noise.replaceEach { _ in random.normal() }
     return agent.returns(saved.parameters.base, observation: observation, action: action, noise: noise)

@@ -1,3 +1,5 @@
+import Basics
+
 /// How fast the updates were and what their time went into.
 func time(_ groups: [RunGroup]) -> Markup {
   let timed = groups.filter { !$0.updateRates.isEmpty }

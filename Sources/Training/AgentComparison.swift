@@ -179,11 +179,11 @@ public final class AgentComparison {
   private func countOperations(_ contender: Contender) throws -> Double {
     let (parameters, subject) = (contender.hyperparameters, contender.subject)
     let expected = subject.agent.operations(rows: parameters.batchSize)
-    Profile.reset()
-    Profile.isOn = true
+    subject.profile.reset()
+    subject.profile.isOn = true
     for _ in 0..<expected.period { try subject.update() }
-    Profile.isOn = false
-    let counted = try world.allReduce(Double(Profile.productOperations)) / Double(expected.period)
+    subject.profile.isOn = false
+    let counted = try world.allReduce(Double(subject.profile.productOperations)) / Double(expected.period)
     guard counted == expected.computed else {
       throw Failure(
         .software,

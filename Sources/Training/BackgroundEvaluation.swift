@@ -1,4 +1,5 @@
 import Agents
+import Basics
 import Environments
 import Foundation
 import Kernels

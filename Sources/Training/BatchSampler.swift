@@ -3,6 +3,7 @@ import ArrayFiles
 import Datasets
 import Kernels
 import MPI
+import Randomness
 
 /// A rank's rows of each batch: which transitions, and the noise that goes with them. Both depend on seed, update
 /// and sample number only.
@@ -24,7 +25,7 @@ final class BatchSampler {
   ///   - draws: the random inputs of the agent's updates.
   /// - Throws: the same `Failure` on all ranks when there are more of them than the batch has parts.
   init(
-    _ dataset: any TransitionSource, _ problem: Problem, draws: [Draw], batchSize: Int, parts: Int,
+    _ dataset: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, parts: Int,
     seed: UInt32, world: Communicator
   ) throws(Failure) {
     if let problem = VirtualShards.problem(
@@ -38,7 +39,7 @@ final class BatchSampler {
       transitions: dataset.plan.transitions, batch: batchSize, shards: parts, ranks: world.size,
       rank: world.rank)
     self.draws = draws
-    batch = Batch(capacity: shards.maximumRows, problem, draws: draws)
+    batch = Batch(capacity: shards.maximumRows, spec, draws: draws)
     batch.globalRows = batchSize
     sampleNumbers = .allocate(capacity: shards.maximumRows)
     sampleNumbers.initialize(repeating: 0, count: shards.maximumRows)

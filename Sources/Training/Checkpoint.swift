@@ -52,7 +52,7 @@ public struct CheckpointState: Sendable {
   /// Digest of the dataset, hexadecimal.
   public var datasetDigest: String
   /// What the agent knows about the dataset.
-  public var problem: Problem
+  public var spec: DataSpec
   /// What the evaluation of its policy came to, for which it was saved; nil when it was saved for another reason.
   var score: EvaluationScore?
 
@@ -62,8 +62,8 @@ public struct CheckpointState: Sendable {
       "format": format.rawValue, "version": version, "step": "\(step)",
       "optimiser_steps": "\(optimiserSteps)",
       "configuration": configuration, "dataset_digest": datasetDigest,
-      "observation_size": "\(problem.observationSize)", "action_size": "\(problem.actionSize)",
-      "smallest_reward": "\(problem.rewards.lowerBound)", "largest_reward": "\(problem.rewards.upperBound)",
+      "observation_size": "\(spec.observationSize)", "action_size": "\(spec.actionSize)",
+      "smallest_reward": "\(spec.rewards.lowerBound)", "largest_reward": "\(spec.rewards.upperBound)",
     ]
     if let score {
       metadata["success"] = "\(score.success)"
@@ -73,13 +73,13 @@ public struct CheckpointState: Sendable {
   }
 
   init(
-    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, problem: Problem
+    step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, spec: DataSpec
   ) {
     self.step = step
     self.optimiserSteps = optimiserSteps
     self.configuration = configuration
     self.datasetDigest = datasetDigest
-    self.problem = problem
+    self.spec = spec
   }
 
   init(_ file: SafetensorsFile) throws {
@@ -113,7 +113,7 @@ public struct CheckpointState: Sendable {
     guard rewards.0 <= rewards.1 else {
       throw FileError(.malformed, file: file.path, reason: "the smallest reward is larger than the largest")
     }
-    problem = Problem(
+    spec = DataSpec(
       observationSize: try number("observation_size"), actionSize: try number("action_size"),
       rewards: rewards.0...rewards.1)
     if let success = file.metadata["success"].flatMap(Double.init),

@@ -47,14 +47,14 @@ public final class CheckpointPlayer {
         throw Failure(.cannotCreate, "\(video!): cannot write into \(folder)")
       }
     }
-    let (problem, hyperparameters) = (saved.state.problem, configuration.hyperparameters)
+    let (spec, hyperparameters) = (saved.state.spec, configuration.hyperparameters)
     agent = hyperparameters.agent
     let environment = named.environment(
       seed: self.seed, episodes: episodes,
       workers: workers.forEnvironment(
         freeCores: ProcessInfo.processInfo.activeProcessorCount - 1, video: video))
-    try Failure.unavailable { try environment.describe() }.requireFit(problem, task: task, data: path)
-    evaluator = Evaluator(environment, problem, hyperparameters, episodes: episodes, seed: self.seed)
+    try Failure.unavailable { try environment.describe() }.requireFit(spec, task: task, data: path)
+    evaluator = Evaluator(environment, spec, hyperparameters, episodes: episodes, seed: self.seed)
   }
 
   /// Whether the agent has such an actor.

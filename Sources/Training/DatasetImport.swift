@@ -1,4 +1,5 @@
 import ArrayFiles
+import Basics
 import Datasets
 import Environments
 import Foundation

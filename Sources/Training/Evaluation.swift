@@ -1,6 +1,7 @@
 import Agents
 import Environments
 import Kernels
+import Randomness
 
 /// Plays episodes of a task, several at once, so that the policy acts in batches.
 ///
@@ -31,15 +32,15 @@ public final class Evaluator {
 
   /// Evaluates with the agent of some hyperparameters.
   public init(
-    _ environment: any VectorEnvironment, _ problem: Problem, _ hyperparameters: Hyperparameters,
+    _ environment: any VectorEnvironment, _ spec: DataSpec, _ hyperparameters: Hyperparameters,
     episodes: Int, seed: UInt32
   ) {
     self.environment = environment
     self.episodes = episodes
     self.seed = seed
     let agent = hyperparameters.agent
-    var policies = [Actor.policy: agent.policy(problem, hyperparameters, rows: environment.capacity)]
-    policies[.behaviour] = agent.behaviour(problem, hyperparameters, rows: environment.capacity)
+    var policies = [Actor.policy: agent.policy(spec, hyperparameters, rows: environment.capacity)]
+    policies[.behaviour] = agent.behaviour(spec, hyperparameters, rows: environment.capacity)
     self.policies = policies
   }
 

@@ -3,6 +3,7 @@ import Foundation
 import Kernels
 import MPI
 import Networks
+import Randomness
 
 /// Compares the explicit backward pass with finite differences on the first batch of a run, and looks for the
 /// first value that is not finite.
@@ -34,31 +35,31 @@ public enum GradientCheck {
     let data = try SharedDataset(configuration, at: location, world: world)
     let hyperparameters = configuration.hyperparameters
     let sampler = try BatchSampler(
-      data.transitions, data.problem, draws: hyperparameters.agent.draws(data.problem, hyperparameters),
+      data.transitions, data.spec, draws: hyperparameters.agent.draws(data.spec, hyperparameters),
       batchSize: hyperparameters.batchSize, parts: configuration.virtualShards, seed: configuration.seed,
       world: world)
     try sampler.load(step: 0)
     let batch = sampler.batch
     batch.rows = min(batch.rows, 32)
     batch.globalRows = batch.rows
-    return try check(batch, data.problem, hyperparameters, seed: configuration.seed)
+    return try check(batch, data.spec, hyperparameters, seed: configuration.seed)
   }
 
   /// Checks the gradients of a batch at the initial parameters of a seed.
   public static func check(
-    _ batch: Batch<Float>, _ problem: Problem, _ hyperparameters: Hyperparameters, seed: UInt32
+    _ batch: Batch<Float>, _ spec: DataSpec, _ hyperparameters: Hyperparameters, seed: UInt32
   ) throws -> Report {
     // An update in which everything learns.
-    let agent = hyperparameters.agent.make(problem, hyperparameters, rows: 0, Float.self)
+    let agent = hyperparameters.agent.make(spec, hyperparameters, rows: 0, Float.self)
     batch.update = (0...).first(where: agent.movesTarget)!
-    let single = Evaluation<Float>(problem, hyperparameters, batch, seed)
+    let single = Evaluation<Float>(spec, hyperparameters, batch, seed)
     try single.computeGradient()
     if let place = single.agent.firstNonFinite {
       return Report(problem: "the first value that is not finite is in \(place), in the forward pass")
     }
-    let draws = hyperparameters.agent.draws(problem, hyperparameters)
-    let wide = Batch<Double>(widening: batch, problem, draws: draws)
-    let double = Evaluation<Double>(problem, hyperparameters, wide, seed)
+    let draws = hyperparameters.agent.draws(spec, hyperparameters)
+    let wide = Batch<Double>(widening: batch, spec, draws: draws)
+    let double = Evaluation<Double>(spec, hyperparameters, wide, seed)
     try double.computeGradient()
     var report = Report()
     for slot in double.agent.layout.slots {
@@ -104,9 +105,9 @@ private final class Evaluation<T: Real> {
   private let parameters: Buffer<T>
   private let target: Buffer<T>
 
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
     self.batch = batch
-    agent = hyperparameters.agent.make(problem, hyperparameters, rows: batch.rows)
+    agent = hyperparameters.agent.make(spec, hyperparameters, rows: batch.rows)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
     target = Buffer(count: agent.layout.targetCount)
@@ -159,8 +160,8 @@ private final class Evaluation<T: Real> {
 
 extension Batch where T == Double {
   /// The same batch in double precision.
-  convenience init(widening batch: Batch<Float>, _ problem: Problem, draws: [Draw]) {
-    self.init(capacity: batch.rows, problem, draws: draws)
+  convenience init(widening batch: Batch<Float>, _ spec: DataSpec, draws: [Draw]) {
+    self.init(capacity: batch.rows, spec, draws: draws)
     update = batch.update
     rows = batch.rows
     globalRows = batch.globalRows

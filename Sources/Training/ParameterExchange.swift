@@ -1,5 +1,8 @@
+import Basics
 import Kernels
 import MPI
+import Optimisation
+import Profiling
 
 /// The parameters of a run in memory, and the step that turns every rank's gradient into new parameters.
 ///
@@ -23,6 +26,8 @@ public final class ParameterExchange {
   public let gradients: UnsafeMutablePointer<Float>
   /// Length of the flat vector, gradient and moments.
   public let count: Int
+  /// Where the time of steps is noted.
+  public var profile = Profile()
   /// Adam steps taken; differs from the number of updates by those that were skipped.
   public var optimiserSteps = 0
   /// Seconds spent exchanging and waiting for others, since the start.
@@ -117,7 +122,7 @@ public final class ParameterExchange {
     try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
     var summary = (0..<group.size).reduce(SIMD2<Double>.zero) { $0 + notes[$1].lowHalf.lowHalf }
     if peers.size > 1 {
-      Profile.time(.exchange) { sumSlabs() }
+      profile.time(.exchange) { sumSlabs() }
       try communicate(.exchange) { () throws(MPIError) in
         try peers.allReduce(slabs + part.lowerBound, count: part.count)
       }
@@ -126,7 +131,7 @@ public final class ParameterExchange {
     var squares = 0.0
     if summary.x == 0 {
       optimiserSteps += 1
-      Profile.time(.optimiser) {
+      profile.time(.optimiser) {
         squares = move(
           AdamStep(number: optimiserSteps, learningRate: learningRate), movesTarget: movesTarget)
       }
@@ -222,7 +227,7 @@ public final class ParameterExchange {
   ) throws(MPIError) {
     guard world.size > 1 else { return }
     let start = ContinuousClock.now
-    try Profile.time(part, body)
+    try profile.time(part, body)
     communicationSeconds += (ContinuousClock.now - start).seconds
   }
 

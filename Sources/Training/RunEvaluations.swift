@@ -1,4 +1,5 @@
 import Agents
+import Basics
 import Environments
 import Foundation
 import Kernels
@@ -46,7 +47,7 @@ final class RunEvaluations {
   /// - Throws: `Failure` when the environment has other sizes than the data. When it cannot be looked at, or not
   ///   soon, that is said in the log: it may work later, and training needs no environment.
   init(
-    _ configuration: Configuration, _ task: NamedTask, _ agentProblem: Problem, workers: WorkerOptions,
+    _ configuration: Configuration, _ task: NamedTask, _ agentProblem: DataSpec, workers: WorkerOptions,
     cores: SpareCores, best: EvaluationScore?, directory: RunDirectory, logger: Logger,
     isUrgent: () -> Bool
   ) throws {
@@ -223,11 +224,11 @@ extension EnvironmentDescription {
   /// Throws when a policy for `problem` cannot play here.
   ///
   /// - Parameter data: the dataset, or what else the problem's sizes are from.
-  func requireFit(_ problem: Problem, task: String, data: String?) throws(Failure) {
-    guard (observationSize, actionSize) != (problem.observationSize, problem.actionSize) else { return }
+  func requireFit(_ spec: DataSpec, task: String, data: String?) throws(Failure) {
+    guard (observationSize, actionSize) != (spec.observationSize, spec.actionSize) else { return }
     throw Failure(
       .data,
-      "\(data ?? "the data"): observations of \(problem.observationSize) numbers and actions of \(problem.actionSize), but \(task) has \(observationSize) and \(actionSize)"
+      "\(data ?? "the data"): observations of \(spec.observationSize) numbers and actions of \(spec.actionSize), but \(task) has \(observationSize) and \(actionSize)"
     )
   }
 }

@@ -21,8 +21,8 @@ public final class SavedPolicy {
     configuration = try checkpoint.configuration()
     let hyperparameters = configuration.hyperparameters
     // No memory for rows: the file's word for its sizes is believed only when all tensors are there.
-    layout = hyperparameters.agent.make(state.problem, hyperparameters, rows: 0, Float.self).layout
-    let policy = hyperparameters.agent.policy(state.problem, hyperparameters, rows: 0)
+    layout = hyperparameters.agent.make(state.spec, hyperparameters, rows: 0, Float.self).layout
+    let policy = hyperparameters.agent.policy(state.spec, hyperparameters, rows: 0)
     let needed = Set(policy.graph.parameters)
     let isWhole = state.format == .checkpoint
     let slots = layout.slots.filter { isWhole || needed.contains($0.name) }
@@ -35,7 +35,7 @@ public final class SavedPolicy {
 
   /// The agent's way to act, for up to `rows` observations at once.
   public func policy(rows: Int) -> any Policy<Float> {
-    configuration.hyperparameters.agent.policy(state.problem, configuration.hyperparameters, rows: rows)
+    configuration.hyperparameters.agent.policy(state.spec, configuration.hyperparameters, rows: rows)
   }
 
   /// Some of the tensors, by name.

@@ -12,7 +12,7 @@ struct SharedDataset {
   /// What the data look like; on the first rank of each node.
   let statistics: DatasetStatistics?
   /// What an agent needs to know about them.
-  let problem: Problem
+  let spec: DataSpec
   /// Where the data are from, in words for people, if that is known; on the first rank of each node.
   let provenance: [String: String]
   /// Identifies the data, hexadecimal.
@@ -96,7 +96,7 @@ struct SharedDataset {
     let spread = statistics?.reward
     var rewards = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
     try node.broadcast(&rewards, count: MemoryLayout.size(ofValue: rewards))
-    problem = Problem(
+    spec = DataSpec(
       observationSize: plan.observationSize, actionSize: plan.actionSize, rewards: rewards.x...rewards.y)
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
     try world.requireAgreement(

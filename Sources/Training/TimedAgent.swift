@@ -2,12 +2,14 @@ import Agents
 import Datasets
 import Kernels
 import MPI
+import Profiling
+import Randomness
 
 /// Transitions of random numbers, to time updates with.
 final class MadeUpTransitions {
   let memory: TransitionMemory
   /// What an agent needs to know about them.
-  let problem: Problem
+  let spec: DataSpec
   private let base: UnsafeMutableRawPointer
 
   init(observationSize: Int, actionSize: Int) {
@@ -20,7 +22,7 @@ final class MadeUpTransitions {
     // One episode, which starts with transition 0.
     (base + plan.episodesOffset).storeBytes(of: 0, as: Int64.self)
     memory = TransitionMemory(plan: plan, base: UnsafeRawPointer(base))
-    problem = Problem(observationSize: observationSize, actionSize: actionSize, rewards: -1...1)
+    spec = DataSpec(observationSize: observationSize, actionSize: actionSize, rewards: -1...1)
   }
 
   deinit { base.deallocate() }
@@ -30,6 +32,8 @@ final class MadeUpTransitions {
 final class TimedAgent {
   let agent: any Agent<Float>
   let exchange: ParameterExchange
+  /// Where the time of its updates goes.
+  let profile = Profile()
   /// Bytes of this rank: workspaces, batch, policy, and its share of parameters, moments and gradients.
   let byteCount: Int
   /// Rows of the batch on this rank, at most.
@@ -47,17 +51,19 @@ final class TimedAgent {
   ) throws {
     self.hyperparameters = hyperparameters
     self.data = data
-    let (kind, problem) = (hyperparameters.agent, data.problem)
+    let (kind, spec) = (hyperparameters.agent, data.spec)
     let before = bufferBytes
     sampler = try BatchSampler(
-      data.memory, problem, draws: kind.draws(problem, hyperparameters),
+      data.memory, spec, draws: kind.draws(spec, hyperparameters),
       batchSize: hyperparameters.batchSize, parts: 64, seed: 0, world: world)
-    agent = kind.make(problem, hyperparameters, rows: sampler.batch.capacity)
-    policy = kind.policy(problem, hyperparameters, rows: 1)
+    agent = kind.make(spec, hyperparameters, rows: sampler.batch.capacity)
+    policy = kind.policy(spec, hyperparameters, rows: 1)
     let workspaces = bufferBytes - before
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.layout.followed,
       learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
+    exchange.profile = profile
+    for network in agent.networks { network.profile = profile }
     byteCount = workspaces + exchange.byteCount / exchange.groupSize
     if exchange.leadsGroup {
       agent.layout.initialise(exchange.parameters, seed: 0)
@@ -68,7 +74,7 @@ final class TimedAgent {
 
   /// One update, as in training. Collective over all ranks.
   func update() throws {
-    try Profile.time(.sampling) { try sampler.load(step: step) }
+    try profile.time(.sampling) { try sampler.load(step: step) }
     try agent.evaluate(
       exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
       gradients: exchange.gradients
@@ -89,7 +95,7 @@ final class TimedAgent {
 
   /// The policy, for `rows` observations at once.
   func policy(rows: Int) -> any Policy<Float> {
-    hyperparameters.agent.policy(data.problem, hyperparameters, rows: rows)
+    hyperparameters.agent.policy(data.spec, hyperparameters, rows: rows)
   }
 
   /// One action for one observation.

@@ -1,5 +1,6 @@
 import Agents
 import ArrayFiles
+import Basics
 import Datasets
 import Environments
 import Foundation
@@ -115,19 +116,19 @@ public final class Trainer {
     let data = try SharedDataset(configuration, at: location, world: world)
     self.data = data
     let (hyperparameters, parts) = (configuration.hyperparameters, configuration.virtualShards)
-    let draws = hyperparameters.agent.draws(data.problem, hyperparameters)
+    let draws = hyperparameters.agent.draws(data.spec, hyperparameters)
     sampler = try BatchSampler(
-      data.transitions, data.problem, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
+      data.transitions, data.spec, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
       seed: configuration.seed, world: world)
     // Another seed, so that validation batches draw other numbers than training.
     validationData = try SharedDataset.validation(configuration, at: location, world: world)
     validation = try validationData.map {
       try BatchSampler(
-        $0.transitions, data.problem, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
+        $0.transitions, data.spec, draws: draws, batchSize: hyperparameters.batchSize, parts: parts,
         seed: configuration.seed ^ 0x9E37_79B9, world: world)
     }
     agent = hyperparameters.agent.make(
-      data.problem, hyperparameters, rows: max(sampler.batch.capacity, validation?.batch.capacity ?? 0))
+      data.spec, hyperparameters, rows: max(sampler.batch.capacity, validation?.batch.capacity ?? 0))
     exchange = try ParameterExchange(
       world: world, count: agent.layout.count, followed: agent.layout.followed,
       learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: configuration.ranksPerNode)
@@ -139,7 +140,7 @@ public final class Trainer {
       if configuration.evalEpisodes > 0 {
         let best = isResumed ? try? Checkpoint(path: directory.best).state.score : nil
         evaluations = try RunEvaluations(
-          configuration, task, data.problem, workers: workers, cores: cores, best: best,
+          configuration, task, data.spec, workers: workers, cores: cores, best: best,
           directory: directory, logger: logger, isUrgent: shouldStop)
       }
       let evaluated = try openFiles()
@@ -356,7 +357,7 @@ public final class Trainer {
   private var state: CheckpointState {
     CheckpointState(
       step: step, optimiserSteps: exchange.optimiserSteps, configuration: configuration.yaml,
-      datasetDigest: data.digest, problem: data.problem)
+      datasetDigest: data.digest, spec: data.spec)
   }
 
   /// Work of rank 0 between updates, while the others wait. Collective: what fails there ends all ranks.

@@ -1,8 +1,11 @@
 import Agents
+import Basics
 import Datasets
 import Foundation
 import Kernels
 import MPI
+import Profiling
+import Randomness
 
 /// Times updates on made-up data, between measurements of what the machine can do.
 public final class UpdateBenchmark {
@@ -104,10 +107,10 @@ public final class UpdateBenchmark {
       crowdTimes.append(seconds { crowd.act() })
     }
     // The clock readings of a profile cost time, so it is taken apart from the timed updates.
-    Profile.reset()
-    Profile.isOn = true
+    subject.profile.reset()
+    subject.profile.isOn = true
     let profiled = try seconds { for _ in 0..<count { try subject.update() } } / Double(count)
-    Profile.isOn = false
+    subject.profile.isOn = false
     return try summarise(
       update: median(times), productRates: medians(productRates), kernelRates: medians(kernelRates),
       bandwidth: median(bandwidths), action: median(actions), crowd: (median(crowdTimes), crowd.operations),
@@ -119,12 +122,12 @@ public final class UpdateBenchmark {
     for _ in 0..<3 { try subject.update() }
     let rows = sequence(first: 1) { 2 * $0 }.prefix { $0 <= subject.capacity }
     let compute = try rows.map { try world.allReduce(try evaluationSeconds(rows: $0), .max) }
-    Profile.reset()
-    Profile.isOn = true
+    subject.profile.reset()
+    subject.profile.isOn = true
     let steps = 20
     for _ in 0..<steps { try subject.update() }
-    Profile.isOn = false
-    let optimiser = try world.allReduce(Profile.seconds(.optimiser), .max) / Double(steps)
+    subject.profile.isOn = false
+    let optimiser = try world.allReduce(subject.profile.seconds(.optimiser), .max) / Double(steps)
     let followed = subject.agent.layout.targetCount
     let moved = ScalingModel.movedBytes(
       parameters: subject.exchange.count, followed: followed, ranks: subject.exchange.groupSize)
@@ -169,7 +172,7 @@ public final class UpdateBenchmark {
     var parts: [String: Double] = [:]
     var rest = profiled
     for part in Profile.Part.allCases {
-      let time = Profile.seconds(part) / Double(count)
+      let time = subject.profile.seconds(part) / Double(count)
       rest -= time
       parts["\(part)"] = 1e3 * (try world.allReduce(time)) / Double(world.size)
     }
@@ -177,7 +180,8 @@ public final class UpdateBenchmark {
     return Result(
       ranks: world.size, threads: threads, batchSize: hyperparameters.batchSize, blas: BLAS.description,
       update: 1e3 * update, updatesPerSecond: 1 / update, gigaOperations: total / 1e9,
-      countedGigaOperations: try world.allReduce(Double(Profile.productOperations)) / Double(count) / 1e9,
+      countedGigaOperations: try world.allReduce(Double(subject.profile.productOperations)) / Double(count)
+        / 1e9,
       rate: total / update / 1e9, productRate: total / limit / 1e9,
       kernelRate: total / (try time(kernelRates)) / 1e9, limit: 1e3 * limit,
       shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
@@ -198,11 +202,12 @@ private struct Crowd {
   init(_ subject: TimedAgent, rows: Int) {
     (policy, parameters) = (subject.policy(rows: rows), UnsafePointer(subject.exchange.parameters))
     self.rows = rows
-    Profile.reset()
-    Profile.isOn = true
+    let profile = Profile()
+    for network in policy.networks { network.profile = profile }
+    profile.isOn = true
     policy.act(parameters, rows: rows)
-    Profile.isOn = false
-    operations = Double(Profile.productOperations)
+    profile.isOn = false
+    operations = Double(profile.productOperations)
   }
 
   func act() { policy.act(parameters, rows: rows) }

@@ -2,6 +2,7 @@ import Agents
 import ArgumentParser
 import Foundation
 import Kernels
+import Randomness
 import Training
 
 /// `fan-dist act CHECKPOINT`: answers observations with actions.

@@ -1,11 +1,12 @@
 import Agents
 import Kernels
 import Networks
+import Randomness
 import Testing
 import Training
 
-private let problem = Problem(observationSize: 5, actionSize: 3, rewards: -3...3)
-private let features = problem.observationSize
+private let spec = DataSpec(observationSize: 5, actionSize: 3, rewards: -3...3)
+private let features = spec.observationSize
 
 /// A number of a distribution.
 private func number(_ distribution: Draw.Distribution, _ random: inout RandomSequence) -> Float {
@@ -21,8 +22,8 @@ private func number(_ distribution: Draw.Distribution, _ random: inout RandomSeq
 private func batch<T: Real>(
   _ range: Range<Int>, of count: Int, _ hyperparameters: Hyperparameters, _: T.Type = T.self
 ) -> Batch<T> {
-  let draws = hyperparameters.agent.draws(problem, hyperparameters)
-  let batch = Batch<T>(capacity: range.count, problem, draws: draws)
+  let draws = hyperparameters.agent.draws(spec, hyperparameters)
+  let batch = Batch<T>(capacity: range.count, spec, draws: draws)
   batch.globalRows = count
   for (row, sample) in range.enumerated() {
     var random = RandomSequence(seed: 11, stream: .acting, index: UInt64(sample))
@@ -89,7 +90,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
 
   private func expectGradientsAgree(_ parameters: Hyperparameters) throws {
     for seed in [UInt32(0), 1] {
-      let report = try GradientCheck.check(batch(0..<8, of: 8, parameters), problem, parameters, seed: seed)
+      let report = try GradientCheck.check(batch(0..<8, of: 8, parameters), spec, parameters, seed: seed)
       #expect(report.problem == nil, "seed \(seed): \(report.lines.filter { $0.hasSuffix("WRONG") })")
       #expect(report.lines.last == "all gradients agree on 8 samples")
     }
@@ -103,7 +104,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     for c in 0..<features { bad.observations[3, c] = value }
-    let report = try GradientCheck.check(bad, problem, parameters, seed: 0)
+    let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
     #expect(report.problem == "the first value that is not finite is in \(place), in the forward pass")
   }
 
@@ -111,7 +112,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     bad.actions[2, 1] = .nan
-    let report = try GradientCheck.check(bad, problem, parameters, seed: 0)
+    let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
     #expect(report.problem?.contains("actor_bc_flow/input") == true, "\(report.problem ?? "nothing found")")
   }
 
@@ -120,7 +121,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     bad.rewards[7] = .infinity
-    let report = try GradientCheck.check(bad, problem, parameters, seed: 0)
+    let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
     #expect(
       report.problem == "the first value that is not finite is in the gradient of critic/dense0/weight",
       "\(report.problem ?? "nothing found")")
@@ -214,7 +215,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   // MARK: Names
 
   @Test func drawsAreThoseOfThePublishedCode() throws {
-    let sizes = Problem(observationSize: 5, actionSize: 6, rewards: 0...0)
+    let sizes = DataSpec(observationSize: 5, actionSize: 6, rewards: 0...0)
     let draws = AgentKind.fan.draws(sizes, try hyperparameters())
     #expect(
       draws.map(\.name) == [
@@ -244,7 +245,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   /// Defaults of the paper: 4 × 512, 4.9 million trained parameters at O = 37, A = 5.
   @Test func publishedSize() throws {
     let agent = FAN<Float>(
-      Problem(observationSize: 37, actionSize: 5, rewards: 0...0), try Hyperparameters.parse([]), rows: 1)
+      DataSpec(observationSize: 37, actionSize: 5, rewards: 0...0), try Hyperparameters.parse([]), rows: 1)
     let trained = agent.layout.slots.reduce(0) { $0 + $1.count }
     #expect((4_850_000...4_950_000).contains(trained), "\(trained)")
     let networks = agent.layout.slots.map { String($0.name.prefix { $0 != "/" }) }
@@ -262,9 +263,9 @@ private final class Part {
   private let draws: [Draw]
 
   init(_ range: Range<Int>, _ hyperparameters: Hyperparameters) {
-    draws = hyperparameters.agent.draws(problem, hyperparameters)
+    draws = hyperparameters.agent.draws(spec, hyperparameters)
     rows = batch(range, of: 8, hyperparameters)
-    agent = hyperparameters.agent.make(problem, hyperparameters, rows: range.count)
+    agent = hyperparameters.agent.make(spec, hyperparameters, rows: range.count)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
     agent.layout.initialise(parameters.base, seed: 3)

@@ -1,9 +1,10 @@
 import Agents
 import Kernels
 import Networks
+import Randomness
 import Testing
 
-private let problem = Problem(observationSize: 4, actionSize: 3, rewards: -3...3)
+private let spec = DataSpec(observationSize: 4, actionSize: 3, rewards: -3...3)
 private let step = 1e-5
 
 private func hyperparameters(_ agent: AgentKind, _ settings: String...) throws -> Hyperparameters {
@@ -67,18 +68,18 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
 
     init(_ hyperparameters: Hyperparameters, _ random: inout RandomSequence) {
       self.hyperparameters = hyperparameters
-      let draws = hyperparameters.agent.draws(problem, hyperparameters)
-      batch = Batch(capacity: 1, problem, draws: draws)
+      let draws = hyperparameters.agent.draws(spec, hyperparameters)
+      batch = Batch(capacity: 1, spec, draws: draws)
       for matrix in [batch.observations, batch.nextObservations] { fill(matrix, &random) }
       for (draw, noise) in zip(draws, batch.noise) where draw.distribution == .normal { fill(noise, &random) }
       batch.masks[0] = 1
-      agent = hyperparameters.agent.make(problem, hyperparameters, rows: 1)
+      agent = hyperparameters.agent.make(spec, hyperparameters, rows: 1)
       parameters = Buffer(count: agent.layout.count)
       agent.layout.initialise(parameters.base, seed: 3)
     }
 
     subscript(draw: String) -> Matrix<Double> {
-      let draws = hyperparameters.agent.draws(problem, hyperparameters)
+      let draws = hyperparameters.agent.draws(spec, hyperparameters)
       return batch.noise[draws.firstIndex { $0.name == draw }!]
     }
 
@@ -113,11 +114,11 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
   @Test mutating func densitiesOfCODAC() throws {
     let settings = try hyperparameters(.codac, "--num-logsumexp-samples=1", "--alpha-penalty=1")
     let sample = Sample(settings, &random)
-    let policy = CODAC<Double>.policy(problem, settings, rows: 1)
+    let policy = CODAC<Double>.policy(spec, settings, rows: 1)
     let (noise, trace) = (sample["critic/penalty_action_noise"], sample["critic/trace_noise"])
     func action(_ distance: Double) -> [Double] {
-      for c in 0..<problem.actionSize {
-        for i in 0..<problem.observationSize { policy.observations[0, i] = sample.batch.observations[0, i] }
+      for c in 0..<spec.actionSize {
+        for i in 0..<spec.observationSize { policy.observations[0, i] = sample.batch.observations[0, i] }
         policy.noise[0][0, c] = noise[0, c] + distance * trace[0, c]
       }
       policy.act(sample.parameters.base, rows: 1)
@@ -126,11 +127,11 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     let change = zip(action(step), action(-step)).map { ($0 - $1) / (2 * step) }
     let centre = action(0)
     try #require(centre.allSatisfy { abs($0) < 0.99 }, "clipped")
-    for c in 0..<problem.actionSize { sample["critic/random_actions"][0, c] = centre[c] }
+    for c in 0..<spec.actionSize { sample["critic/random_actions"][0, c] = centre[c] }
     let measured = change.indices.reduce(0) { $0 + trace[0, $1] * change[$1] }
     try sample.evaluate()
     let withTrace = sample.agent.figures["critic/critic_loss"]
-    let noiseDensity = (0..<problem.actionSize).reduce(0) {
+    let noiseDensity = (0..<spec.actionSize).reduce(0) {
       $0 - (Double.log(2 * .pi) + noise[0, $1] * noise[0, $1]) / 2
     }
     trace.replaceEach { _ in 0 }

@@ -1,5 +1,6 @@
 import Datasets
 import Kernels
+import Randomness
 import Testing
 
 @Suite struct VirtualShardsTests {

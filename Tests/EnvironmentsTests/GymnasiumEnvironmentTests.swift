@@ -1,3 +1,4 @@
+import Basics
 import Environments
 import Foundation
 import Kernels

@@ -1,5 +1,6 @@
 import Environments
 import Kernels
+import Randomness
 import Testing
 
 @Suite struct PointMazeTests {

@@ -1,4 +1,6 @@
 import Kernels
+import Optimisation
+import Randomness
 import Testing
 
 /// A matrix in both precisions, the same numbers, with columns to its right that no kernel may touch.

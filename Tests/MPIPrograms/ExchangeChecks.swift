@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import MPI
+import Optimisation
 import Training
 
 private let count = 1000

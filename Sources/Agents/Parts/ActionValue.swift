@@ -24,7 +24,7 @@ package final class ActionValue<T: Real> {
   ///   - actorAggregation: the same for the critic's values of the actor's action.
   ///   - normalises: whether the actor's loss is divided by the mean magnitude of its values.
   package init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, aggregation: Aggregation,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, aggregation: Aggregation,
     actorAggregation: Aggregation = .mean, normalises: Bool, layout: inout ParameterLayout, rows: Int,
     scratch: Scratch<T>
   ) {
@@ -32,7 +32,7 @@ package final class ActionValue<T: Real> {
     self.aggregation = aggregation
     self.actorAggregation = actorAggregation
     self.normalises = normalises
-    let (O, A) = (problem.observationSize, problem.actionSize)
+    let (O, A) = (spec.observationSize, spec.actionSize)
     let shape = hyperparameters.valueShape("critic", inputs: O + A)
     critic = MLP(
       shape, layout: &layout, rows: 2 * rows, inputGradientColumns: O..<O + A, scratch: scratch)

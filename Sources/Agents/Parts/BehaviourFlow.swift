@@ -31,10 +31,10 @@ final class BehaviourFlow<T: Real> {
 
   /// Input [s, x, t]: O + A + 1.
   static func shape(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, name: String = "actor_bc_flow"
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, name: String = "actor_bc_flow"
   ) -> NetworkShape {
     hyperparameters.actorShape(
-      name, inputs: problem.observationSize + problem.actionSize + 1, outputs: problem.actionSize)
+      name, inputs: spec.observationSize + spec.actionSize + 1, outputs: spec.actionSize)
   }
 
   /// The input of some rows ← [s, x, t] of a path.

@@ -25,7 +25,7 @@ final class CandidateActions<T: Real> {
 
   /// - Parameter rows: the most observations of a call.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int
   ) {
     count = hyperparameters.numSamples
     tiling = Tiling(samples: rows, rowsPerSample: count, keepsActivations: false)
@@ -33,11 +33,11 @@ final class CandidateActions<T: Real> {
     clipsEachStep = hyperparameters.clipFlowActions
     capacity = tiling.samples * count
     flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(problem, hyperparameters, name: "actor_flow"), layout: &layout, rows: capacity,
+      BehaviourFlow<T>.shape(spec, hyperparameters, name: "actor_flow"), layout: &layout, rows: capacity,
       passesGradient: false, keepsActivations: false,
       scratch: hyperparameters.scratch(rows: capacity, T.self))
-    states = workspace.matrix(rows: capacity, columns: problem.observationSize)
-    actions = workspace.matrix(rows: capacity, columns: problem.actionSize)
+    states = workspace.matrix(rows: capacity, columns: spec.observationSize)
+    actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     values = workspace.vector(capacity)
   }
 

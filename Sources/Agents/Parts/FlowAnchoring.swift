@@ -15,12 +15,12 @@ final class FlowAnchoring<T: Real> {
 
   /// - Parameter weight: of the loss, alpha1.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, weight: T, layout: inout ParameterLayout,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, weight: T, layout: inout ParameterLayout,
     rows: Int, scratch: Scratch<T>
   ) {
     self.weight = weight
     flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(problem, hyperparameters), layout: &layout, rows: 3 * rows,
+      BehaviourFlow<T>.shape(spec, hyperparameters), layout: &layout, rows: 3 * rows,
       passesGradient: true, scratch: scratch)
     nextError = workspace.vector(rows)
   }

@@ -21,7 +21,7 @@ final class FlowDistillation<T: Real> {
   ///   - ofClippedActions: measures the distance to π_c instead of π.
   ///   - clipsEachStep: clips the flow after every step, not only after the last.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, flow name: String = "actor_bc_flow", weight: T,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, flow name: String = "actor_bc_flow", weight: T,
     ofClippedActions: Bool = false, clipsEachStep: Bool = false, layout: inout ParameterLayout, rows: Int,
     scratch: Scratch<T>
   ) {
@@ -30,9 +30,9 @@ final class FlowDistillation<T: Real> {
     limit = ofClippedActions ? 1 : .infinity
     steps = hyperparameters.flowSteps
     flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(problem, hyperparameters, name: name), layout: &layout, rows: 2 * rows,
+      BehaviourFlow<T>.shape(spec, hyperparameters, name: name), layout: &layout, rows: 2 * rows,
       passesGradient: false, scratch: scratch)
-    flowAction = workspace.matrix(rows: rows, columns: problem.actionSize)
+    flowAction = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
 
   /// The flow from ε at s, and its velocity at x_t between noise and data.

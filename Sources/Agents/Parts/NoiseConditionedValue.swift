@@ -22,14 +22,14 @@ package final class NoiseConditionedValue<T: Real> {
   private var scales = SIMD2<Double>(1, 1)
 
   package init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
     scratch: Scratch<T>
   ) {
     discount = T(hyperparameters.discount)
     expectile = T(hyperparameters.expectile)
     aggregation = hyperparameters.zAgg
     normalises = hyperparameters.normalizeValueLoss
-    let (O, A) = (problem.observationSize, problem.actionSize)
+    let (O, A) = (spec.observationSize, spec.actionSize)
     let shape = hyperparameters.valueShape("critic", inputs: O + 2 * A)
     critic = MLP(
       shape, layout: &layout, rows: 2 * rows, inputGradientColumns: O..<O + A, scratch: scratch)

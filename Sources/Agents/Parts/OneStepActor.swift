@@ -13,19 +13,19 @@ final class OneStepActor<T: Real> {
   private let workspace = Workspace<T>()
 
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
     scratch: Scratch<T>
   ) {
     network = MLP(
-      Self.shape(problem, hyperparameters), layout: &layout, rows: 3 * rows, scratch: scratch)
-    nextAction = workspace.matrix(rows: rows, columns: problem.actionSize)
-    action = workspace.matrix(rows: rows, columns: problem.actionSize)
+      Self.shape(spec, hyperparameters), layout: &layout, rows: 3 * rows, scratch: scratch)
+    nextAction = workspace.matrix(rows: rows, columns: spec.actionSize)
+    action = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
 
-  static func shape(_ problem: Problem, _ hyperparameters: Hyperparameters) -> NetworkShape {
+  static func shape(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> NetworkShape {
     hyperparameters.actorShape(
-      "actor_onestep_flow", inputs: problem.observationSize + problem.actionSize,
-      outputs: problem.actionSize)
+      "actor_onestep_flow", inputs: spec.observationSize + spec.actionSize,
+      outputs: spec.actionSize)
   }
 
   /// π(s, ε), and π(s′, ε′) and π(s, ε_log) when those are given, the last only with the one before.

@@ -12,18 +12,20 @@ final class OneStepPolicy<T: Real>: Policy {
   private let workspace = Workspace<T>()
 
   /// - Parameter first: the network that comes before the policy in the agent's layout, if there is one.
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, after first: NetworkShape?) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, after first: NetworkShape?) {
     // Only forward passes: no scratch memory is used.
     let scratch = hyperparameters.scratch(rows: 0, T.self)
     var layout = ParameterLayout()
     if let first { _ = MLP<T>(first, layout: &layout, rows: 0, scratch: scratch) }
     network = MLP(
-      OneStepActor<T>.shape(problem, hyperparameters), layout: &layout, rows: rows, scratch: scratch)
-    observations = workspace.matrix(rows: rows, columns: problem.observationSize)
-    draws = [Draw("noise", .normal, width: problem.actionSize)]
+      OneStepActor<T>.shape(spec, hyperparameters), layout: &layout, rows: rows, scratch: scratch)
+    observations = workspace.matrix(rows: rows, columns: spec.observationSize)
+    draws = [Draw("noise", .normal, width: spec.actionSize)]
     noise = [draws[0].matrix(rows: rows, workspace)]
-    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
+
+  var networks: [MLP<T>] { [network] }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
@@ -58,19 +60,21 @@ final class FlowPolicy<T: Real>: Policy {
   ///   - steps: Euler steps of the integration.
   ///   - clipsEachStep: clips after each of them.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int, steps: Int, clipsEachStep: Bool = false
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, steps: Int, clipsEachStep: Bool = false
   ) {
     self.steps = steps
     self.clipsEachStep = clipsEachStep
     var layout = ParameterLayout()
     flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(problem, hyperparameters), layout: &layout, rows: rows, passesGradient: false,
+      BehaviourFlow<T>.shape(spec, hyperparameters), layout: &layout, rows: rows, passesGradient: false,
       scratch: hyperparameters.scratch(rows: 0, T.self))
-    observations = workspace.matrix(rows: rows, columns: problem.observationSize)
-    draws = [Draw("noise", .normal, width: problem.actionSize)]
+    observations = workspace.matrix(rows: rows, columns: spec.observationSize)
+    draws = [Draw("noise", .normal, width: spec.actionSize)]
     noise = [draws[0].matrix(rows: rows, workspace)]
-    actions = workspace.matrix(rows: rows, columns: problem.actionSize)
+    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
   }
+
+  var networks: [MLP<T>] { [flow.network] }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {

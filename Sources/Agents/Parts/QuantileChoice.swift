@@ -13,16 +13,16 @@ final class QuantileChoice<T: Real> {
   private let tiling: Tiling
 
   /// - Parameter rows: the most observations of a call.
-  init(_ problem: Problem, _ hyperparameters: Hyperparameters, rows: Int) {
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
     let (N, K) = (hyperparameters.numSamples, hyperparameters.numQuantiles)
     var layout = ParameterLayout()
-    candidates = CandidateActions(problem, hyperparameters, layout: &layout, rows: rows)
+    candidates = CandidateActions(spec, hyperparameters, layout: &layout, rows: rows)
     aggregation = hyperparameters.quantileAgg
     quantiles = K
     tiling = Tiling(samples: rows * N, rowsPerSample: K, keepsActivations: false)
     let m = tiling.samples
     critic = QuantileCritic(
-      problem, hyperparameters, layout: &layout,
+      spec, hyperparameters, layout: &layout,
       .init(actions: m, taus: rows == 0 ? 0 : N * K, pairs: m * K), trains: false,
       scratch: hyperparameters.scratch(rows: m * K, T.self))
   }

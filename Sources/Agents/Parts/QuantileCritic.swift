@@ -36,11 +36,11 @@ final class QuantileCritic<T: Real> {
 
   /// - Parameter trains: whether backward passes follow.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout,
     _ capacity: Capacity,
     trains: Bool, scratch: Scratch<T>
   ) {
-    let (O, A) = (problem.observationSize, problem.actionSize)
+    let (O, A) = (spec.observationSize, spec.actionSize)
     let (width, cosines) = (hyperparameters.embeddingDim, hyperparameters.numCosines)
     self.trains = trains
     observationSize = O
@@ -117,7 +117,7 @@ final class QuantileCritic<T: Real> {
   func forward(_ parameters: UnsafePointer<T>) {
     actionEmbedding.forward(parameters + actionEmbedding.start - start, rows: 0..<actions)
     let (eAction, eTau, input) = (actionEmbedding.output(), tauEmbedding.output(), value.input)
-    Profile.time(.elementwise) {
+    value.profile.time(.elementwise) {
       for p in 0..<pairs {
         T.multiplyElements(
           eAction.row(Int(rows[p].x)), eTau.row(Int(rows[p].y)), into: input.row(p), count: input.columns)
@@ -146,7 +146,7 @@ final class QuantileCritic<T: Real> {
     value.backward(
       parameters + value.start - start, into: gradients + value.start - start, weightRows: 0..<trained.pairs,
       inputRows: 0..<pairs, accumulate: accumulate)
-    Profile.time(.elementwise) { spreadGradients(trainedPairs: trained.pairs) }
+    value.profile.time(.elementwise) { spreadGradients(trainedPairs: trained.pairs) }
     actionEmbedding.backward(
       parameters + actionEmbedding.start - start, into: gradients + actionEmbedding.start - start,
       weightRows: 0..<trained.actions, inputRows: trained.actions..<actions, accumulate: accumulate)

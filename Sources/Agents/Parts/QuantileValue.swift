@@ -23,7 +23,7 @@ final class QuantileValue<T: Real> {
 
   /// - Parameter more: what a tile holds for each sample beside its K pairs at (s, a).
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
     more: QuantileCritic<T>.Capacity = .init(actions: 0, taus: 0, pairs: 0)
   ) {
     let perSample = hyperparameters.numQuantiles
@@ -35,7 +35,7 @@ final class QuantileValue<T: Real> {
     let m = tiling.samples
     let scratch = hyperparameters.scratch(rows: m * (perSample + more.pairs), T.self)
     critic = QuantileCritic(
-      problem, hyperparameters, layout: &layout,
+      spec, hyperparameters, layout: &layout,
       .init(
         actions: m * (1 + more.actions), taus: m * (perSample + more.taus),
         pairs: m * (perSample + more.pairs)),
@@ -43,7 +43,7 @@ final class QuantileValue<T: Real> {
     targetStart = critic.follow(in: &layout)
     var apart = ParameterLayout()
     target = QuantileCritic(
-      problem, hyperparameters, layout: &apart, .init(actions: m, taus: m * perSample, pairs: m * perSample),
+      spec, hyperparameters, layout: &apart, .init(actions: m, taus: m * perSample, pairs: m * perSample),
       trains: false,
       scratch: scratch)
     targets = workspace.matrix(rows: rows, columns: perSample)

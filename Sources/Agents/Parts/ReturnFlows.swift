@@ -14,11 +14,11 @@ final class ReturnFlows<T: Real> {
   ///   - passesGradient: whether gradients are wanted with respect to a.
   ///   - keepsActivations: false for flows that are only evaluated.
   init(
-    _ problem: Problem, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
+    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout, rows: Int,
     passesGradient: Bool = false, keepsActivations: Bool = true, scratch: Scratch<T>
   ) {
-    let firstAction = 2 + problem.observationSize
-    actionColumns = firstAction..<firstAction + problem.actionSize
+    let firstAction = 2 + spec.observationSize
+    actionColumns = firstAction..<firstAction + spec.actionSize
     start = layout.count
     var networks: [MLP<T>] = []
     for j in 1...2 {
@@ -33,7 +33,7 @@ final class ReturnFlows<T: Real> {
     let horizon = 1 / (1 - hyperparameters.discount)
     limits =
       hyperparameters.clipFlowReturns
-      ? T(problem.rewards.lowerBound * horizon)...T(problem.rewards.upperBound * horizon)
+      ? T(spec.rewards.lowerBound * horizon)...T(spec.rewards.upperBound * horizon)
       : -T.infinity...T.infinity
   }
 

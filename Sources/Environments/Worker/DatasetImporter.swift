@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 
 /// A dataset of another project, read with that project's own reader in a Python process.

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Randomness
 
 /// Episodes of a Gymnasium environment, played by Python workers: processes of their own, several environments
 /// each.

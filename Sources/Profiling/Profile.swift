@@ -1,6 +1,10 @@
+import Basics
+
 /// Where the time of updates goes. Off unless a benchmark turns it on; then every measured piece costs two
 /// readings of the clock.
-public enum Profile {
+///
+/// A learner has one, which its networks and its exchange share. One thread uses it.
+public final class Profile {
   /// The parts of an update.
   public enum Part: Int, CaseIterable, Sendable {
     /// Matrix products.
@@ -18,44 +22,45 @@ public enum Profile {
   }
 
   /// Whether pieces are measured.
-  nonisolated(unsafe) public static var isOn = false
-  /// Seconds spent in each part since the last reset. Read and written by the thread that trains.
-  nonisolated(unsafe) public private(set) static var seconds = SIMD8<Double>.zero
-  /// Floating-point operations of the measured matrix products.
-  nonisolated(unsafe) public private(set) static var productOperations = 0
+  public var isOn = false
+  /// Seconds spent in each part since the last reset.
+  private var seconds = SIMD8<Double>.zero
+  /// Floating-point operations of the matrix products that were measured.
+  public private(set) var productOperations = 0
+  /// What the networks were asked for while pieces were measured.
+  public var work = Work()
+
+  /// Nothing measured yet.
+  public init() {}
 
   /// Forgets what was measured.
-  public static func reset() {
+  public func reset() {
     seconds = .zero
     productOperations = 0
+    work = Work()
   }
 
   /// Seconds spent in one part.
-  public static func seconds(_ part: Part) -> Double { seconds[part.rawValue] }
+  public func seconds(_ part: Part) -> Double { seconds[part.rawValue] }
 
   /// Runs `body` as a piece of `part`.
   @inlinable @inline(__always)
-  public static func time<E: Error>(_ part: Part, _ body: () throws(E) -> Void) throws(E) {
+  public func time<E: Error>(_ part: Part, _ body: () throws(E) -> Void) throws(E) {
     guard isOn else { return try body() }
     let start = ContinuousClock.now
     try body()
-    add((ContinuousClock.now - start), to: part)
+    add(ContinuousClock.now - start, to: part)
   }
 
   /// Notes a product of m × k by k × n.
   @inlinable @inline(__always)
-  public static func countProduct(_ m: Int, _ n: Int, _ k: Int) {
+  public func countProduct(_ m: Int, _ n: Int, _ k: Int) {
     if isOn { addOperations(2 * m * n * k) }
   }
 
-  @usableFromInline static func addOperations(_ count: Int) { productOperations += count }
+  @usableFromInline func addOperations(_ count: Int) { productOperations += count }
 
-  @usableFromInline static func add(_ duration: Duration, to part: Part) {
+  @usableFromInline func add(_ duration: Duration, to part: Part) {
     seconds[part.rawValue] += duration.seconds
   }
-}
-
-extension Duration {
-  /// The duration in seconds.
-  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

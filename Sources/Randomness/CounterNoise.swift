@@ -1,3 +1,5 @@
+import Kernels
+
 /// Fills the rows of a matrix with noise that depends on a key and on a counter for each row only.
 public enum CounterNoise {
   /// N(0, 1), every element of the first `rows` rows.
