@@ -1,5 +1,6 @@
 import ArgumentParser
 import Kernels
+import Networks
 
 /// The agents there are. To add one, give it a case and its type here; nothing else names agents.
 public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomStringConvertible, Sendable {
@@ -31,6 +32,19 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
     _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, _: T.Type = T.self
   ) -> any Agent<T> {
     type(T.self).init(spec, hyperparameters, rows: rows)
+  }
+
+  /// Where the tensors of its networks lie in the flat vector.
+  public func layout(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> ParameterLayout {
+    ParameterLayout(type(Float.self).shapes(spec, hyperparameters))
+  }
+
+  /// The figure of the loss that a network's parameters descend.
+  public func lossFigure(of network: String) -> String {
+    guard let figure = type(Float.self).losses.first(where: { $0.key == network })?.value else {
+      preconditionFailure("\(title) has no loss for \(network)")
+    }
+    return figure
   }
 
   /// The random inputs of its updates.

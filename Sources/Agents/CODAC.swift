@@ -1,14 +1,16 @@
 import Kernels
 import Networks
 
-/// Conservative Offline Distributional Actor-Critic (arXiv 2107.06106) with a one-step flow policy: IQN's critic, whose
-/// quantiles are pushed down at actions that the policy or chance prefers to the data's, and FQL's constraint.
+/// Conservative Offline Distributional Actor-Critic (arXiv 2107.06106; published code: agents/codac.py of
+/// chongyi-zheng/value-flows) with a one-step flow policy: IQN's critic, whose quantiles are pushed down at actions that
+/// the policy or chance prefers to the dataset's, and FQL's constraint.
 ///
-/// - `actor_flow`: the velocity field of a flow that models the dataset's actions.
+/// - `actor_flow`: the velocity field v(s, x, t) of a flow that models the dataset's actions.
 /// - `actor_onestep_flow`: the policy, a = π(s, ε).
 /// - `critic`: Z(s, a, τ), with a target.
 ///
-/// In comments, K quantiles, M random actions and as many of the policy for each sample.
+/// Letters as in `FAN`; K quantiles, M random actions and as many of the policy for each sample. Samples go through the
+/// critic in tiles.
 public final class CODAC<T: Real>: Agent {
   public static var title: String { "CODAC" }
 
@@ -21,249 +23,334 @@ public final class CODAC<T: Real>: Agent {
     ]
   }
 
+  public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    let (O, A) = (spec.observationSize, spec.actionSize)
+    return [
+      h.flowShape("actor_flow", spec), h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
+    ] + QuantileCritic<T>.shapes(spec, h)
+  }
+
   /// The random inputs of an update.
   private enum Noise: Int {
     case taus, penaltyTau, nextAction, nextTaus, randomActions, penaltyActions, trace
     case flow, flowTime, action, actorTaus
   }
 
-  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
-    let (K, A) = (hyperparameters.numQuantiles, spec.actionSize)
-    let several = hyperparameters.numLogsumexpSamples * A
+  public static func draws(_ spec: DataSpec, _ h: Hyperparameters) -> [Draw] {
+    let K = h.numQuantiles
+    let several = h.numLogsumexpSamples * spec.actionSize
     return [
       Draw("critic/taus", .uniform, width: K), Draw("critic/penalty_tau_index", .below(K), width: 1),
-      Draw("critic/next_action_noise", .normal, width: A), Draw("critic/next_taus", .uniform, width: K),
+      .noise("critic/next_action_noise", spec), Draw("critic/next_taus", .uniform, width: K),
       Draw("critic/random_actions", .symmetric, width: several),
       Draw("critic/penalty_action_noise", .normal, width: several),
-      Draw("critic/trace_noise", .normal, width: several),
-      Draw("actor/flow_noise", .normal, width: A), Draw("actor/flow_time", .uniform, width: 1),
-      Draw("actor/action_noise", .normal, width: A), Draw("actor/taus", .uniform, width: K),
+      Draw("critic/trace_noise", .normal, width: several), .noise("actor/flow_noise", spec),
+      .time("actor/flow_time"), .noise("actor/action_noise", spec),
+      Draw("actor/taus", .uniform, width: K),
     ]
   }
 
-  public let layout: ParameterLayout
-  public let figures = Figures([
-    "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
-    "actor/bc_flow_loss", "actor/distill_loss", "actor/q_loss", "actor/q_mean", "actor/q_abs_mean",
-  ])
-  public let networks: [MLP<T>]
-  public var freezesScales = false
+  public static var figureNames: [String] {
+    [
+      "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
+      "actor/bc_flow_loss", "actor/distill_loss", "actor/q_loss", "actor/q_mean", "actor/q_abs_mean",
+    ]
+  }
 
-  private let alpha: T
-  private let alphaPenalty: T
+  public static var losses: KeyValuePairs<String, String> {
+    [
+      "critic": "critic/critic_loss", "actor_flow": "actor/bc_flow_loss",
+      "actor_onestep_flow": "actor/actor_loss",
+    ]
+  }
+
+  public let networks: NetworkSet<T>
+  public let figures = Figures(CODAC.figureNames)
+
+  private let (γ, κ, α, αPenalty): (T, T, T, T)
   private let normalises: Bool
-  private let actor: OneStepActor<T>
-  private let distillation: FlowDistillation<T>
-  private let value: QuantileValue<T>
+  /// K and M.
+  private let (quantiles, penalised): (Int, Int)
+  private let aggregation: Aggregation
+  private let tiling: Tiling
+  private let euler: EulerSteps
+  private let (actor, flow): (Stack<T>, Stack<T>)
+  private let (critic, target): (QuantileCritic<T>, QuantileCritic<T>)
   private let penaltyActions: DensityActions<T>
-  private let workspace = Workspace<T>()
-  /// The gradient of −mean q with respect to π_c, n × A.
-  private let actionGradient: Matrix<T>
-  /// sg(1 / mean|q|) when normalised, else 1.
-  private var scale = 1.0
-  /// Of the tiles so far: Σ of the penalty, of q and of |q|.
-  private var (penaltySum, qSum, qMagnitude) = (T(0), T(0), 0.0)
+  /// a′, π_c, where the flow from ε ends, and the gradient of −mean q with respect to π_c, n × A.
+  private let (aNext, πc, flowEnd, dq): (Matrix<T>, Matrix<T>, Matrix<T>, Matrix<T>)
+  /// y, n × K.
+  private let y: Matrix<T>
+  /// Sums over the tiles of an update.
+  private var sums = Sums()
 
-  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    let (K, M) = (hyperparameters.numQuantiles, hyperparameters.numLogsumexpSamples)
-    alpha = T(hyperparameters.alpha)
-    alphaPenalty = T(hyperparameters.alphaPenalty)
-    normalises = hyperparameters.normalizeQLoss
-    let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
-    var layout = ParameterLayout()
-    distillation = FlowDistillation(
-      spec, hyperparameters, flow: "actor_flow", weight: alpha, ofClippedActions: true,
-      clipsEachStep: hyperparameters.clipFlowActions, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    value = QuantileValue(
-      spec, hyperparameters, layout: &layout, rows: rows,
-      more: .init(actions: 2 * M + 1, taus: K, pairs: 2 * M + K))
-    penaltyActions = DensityActions(spec, hyperparameters, rows: rows, perRow: M)
-    self.layout = layout
-    networks =
-      [actor.network, penaltyActions.network, distillation.flow.network] + value.networks
-    actionGradient = workspace.matrix(rows: rows, columns: spec.actionSize)
+  private struct Sums {
+    var (regression, penalty) = (T(0), T(0))
+    var q = ValueSum<T>()
+    /// Means over the quantiles of each sample and member.
+    var means = Spread<T>()
+  }
+
+  public init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    let (K, M, A) = (h.numQuantiles, h.numLogsumexpSamples, spec.actionSize)
+    (γ, κ, α, αPenalty) = (T(h.discount), T(h.kappa), T(h.alpha), T(h.alphaPenalty))
+    (quantiles, penalised, aggregation, normalises) = (K, M, h.quantileAgg, h.normalizeQLoss)
+    euler = EulerSteps(steps: h.flowSteps, clipsEachStep: h.clipFlowActions)
+    tiling = Tiling(samples: rows, rowsPerSample: 2 * K + 2 * M)
+    networks = NetworkSet(Self.shapes(spec, h), spec, rows: rows, stackedRows: 3 * rows)
+    actor = networks.stack("actor_onestep_flow", [(.next, .none), (.policy, .weights)])
+    penaltyActions = DensityActions(spec, h, rows: rows, perRow: M, in: networks)
+    flow = networks.stack("actor_flow", [(.integrated, .none), (.data, .weights)])
+    let m = tiling.samples
+    let scratch = networks.scratch(rows: m * (2 * K + 2 * M))
+    target = QuantileCritic(
+      spec, h, .init(actions: m, taus: m * K, pairs: m * K), isTarget: true, trains: false, scratch,
+      in: networks)
+    critic = QuantileCritic(
+      spec, h, .init(actions: m * (2 + 2 * M), taus: m * 2 * K, pairs: m * (2 * K + 2 * M)), trains: true,
+      scratch, in: networks)
+    (aNext, πc) = (networks.matrix(columns: A), networks.matrix(columns: A))
+    (flowEnd, dq) = (networks.matrix(columns: A), networks.matrix(columns: A))
+    y = networks.matrix(columns: K)
   }
 
   @specialized(where T == Float)
-  public func evaluate(
-    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  public func computeLosses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    let n = batch.rows
-    let figures = logging ? figures : nil
-
-    actor.forward(
-      parameters, batch, nextNoise: batch[Noise.nextAction], noise: batch[Noise.action], logNoise: nil)
-    penaltyActions.forward(
-      parameters + actor.network.start, batch.observations.rows(0..<n), noise: batch[Noise.penaltyActions],
-      trace: batch[Noise.trace])
-    // y_j = r + γ · Z_target(s′, a′, τ′_j), sg: the published target has no mask.
-    value.setTargets(
-      target, batch, nextAction: actor.nextAction, taus: batch[Noise.nextTaus], masks: nil)
-    learn(parameters, batch, into: gradients)
-    if normalises && !freezesScales {
-      var sums = SIMD2(qMagnitude, 0)
-      try sumOverRanks(&sums)
-      scale = Double(batch.globalRows) / sums.x
-    }
-
-    let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
-    distillation.forward(parameters, batch, noise: batch[Noise.action], data: data)
-    distillation.loss(batch, data: data, actor, figure: "actor/distill_loss", figures)
-    if let figures { log(batch, figures) }
-
+    networks.rows = batch.rows
+    forwardActor(batch, parameters)
+    setTargets(batch, targets)
+    criticPasses(batch, parameters, into: gradients)
+    try actorLoss(batch, sumOverRanks, logging ? figures : nil)
+    if logging { logCritic(batch) }
     guard let gradients else { return }
-    distillation.backward(parameters, into: gradients, rows: n)
-    let throughCritic = actionGradient.rows(0..<n)
-    throughCritic.replaceEach { $0 * T(scale) }
-    actor.addThroughClip(throughCritic)
-    actor.backward(parameters, into: gradients, rows: n)
+    flow.backward(parameters, into: gradients)
+    actor.backward(parameters, into: gradients)
   }
 
-  // MARK: Critic
+  /// π(s′, ε), π(s, ε) and the M actions of the penalty; the behaviour flow.
+  private func forwardActor(_ batch: Batch<T>, _ parameters: UnsafePointer<T>) {
+    let (s, rows, ε) = (batch.s, 0..<batch.rows, batch[Noise.action])
+    actor[.next].input.concatenate(batch.sNext, batch[Noise.nextAction])
+    actor[.policy].input.concatenate(s, ε)
+    actor.forward(parameters)
+    aNext.rows(rows).clip(actor[.next].output())
+    πc.rows(rows).clip(actor[.policy].output())
+    penaltyActions.forward(
+      parameters, s, noise: batch[Noise.penaltyActions], trace: batch[Noise.trace])
 
-  /// All that goes through the critic, tile by tile: K pairs at (s, a) and 2M of the penalty for each sample, which
-  /// train it; K pairs at (s, π_c), through which the actor learns.
-  private func learn(
-    _ parameters: UnsafePointer<T>, _ batch: Batch<T>, into gradients: UnsafeMutablePointer<T>?
-  ) {
-    let critic = value.critic
-    (penaltySum, qSum, qMagnitude) = (0, 0, 0)
-    value.tiling.forEach(0..<batch.rows) { samples in
-      value.place(samples, batch, taus: batch[Noise.taus])
-      let trained = placePenalty(samples, batch)
-      placePolicy(samples, batch)
-      critic.embedTaus(parameters + critic.start)
-      critic.forward(parameters + critic.start)
-      value.regress(samples, batch, taus: batch[Noise.taus])
-      penalise(samples, batch)
-      ascend(samples, firstPair: trained.pairs, batch)
-      guard let gradients else { return }
-      critic.backward(
-        parameters + critic.start, into: gradients + critic.start, trained: trained,
-        accumulate: samples.lowerBound > 0)
+    flow[.data].place(s, from: batch[Noise.flow], to: batch.a, at: batch[Noise.flowTime])
+    euler.integrate(flow[.integrated], parameters, s, from: ε, into: flowEnd.rows(rows)) {
+      flow.forward(parameters)
+    }
+  }
+
+  // MARK: Critic loss (codac.py, critic_loss)
+
+  /// y_j = r + γ · Z_target(s′, a′, τ′_j), sg; Z the mean or min over E. The published target has no mask.
+  private func setTargets(_ batch: Batch<T>, _ targets: UnsafePointer<T>) {
+    let (K, taus) = (quantiles, batch[Noise.nextTaus])
+    tiling.forEach(0..<batch.rows) { samples in
+      target.clear()
+      for i in samples {
+        let action = target.add(batch.nextObservations.row(i), aNext.row(i))
+        target.pair(action, target.add(taus: taus.row(i), count: K), count: K)
+      }
+      target.embedTaus(targets)
+      target.forward(targets)
+      let zNext = target.values(0..<target.pairs)
       for (t, i) in samples.enumerated() {
-        actionGradient.row(i).update(
-          from: critic.actionGradient(trained.actions + t), count: actionGradient.columns)
+        for k in 0..<K { y[i, k] = batch.rewards[i] + γ * zNext.aggregate(t * K + k, aggregation) }
       }
     }
   }
 
-  /// The penalty's pairs: for each sample M random actions and M of the policy, all at one of its quantiles. Returns
-  /// how much trains the critic up to here.
+  /// All that goes through the critic, tile by tile: for each sample K pairs at (s, a) and 2M of the penalty, which
+  /// train it, and K pairs at (s, π_c), through which the actor learns.
+  private func criticPasses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>?
+  ) {
+    sums = Sums()
+    tiling.forEach(0..<batch.rows) { samples in
+      critic.clear()
+      placeData(samples, batch)
+      let trained = placePenalty(samples, batch)
+      placePolicy(samples, batch)
+      critic.embedTaus(parameters)
+      critic.forward(parameters)
+      regress(samples, batch)
+      penalise(samples, batch)
+      ascend(samples, firstPair: trained.pairs, batch)
+      guard let gradients else { return }
+      critic.backward(
+        parameters, into: gradients, trained: trained, accumulate: samples.lowerBound > 0)
+      for (t, i) in samples.enumerated() {
+        dq.row(i).update(from: critic.actionGradient(trained.actions + t), count: dq.columns)
+      }
+    }
+  }
+
+  private func placeData(_ samples: Range<Int>, _ batch: Batch<T>) {
+    let (K, taus) = (quantiles, batch[Noise.taus])
+    for i in samples {
+      let action = critic.add(batch.observations.row(i), batch.actions.row(i))
+      critic.pair(action, critic.add(taus: taus.row(i), count: K), count: K)
+    }
+  }
+
+  /// For each sample M random actions and M of the policy, all at one of the sample's quantiles. Returns how much of
+  /// the tile trains the critic.
   private func placePenalty(_ samples: Range<Int>, _ batch: Batch<T>) -> QuantileCritic<T>.Capacity {
-    let (critic, K, M) = (value.critic, value.quantiles, penaltyActions.perRow)
+    let (K, M) = (quantiles, penalised)
     let (random, picked) = (batch[Noise.randomActions], batch[Noise.penaltyTau])
     for (t, i) in samples.enumerated() {
       let s = batch.observations.row(i)
       let tau = t * K + Int(picked[i, 0])
-      for j in 0..<M { critic.pair(critic.add(s, random.row(i) + j * actionGradient.columns), tau, count: 1) }
+      for j in 0..<M { critic.pair(critic.add(s, random.row(i) + j * dq.columns), tau, count: 1) }
       for j in 0..<M { critic.pair(critic.add(s, penaltyActions.actions.row(i * M + j)), tau, count: 1) }
     }
     return .init(actions: samples.count * (1 + 2 * M), taus: samples.count * K, pairs: critic.pairs)
   }
 
   private func placePolicy(_ samples: Range<Int>, _ batch: Batch<T>) {
-    let (critic, K, taus) = (value.critic, value.quantiles, batch[Noise.actorTaus])
+    let (K, taus) = (quantiles, batch[Noise.actorTaus])
     for i in samples {
-      let action = critic.add(batch.observations.row(i), actor.action.row(i))
+      let action = critic.add(batch.observations.row(i), πc.row(i))
       critic.pair(action, critic.add(taus: taus.row(i), count: K), count: K)
     }
+  }
+
+  /// Mean over E, B and j of Σ_i |τ_i − [d_ij < 0]| · Huber(d_ij) / κ, d_ij = y_j − Z(s, a, τ_i)θ.
+  private func regress(_ samples: Range<Int>, _ batch: Batch<T>) {
+    let (K, taus) = (quantiles, batch[Noise.taus])
+    let perTerm = batch.perSample / T(2 * K)  // 1 / (E·B·K)
+    let pairs = 0..<samples.count * K
+    let (values, gradients) = (critic.values(pairs), critic.valueGradients(pairs))
+    var loss = sums.regression
+    for e in 0..<2 {
+      let (z, dz) = (values[e], gradients[e])
+      for (t, i) in samples.enumerated() {
+        var mean = T(0)
+        for k in 0..<K {
+          mean += z[t * K + k, 0] / T(K)
+          var slope = T(0)
+          for j in 0..<K {
+            let term = quantileHuber(y[i, j] - z[t * K + k, 0], level: taus[i, k], threshold: κ)
+            loss += perTerm * term.value
+            slope -= term.slope
+          }
+          dz[t * K + k, 0] = perTerm * slope
+        }
+        sums.means.add(mean)
+      }
+    }
+    sums.regression = loss
   }
 
   /// alpha_penalty · mean over E and B of (log Σ exp of (Z − log-density) over the 2M pairs − mean over K of Z(s, a)).
   /// Sets the gradients of the former, and adds those of the latter.
   private func penalise(_ samples: Range<Int>, _ batch: Batch<T>) {
-    let (critic, K, M) = (value.critic, value.quantiles, penaltyActions.perRow)
-    let weight = alphaPenalty * batch.perSample
-    let ofRandom = T(actionGradient.columns) * T.log(0.5)
+    let (K, M) = (quantiles, penalised)
+    let weight = αPenalty * batch.perSample
+    let ofRandom = T(dq.columns) * T.log(0.5)
     for (t, i) in samples.enumerated() {
       let first = samples.count * K + t * 2 * M
-      let (values, gradients) = (
-        critic.values(first..<first + 2 * M), critic.valueGradients(first..<first + 2 * M)
-      )
+      let (z, dz) = (critic.values(first..<first + 2 * M), critic.valueGradients(first..<first + 2 * M))
       func score(_ j: Int) -> T {
-        values.aggregate(j, value.aggregation)
-          - (j < M ? ofRandom : penaltyActions.logDensities[i * M + j - M])
+        z.aggregate(j, aggregation) - (j < M ? ofRandom : penaltyActions.logDensities[i * M + j - M])
       }
       let largest = (0..<2 * M).reduce(-T.infinity) { max($0, score($1)) }
       let sum = (0..<2 * M).reduce(T(0)) { $0 + T.exp(score($1) - largest) }
-      gradients.setSlopes(of: values, value.aggregation) { weight * T.exp(score($0) - largest) / sum }
+      // ∂ log Σ exp / ∂ score_j = exp(score_j) / Σ exp
+      for j in 0..<2 * M {
+        dz.setGradient(j, of: z, aggregation, times: weight * T.exp(score(j) - largest) / sum)
+      }
 
       let pairs = t * K..<(t + 1) * K
-      penaltySum += largest + T.log(sum) - critic.values(pairs).sums(.mean).values / T(K)
-      critic.valueGradients(pairs).add(-weight / T(2 * K))
+      let (zData, dzData) = (critic.values(pairs), critic.valueGradients(pairs))
+      var ofData = T(0)
+      for k in 0..<K {
+        ofData += zData.mean(k)
+        dzData.first[k, 0] -= weight / T(2 * K)
+        dzData.second[k, 0] -= weight / T(2 * K)
+      }
+      sums.penalty += largest + T.log(sum) - ofData / T(K)
     }
   }
 
-  /// −q = −mean over B and K of Z(s, π_c, τ), not yet scaled.
+  // MARK: Actor loss, bc_flow_loss + α · distill_loss + q_loss (codac.py, actor_loss)
+
+  /// −mean over B of q, not yet scaled; q = mean over K of Z(s, π_c, τ), Z the mean or min over E.
   private func ascend(_ samples: Range<Int>, firstPair: Int, _ batch: Batch<T>) {
-    let (critic, K) = (value.critic, value.quantiles)
+    let K = quantiles
     for t in 0..<samples.count {
       let pairs = firstPair + t * K..<firstPair + (t + 1) * K
-      let q = critic.values(pairs).sums(value.aggregation).values / T(K)
-      qSum += q
-      qMagnitude += Double(abs(q))
-      critic.valueGradients(pairs).setSlopes(of: critic.values(pairs), value.aggregation) { _ in
-        -batch.perSample / T(K)
+      let (z, dz) = (critic.values(pairs), critic.valueGradients(pairs))
+      var sum = T(0)
+      for k in 0..<K {
+        sum += z.aggregate(k, aggregation)
+        dz.setGradient(k, of: z, aggregation, times: -batch.perSample / T(K))
+      }
+      sums.q.add(sum / T(K))
+    }
+  }
+
+  private func actorLoss(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+  ) throws {
+    // λ = sg(1 / mean of |q|) when normalised, else 1
+    let λ = normalises ? try inverseMean(sums.q.magnitude, batch, sumOverRanks) : 1
+    let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])
+    let (v, dv) = (flow[.data].output(), flow[.data].outputGradient())
+    let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
+    var (flowLoss, distance) = (T(0), T(0))
+    for i in 0..<n {
+      for c in 0..<π.columns {
+        // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
+        let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
+        flowLoss += ofFlow.value
+        dv[i, c] = ofFlow.slope * batch.perElement
+        // distill_loss = mean over B and A of (clip(π(s, ε)θ) − sg(flow(s, ε)))²
+        let ofDistance = squared(πc[i, c] - flowEnd[i, c])
+        distance += ofDistance.value
+        // q_loss = −λ · mean of q. No gradient passes where π is clipped.
+        dπ[i, c] =
+          abs(π[i, c]) <= 1 ? α * ofDistance.slope * batch.perElement + dq[i, c] * T(λ) : 0
       }
     }
+    guard let figures else { return }
+    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
+    figures["actor/distill_loss"] = Double(distance * batch.perElement)
+    figures["actor/q_mean"] = Double(sums.q.value * batch.perSample)
+    figures["actor/q_abs_mean"] = sums.q.magnitude * Double(batch.perSample)
+    figures["actor/q_loss"] = -λ * figures["actor/q_mean"]
+    figures["actor/actor_loss"] =
+      figures["actor/bc_flow_loss"] + (Double(α) * figures["actor/distill_loss"] + figures["actor/q_loss"])
   }
 
-  // MARK: Figures
-
-  private func log(_ batch: Batch<T>, _ figures: Figures) {
-    value.log(batch, figures)
-    figures["critic/critic_loss"] += Double(alphaPenalty * penaltySum * batch.perSample)
-    figures["actor/q_mean"] = Double(qSum * batch.perSample)
-    figures["actor/q_abs_mean"] = qMagnitude * Double(batch.perSample)
-    figures["actor/q_loss"] = -scale * figures["actor/q_mean"]
-    figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
+  private func logCritic(_ batch: Batch<T>) {
+    figures["critic/critic_loss"] =
+      Double(sums.regression) + Double(αPenalty * sums.penalty * batch.perSample)
+    sums.means.log("critic/q", each: batch.perSample / 2, figures)
   }
 
-  private var policyLoss: Double { Double(alpha) * figures["actor/distill_loss"] + figures["actor/q_loss"] }
-
-  public func lossReaching(_ network: String) -> Double {
-    switch network {
-    case "critic": figures["critic/critic_loss"]
-    case "actor_flow": figures["actor/bc_flow_loss"]
-    default: policyLoss
-    }
-  }
+  // MARK: Acting
 
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
-    value.returns(parameters, observation, action, count: noise.rows)
+    critic.returns(parameters, observation, action, count: noise.rows, perPass: quantiles)
   }
 
-  public func operations(rows n: Int) -> Operations {
-    let (K, M) = (value.quantiles, penaltyActions.perRow)
-    var sum = Operations(batch: n)
-    actor.addOperations(rows: n, to: &sum)
-    distillation.addOperations(rows: n, to: &sum)
-    penaltyActions.addOperations(rows: n, to: &sum)
-    value.target.addOperations(.init(actions: n, taus: n * K, pairs: n * K), to: &sum)
-    value.critic.addOperations(
-      .init(actions: n * (2 + 2 * M), taus: n * 2 * K, pairs: n * (2 * K + 2 * M)),
-      trained: .init(actions: n * (1 + 2 * M), taus: n * K, pairs: n * (K + 2 * M)), to: &sum)
-    return sum
+  public static func policy(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> any Policy<T> {
+    OneStepPolicy(shapes(spec, h), spec, rows: rows)
   }
 
-  public static func policy(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> any Policy<T> {
-    OneStepPolicy<T>(
-      spec, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(spec, hyperparameters))
-  }
-
-  public static func behaviour(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> (any Policy<T>)? {
-    FlowPolicy<T>(
-      spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
-      clipsEachStep: hyperparameters.clipFlowActions)
+  public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? {
+    let euler = EulerSteps(steps: h.flowSteps, clipsEachStep: h.clipFlowActions)
+    return FlowPolicy("actor_flow", euler, shapes(spec, h), spec, rows: rows)
   }
 }
 
@@ -272,8 +359,6 @@ public final class CODAC<T: Real>: Agent {
 /// The density is estimated, as if a = ε + f(ε) with small f: that of ε times exp(−tr ∂π/∂ε), the trace from one
 /// random vector u as u · (∂π/∂ε u) (Hutchinson, 1990), a product in forward mode.
 private final class DensityActions<T: Real> {
-  /// The policy, evaluated with its parameters.
-  let network: MLP<T>
   /// M.
   let perRow: Int
   /// clip(π(s, ε)), (n·M) × A.
@@ -281,25 +366,23 @@ private final class DensityActions<T: Real> {
   /// −½ Σ over A of (log 2π + ε²) − u · (∂π/∂ε u), for each.
   let logDensities: UnsafeMutablePointer<T>
 
+  private let network: MLP<T>
   private let tiling: Tiling
   private let noiseColumns: Range<Int>
   private let workspace = Workspace<T>()
 
-  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, perRow: Int) {
+  init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int, perRow: Int, in networks: NetworkSet<T>) {
     self.perRow = perRow
     tiling = Tiling(samples: rows, rowsPerSample: perRow)
     let tile = tiling.samples * perRow
-    var apart = ParameterLayout()
-    network = MLP(
-      OneStepActor<T>.shape(spec, hyperparameters), layout: &apart, rows: tile,
-      scratch: hyperparameters.scratch(rows: tile, T.self))
+    network = networks.network("actor_onestep_flow", rows: tile, networks.scratch(rows: tile))
     noiseColumns = spec.observationSize..<spec.observationSize + spec.actionSize
     actions = workspace.matrix(rows: rows * perRow, columns: spec.actionSize)
     logDensities = workspace.vector(rows * perRow)
   }
 
   /// - Parameters:
-  ///   - parameters: the policy's first parameter.
+  ///   - parameters: the flat vector.
   ///   - noise: ε of each action, n × (M·A).
   ///   - trace: u of each action, n × (M·A).
   func forward(
@@ -328,10 +411,5 @@ private final class DensityActions<T: Real> {
         logDensities[all.lowerBound + row] = density
       }
     }
-  }
-
-  func addOperations(rows: Int, to sum: inout Operations) {
-    sum.add(network, rows: rows * perRow, forward: 1)
-    sum.addTangents(network, rows: rows * perRow, columns: noiseColumns.count)
   }
 }

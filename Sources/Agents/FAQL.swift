@@ -1,9 +1,9 @@
 import Kernels
 import Networks
 
-/// Flow-Anchored Q-Learning, FAN without its noise-conditioned value (arXiv 2605.01663, ablations): flow anchoring as
-/// in `FAN`, and Q-learning with `critic` Q(s, a). There is no `critic_z`, no critic takes noise, and the actor's
-/// value is taken at π *unclipped*.
+/// Flow-Anchored Q-Learning, FAN without its noise-conditioned value (arXiv 2605.01663, ablations; published code:
+/// agents/faql.py): flow anchoring as in `FAN`, and Q-learning with `critic` Q(s, a). There is no `critic_z`, no
+/// critic takes noise, and the actor's value is taken at π *unclipped*. Letters as in `FAN`.
 public final class FAQL<T: Real>: Agent {
   public static var title: String { "FAQL" }
 
@@ -14,130 +14,198 @@ public final class FAQL<T: Real>: Agent {
     ]
   }
 
+  public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    let (O, A) = (spec.observationSize, spec.actionSize)
+    return [
+      h.flowShape("actor_bc_flow", spec), h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
+      h.valueShape("critic", inputs: O + A, hasTarget: true),
+    ]
+  }
+
   /// The random inputs of an update.
-  private enum Noise: Int, CaseIterable {
-    case nextAction, nextTime, flow, flowTime, action, actionTime, logAction
+  private enum Noise: Int { case nextAction, nextTime, flow, flowTime, action, actionTime, log }
 
-    var name: String {
-      switch self {
-      case .nextAction: "critic/next_action_noise"
-      case .nextTime: "critic/next_time"
-      case .flow: "actor/flow_noise"
-      case .flowTime: "actor/flow_time"
-      case .action: "actor/action_noise"
-      case .actionTime: "actor/action_time"
-      case .logAction: "log/action_noise"
-      }
-    }
+  public static func draws(_ spec: DataSpec, _: Hyperparameters) -> [Draw] {
+    [
+      .noise("critic/next_action_noise", spec), .time("critic/next_time"), .noise("actor/flow_noise", spec),
+      .time("actor/flow_time"), .noise("actor/action_noise", spec), .time("actor/action_time"),
+      .noise("log/action_noise", spec),
+    ]
   }
 
-  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
-    Noise.allCases.map { Draw(noiseOrTime: $0.name, spec) }
+  public static var figureNames: [String] {
+    [
+      "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
+      "actor/bc_flow_loss", "actor/br_loss", "actor/q_loss", "actor/q", "actor/mse",
+    ]
   }
 
-  public let layout: ParameterLayout
-  public let figures = Figures([
-    "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
-    "actor/bc_flow_loss", "actor/br_loss", "actor/q_loss", "actor/q", "actor/mse",
-  ])
-  public let networks: [MLP<T>]
+  public static var losses: KeyValuePairs<String, String> {
+    [
+      "critic": "critic/critic_loss", "actor_bc_flow": "actor/bc_flow_loss",
+      "actor_onestep_flow": "actor/actor_loss",
+    ]
+  }
 
-  private let alpha1: T
-  private let alpha2: T
-  private let actor: OneStepActor<T>
-  private let anchoring: FlowAnchoring<T>
-  private let value: ActionValue<T>
+  public let networks: NetworkSet<T>
+  public let figures = Figures(FAQL.figureNames)
 
-  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    alpha1 = T(hyperparameters.alpha1)
-    alpha2 = T(hyperparameters.alpha2)
-    let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
-    var layout = ParameterLayout()
-    anchoring = FlowAnchoring(
-      spec, hyperparameters, weight: alpha1, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    value = ActionValue(
-      spec, hyperparameters, aggregation: hyperparameters.qAgg,
-      normalises: hyperparameters.normalizeValueLoss, layout: &layout, rows: rows, scratch: scratch)
-    self.layout = layout
-    networks = [actor.network, anchoring.flow.network, value.critic, value.target]
+  private let (γ, α1, α2): (T, T, T)
+  private let qAgg: Aggregation
+  private let normalises: Bool
+  private let (actor, flow, critic, target): (Stack<T>, Stack<T>, Stack<T>, Stack<T>)
+  /// a′ = clip(π(s′, ε′)), n × A.
+  private let aNext: Matrix<T>
+
+  public init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    (γ, α1, α2) = (T(h.discount), T(h.alpha1), T(h.alpha2))
+    (qAgg, normalises) = (h.qAgg, h.normalizeValueLoss)
+    networks = NetworkSet(Self.shapes(spec, h), spec, rows: rows, stackedRows: 3 * rows)
+    actor = networks.stack("actor_onestep_flow", [(.log, .none), (.next, .none), (.policy, .weights)])
+    flow = networks.stack("actor_bc_flow", [(.next, .none), (.data, .weights), (.policy, .input)])
+    critic = networks.stack("critic", [(.data, .weights), (.policy, .input)])
+    target = networks.target("critic", [.next])
+    aNext = networks.matrix(columns: spec.actionSize)
   }
 
   @specialized(where T == Float)
-  public func evaluate(
-    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  public func computeLosses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    let n = batch.rows
-    let figures = logging ? figures : nil
+    networks.rows = batch.rows
+    forward(batch, parameters, target, logging: logging)
+    criticLoss(batch, logging ? figures : nil)
+    try actorLoss(batch, sumOverRanks, logging ? figures : nil)
+    if let gradients { backward(batch, parameters, into: gradients) }
+  }
 
-    actor.forward(
-      parameters, batch, nextNoise: batch[Noise.nextAction], noise: batch[Noise.action],
-      logNoise: logging ? batch[Noise.logAction] : nil)
-    let next = Path(
-      from: batch[Noise.nextAction], to: actor.nextAction.rows(0..<n), time: batch[Noise.nextTime])
-    let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
-    let policy = Path(from: batch[Noise.action], to: actor.output(n), time: batch[Noise.actionTime])
-    anchoring.forward(parameters, batch, next: alpha2 != 0 ? next : nil, data: data, policy: policy)
-    value.forward(parameters, target, batch, nextAction: actor.nextAction, action: actor.output(n))
+  /// All networks at the parameters from before the update.
+  private func forward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, logging: Bool
+  ) {
+    let (s, a, sNext, aNext) = (batch.s, batch.a, batch.sNext, aNext.rows(0..<batch.rows))
+    let (εNext, ε) = (batch[Noise.nextAction], batch[Noise.action])
 
-    // y = r + γ · mask · (q′ − alpha2 · br), sg.
-    value.criticLoss(
-      batch, penalty: alpha2 != 0 ? Penalty(weight: alpha2, values: anchoring.nextError) : nil, figures)
-    anchoring.loss(batch, data: data, policy: policy, gradient: actor.gradient(n), figures)
-    let (q, qLoss) = try value.actorLoss(batch, sumOverRanks)
-    if let figures {
-      figures["actor/q"] = q
-      figures["actor/q_loss"] = qLoss
-      figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
-      actor.log(batch, figures)
+    if logging { actor[.log].input.concatenate(s, batch[Noise.log]) }
+    actor[.next].input.concatenate(sNext, εNext)
+    actor[.policy].input.concatenate(s, ε)
+    actor.forward(parameters, from: logging ? .log : .next)
+    let π = actor[.policy].output()
+    aNext.clip(actor[.next].output())
+
+    // v at x = (1 − t)·ε + t·a on the way from noise to a′, to the dataset's action and to π.
+    if α2 != 0 { flow[.next].place(sNext, from: εNext, to: aNext, at: batch[Noise.nextTime]) }
+    flow[.data].place(s, from: batch[Noise.flow], to: a, at: batch[Noise.flowTime])
+    flow[.policy].place(s, from: ε, to: π, at: batch[Noise.actionTime])
+    flow.forward(parameters, from: α2 != 0 ? .next : .data)
+
+    critic[.data].input.concatenate(s, a)
+    critic[.policy].input.concatenate(s, π)
+    critic.forward(parameters)
+    target[.next].input.concatenate(sNext, aNext)
+    target.forward(targets)
+  }
+
+  // MARK: Critic loss (faql.py, critic_loss)
+
+  private func criticLoss(_ batch: Batch<T>, _ figures: Figures?) {
+    let perValue = batch.perSample / 2  // 1 / (E·B)
+    let (εNext, v, qNext) = (batch[Noise.nextAction], flow[.next].output(), target[.next].values)
+    var loss = T(0)
+    for e in 0..<2 {
+      let (q, dq) = (critic[.data].output(e), critic[.data].outputGradient(e))
+      for i in 0..<batch.rows {
+        // br = Σ over A of (a′ − ε′ − v(s′, x, t))², the flow anchoring of the next action
+        var br = T(0)
+        if α2 != 0 {
+          for c in 0..<v.columns { br += squared(aNext[i, c] - εNext[i, c] - v[i, c]).value }
+        }
+        // q′ = mean or min over E of Q_target(s′, a′);  y = r + γ · mask · (q′ − α₂ · br), sg
+        let y = batch.rewards[i] + γ * batch.masks[i] * (qNext.aggregate(i, qAgg) - α2 * br)
+        // critic_loss = mean over E and B of (Q(s, a)θ − y)²
+        let ofQ = squared(q[i, 0] - y)
+        loss += ofQ.value
+        dq[i, 0] = ofQ.slope * perValue
+      }
+    }
+    guard let figures else { return }
+    figures["critic/critic_loss"] = Double(loss * perValue)
+    critic[.data].values.log("critic/q", batch, figures)
+  }
+
+  // MARK: Actor loss, bc_flow_loss + α₁ · br_loss + q_loss (faql.py, actor_loss)
+
+  private func actorLoss(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+  ) throws {
+    let (n, a, x0, ε, π) = (
+      batch.rows, batch.a, batch[Noise.flow], batch[Noise.action], actor[.policy].output()
+    )
+    let (vData, dvData) = (flow[.data].output(), flow[.data].outputGradient())
+    let (vPolicy, dvPolicy) = (flow[.policy].output(), flow[.policy].outputGradient())
+    var (flowLoss, anchoringLoss) = (T(0), T(0))
+    for i in 0..<n {
+      for c in 0..<π.columns {
+        // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
+        let ofFlow = squared(vData[i, c] - (a[i, c] - x0[i, c]))
+        flowLoss += ofFlow.value
+        dvData[i, c] = ofFlow.slope * batch.perElement
+        // br_loss = mean over B and A of (v(s, x, t) − (π − ε))²: the flow anchoring of the policy
+        let ofAnchoring = squared(vPolicy[i, c] - (π[i, c] - ε[i, c]))
+        anchoringLoss += ofAnchoring.value
+        dvPolicy[i, c] = ofAnchoring.slope * (α1 * batch.perElement)
+      }
     }
 
-    guard let gradients else { return }
-    actor.add(value.backward(parameters, into: gradients, rows: n))
-    anchoring.backward(parameters, into: gradients, policy: policy, gradient: actor.gradient(n))
-    actor.backward(parameters, into: gradients, rows: n)
+    // q_loss = −λ · mean of q, q = mean over E of Q(s, π);  λ = sg(1 / mean of |q|) when normalised, else 1
+    let (qs, dqs) = (critic[.policy].values, critic[.policy].valueGradients)
+    var (q, λ) = (ValueSum<T>(), 1.0)
+    for i in 0..<n { q.add(qs.mean(i)) }
+    if normalises { λ = try inverseMean(q.magnitude, batch, sumOverRanks) }
+    for i in 0..<n { dqs.setGradient(i, of: qs, .mean, times: -T(λ) * batch.perSample) }
+
+    guard let figures else { return }
+    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
+    figures["actor/br_loss"] = Double(anchoringLoss * batch.perElement)
+    figures["actor/q"] = Double(q.value * batch.perSample)
+    figures["actor/q_loss"] = -λ * figures["actor/q"]
+    figures["actor/actor_loss"] =
+      figures["actor/bc_flow_loss"] + (Double(α1) * figures["actor/br_loss"] + figures["actor/q_loss"])
+    figures["actor/mse"] = actor[.log].clippedError(batch)
   }
 
-  private var policyLoss: Double { Double(alpha1) * figures["actor/br_loss"] + figures["actor/q_loss"] }
+  // MARK: Backward
 
-  public var freezesScales: Bool {
-    get { value.freezesScales }
-    set { value.freezesScales = newValue }
-  }
-
-  public func lossReaching(_ network: String) -> Double {
-    switch network {
-    case "critic": figures["critic/critic_loss"]
-    case "actor_bc_flow": figures["actor/bc_flow_loss"]
-    default: policyLoss
+  private func backward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>
+  ) {
+    critic.backward(parameters, into: gradients)
+    flow.backward(parameters, into: gradients)
+    let (dπ, t) = (actor[.policy].outputGradient(), batch[Noise.actionTime])
+    let (dv, dx) = (flow[.policy].outputGradient(), flow[.policy].inputGradient)
+    let dq = critic[.policy].inputGradient
+    for i in 0..<batch.rows {
+      // The direction π − ε enters br_loss with the opposite sign of v; Q is taken at π itself; x = (1 − t)·ε + t·π.
+      for c in 0..<dπ.columns { dπ[i, c] = -dv[i, c] + dq[i, c] + t[i, 0] * dx[i, c] }
     }
+    actor.backward(parameters, into: gradients)
   }
+
+  // MARK: Acting
 
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
-    value.returns(parameters, observation, action)
+    meanReturn(critic, parameters, observation, action)
   }
 
-  public func operations(rows: Int) -> Operations {
-    var sum = Operations(batch: rows)
-    actor.addOperations(rows: rows, to: &sum)
-    anchoring.addOperations(rows: rows, weighsNext: alpha2 != 0, to: &sum)
-    value.addOperations(rows: rows, to: &sum)
-    return sum
+  public static func policy(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> any Policy<T> {
+    OneStepPolicy(shapes(spec, h), spec, rows: rows)
   }
 
-  public static func policy(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> any Policy<T> {
-    OneStepPolicy(
-      spec, hyperparameters, rows: rows, after: BehaviourFlow<T>.shape(spec, hyperparameters))
-  }
-
-  public static func behaviour(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> (any Policy<T>)? {
-    FlowPolicy(spec, hyperparameters, rows: rows, steps: 10)
+  public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? {
+    let euler = EulerSteps(steps: publishedFlowSteps, clipsEachStep: false)
+    return FlowPolicy("actor_bc_flow", euler, shapes(spec, h), spec, rows: rows)
   }
 }

@@ -212,15 +212,10 @@ extension Hyperparameters {
   }
 
   /// The shape of two critics.
-  func valueShape(_ name: String, inputs: Int) -> NetworkShape {
+  func valueShape(_ name: String, inputs: Int, hasTarget: Bool = false) -> NetworkShape {
     NetworkShape(
       name: name, inputs: inputs, hidden: valueHiddenDims.widths, outputs: 1, layerNorm: layerNorm,
-      ensemble: 2)
-  }
-
-  /// Scratch memory for backward passes of these networks over stacks of up to `rows` rows.
-  func scratch<T>(rows: Int, _: T.Type) -> Scratch<T> {
-    Scratch(rows: rows, width: (actorHiddenDims.widths + valueHiddenDims.widths).max() ?? 0)
+      ensemble: 2, hasTarget: hasTarget)
   }
 }
 

@@ -1,11 +1,14 @@
 import Kernels
 import Networks
 
-/// Implicit Quantile Networks (arXiv 1806.06923) for offline data: the critic learns quantiles of the return by
-/// quantile regression; the policy takes the best of N actions that a flow of the data's actions gives.
+/// Implicit Quantile Networks (arXiv 1806.06923; published code: agents/iqn.py of chongyi-zheng/value-flows) for offline
+/// data: the critic learns quantiles of the return by quantile regression; the policy takes the best of N actions that
+/// a flow of the dataset's actions gives.
 ///
-/// - `actor_flow`: the velocity field of that flow; there is no other actor.
+/// - `actor_flow`: the velocity field v(s, x, t) of that flow; there is no other actor.
 /// - `critic`: Z(s, a, τ), with a target.
+///
+/// Letters as in `FAN`; K quantiles for each sample. Samples go through the critic in tiles.
 public final class IQN<T: Real>: Agent {
   public static var title: String { "IQN" }
 
@@ -17,130 +20,188 @@ public final class IQN<T: Real>: Agent {
     ]
   }
 
-  /// The random inputs of an update.
-  private enum Noise: Int {
-    case taus, candidates, candidateTaus, nextTaus, flow, flowTime
+  public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    [h.flowShape("actor_flow", spec)] + QuantileCritic<T>.shapes(spec, h)
   }
 
-  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
-    let (K, N) = (hyperparameters.numQuantiles, hyperparameters.numSamples)
+  /// The random inputs of an update.
+  private enum Noise: Int { case taus, candidates, candidateTaus, nextTaus, flow, flowTime }
+
+  public static func draws(_ spec: DataSpec, _ h: Hyperparameters) -> [Draw] {
+    let (K, N) = (h.numQuantiles, h.numSamples)
     return [
       Draw("critic/taus", .uniform, width: K),
       Draw("critic/next_candidate_noise", .normal, width: N * spec.actionSize),
       Draw("critic/next_candidate_taus", .uniform, width: K, sharedRows: N),
-      Draw("critic/next_taus", .uniform, width: K),
-      Draw(noiseOrTime: "actor/flow_noise", spec), Draw(noiseOrTime: "actor/flow_time", spec),
+      Draw("critic/next_taus", .uniform, width: K), .noise("actor/flow_noise", spec),
+      .time("actor/flow_time"),
     ]
   }
 
-  public let layout: ParameterLayout
-  public let figures = Figures([
-    "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss",
-  ])
-  public let networks: [MLP<T>]
-
-  private let flow: BehaviourFlow<T>
-  private let value: QuantileValue<T>
-  private let choice: QuantileChoice<T>
-  private let workspace = Workspace<T>()
-  /// a′, n × A.
-  private let nextAction: Matrix<T>
-
-  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    let scratch = hyperparameters.scratch(rows: rows, T.self)
-    var layout = ParameterLayout()
-    flow = BehaviourFlow(
-      BehaviourFlow<T>.shape(spec, hyperparameters, name: "actor_flow"), layout: &layout, rows: rows,
-      passesGradient: false, scratch: scratch)
-    value = QuantileValue(spec, hyperparameters, layout: &layout, rows: rows)
-    choice = QuantileChoice(spec, hyperparameters, rows: rows)
-    self.layout = layout
-    networks = choice.networks + value.networks + [flow.network]
-    nextAction = workspace.matrix(rows: rows, columns: spec.actionSize)
+  public static var figureNames: [String] {
+    ["critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/actor_loss"]
   }
 
-  /// It has no scales.
-  public var freezesScales = false
+  public static var losses: KeyValuePairs<String, String> {
+    ["critic": "critic/critic_loss", "actor_flow": "actor/actor_loss"]
+  }
+
+  public let networks: NetworkSet<T>
+  public let figures = Figures(IQN.figureNames)
+
+  private let (γ, κ): (T, T)
+  /// K.
+  private let quantiles: Int
+  private let aggregation: Aggregation
+  private let tiling: Tiling
+  private let flow: Stack<T>
+  private let (critic, target): (QuantileCritic<T>, QuantileCritic<T>)
+  private let choice: QuantileChoice<T>
+  /// a′, n × A, and y, n × K.
+  private let (aNext, y): (Matrix<T>, Matrix<T>)
+
+  public init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    (γ, κ) = (T(h.discount), T(h.kappa))
+    (quantiles, aggregation) = (h.numQuantiles, h.quantileAgg)
+    tiling = Tiling(samples: rows, rowsPerSample: h.numQuantiles)
+    networks = NetworkSet(Self.shapes(spec, h), spec, rows: rows, stackedRows: rows)
+    choice = QuantileChoice(spec, h, rows: rows, in: networks)
+    let (m, K) = (tiling.samples, h.numQuantiles)
+    let tile = QuantileCritic<T>.Capacity(actions: m, taus: m * K, pairs: m * K)
+    let scratch = networks.scratch(rows: tile.pairs)
+    target = QuantileCritic(spec, h, tile, isTarget: true, trains: false, scratch, in: networks)
+    critic = QuantileCritic(spec, h, tile, trains: true, scratch, in: networks)
+    flow = networks.stack("actor_flow", [(.data, .weights)])
+    (aNext, y) = (networks.matrix(columns: spec.actionSize), networks.matrix(columns: K))
+  }
 
   @specialized(where T == Float)
-  public func evaluate(
-    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  public func computeLosses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    let n = batch.rows
-    let s = batch.observations.rows(0..<n)
-    let figures = logging ? figures : nil
-
+    networks.rows = batch.rows
     choice.choose(
-      parameters, batch.nextObservations.rows(0..<n), noise: batch[Noise.candidates],
-      taus: batch[Noise.candidateTaus], into: nextAction.rows(0..<n))
-    // y_j = r + γ · mask · Z_target(s′, a′, τ′_j), sg.
-    value.setTargets(target, batch, nextAction: nextAction, taus: batch[Noise.nextTaus], masks: batch.masks)
-    learn(parameters, batch, into: gradients)
-    if let figures { value.log(batch, figures) }
-
-    let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
-    flow.place(data, s, rows: 0..<n)
-    flow.network.forward(parameters + flow.network.start, rows: 0..<n, gradientRows: 0..<n)
-    let flowLoss = flow.squaredError(data, rows: 0..<n, weight: batch.perElement)
-    figures?["actor/actor_loss"] = Double(flowLoss * batch.perElement)
-    guard let gradients else { return }
-    flow.network.backward(
-      parameters + flow.network.start, into: gradients + flow.network.start, weightRows: 0..<n)
+      parameters, batch.sNext, noise: batch[Noise.candidates], taus: batch[Noise.candidateTaus],
+      into: aNext.rows(0..<batch.rows))
+    setTargets(batch, targets)
+    criticLoss(batch, parameters, into: gradients, logging ? figures : nil)
+    actorLoss(batch, parameters, into: gradients, logging ? figures : nil)
   }
 
-  /// Quantile regression, tile by tile.
-  private func learn(
-    _ parameters: UnsafePointer<T>, _ batch: Batch<T>, into gradients: UnsafeMutablePointer<T>?
-  ) {
-    let (critic, K) = (value.critic, value.quantiles)
-    let taus = batch[Noise.taus]
-    value.tiling.forEach(0..<batch.rows) { samples in
-      value.place(samples, batch, taus: taus)
-      critic.embedTaus(parameters + critic.start)
-      critic.forward(parameters + critic.start)
-      value.regress(samples, batch, taus: taus)
-      guard let gradients else { return }
-      critic.backward(
-        parameters + critic.start, into: gradients + critic.start,
-        trained: .init(actions: samples.count, taus: samples.count * K, pairs: samples.count * K),
-        accumulate: samples.lowerBound > 0)
+  // MARK: Critic loss (iqn.py, critic_loss)
+
+  /// y_j = r + γ · mask · Z_target(s′, a′, τ′_j), sg; Z the mean or min over E.
+  private func setTargets(_ batch: Batch<T>, _ targets: UnsafePointer<T>) {
+    let (K, taus) = (quantiles, batch[Noise.nextTaus])
+    tiling.forEach(0..<batch.rows) { samples in
+      target.clear()
+      for i in samples {
+        let action = target.add(batch.nextObservations.row(i), aNext.row(i))
+        target.pair(action, target.add(taus: taus.row(i), count: K), count: K)
+      }
+      target.embedTaus(targets)
+      target.forward(targets)
+      let zNext = target.values(0..<target.pairs)
+      for (t, i) in samples.enumerated() {
+        for k in 0..<K {
+          y[i, k] = batch.rewards[i] + γ * batch.masks[i] * zNext.aggregate(t * K + k, aggregation)
+        }
+      }
     }
   }
 
-  public func lossReaching(_ network: String) -> Double {
-    figures[network == "critic" ? "critic/critic_loss" : "actor/actor_loss"]
+  private func criticLoss(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>?,
+    _ figures: Figures?
+  ) {
+    let (K, taus) = (quantiles, batch[Noise.taus])
+    var (loss, means) = (T(0), Spread<T>())
+    tiling.forEach(0..<batch.rows) { samples in
+      critic.clear()
+      for i in samples {
+        let action = critic.add(batch.observations.row(i), batch.actions.row(i))
+        critic.pair(action, critic.add(taus: taus.row(i), count: K), count: K)
+      }
+      critic.embedTaus(parameters)
+      critic.forward(parameters)
+      regress(samples, batch, taus, &loss, &means)
+      guard let gradients else { return }
+      critic.backward(
+        parameters, into: gradients,
+        trained: .init(actions: samples.count, taus: samples.count * K, pairs: samples.count * K),
+        accumulate: samples.lowerBound > 0)
+    }
+    figures?["critic/critic_loss"] = Double(loss)
+    if let figures { means.log("critic/q", each: batch.perSample / 2, figures) }
   }
+
+  /// critic_loss = mean over E, B and j of Σ_i |τ_i − [d_ij < 0]| · Huber(d_ij) / κ, d_ij = y_j − Z(s, a, τ_i)θ.
+  @inline(__always)
+  private func regress(
+    _ samples: Range<Int>, _ batch: Batch<T>, _ taus: Matrix<T>, _ loss: inout T, _ means: inout Spread<T>
+  ) {
+    let K = quantiles
+    let perTerm = batch.perSample / T(2 * K)  // 1 / (E·B·K)
+    let pairs = 0..<samples.count * K
+    let (values, gradients) = (critic.values(pairs), critic.valueGradients(pairs))
+    for e in 0..<2 {
+      let (z, dz) = (values[e], gradients[e])
+      for (t, i) in samples.enumerated() {
+        var mean = T(0)
+        for k in 0..<K {
+          mean += z[t * K + k, 0] / T(K)
+          var slope = T(0)
+          for j in 0..<K {
+            let term = quantileHuber(y[i, j] - z[t * K + k, 0], level: taus[i, k], threshold: κ)
+            loss += perTerm * term.value
+            slope -= term.slope
+          }
+          dz[t * K + k, 0] = perTerm * slope
+        }
+        means.add(mean)
+      }
+    }
+  }
+
+  // MARK: Actor loss (iqn.py, actor_loss)
+
+  private func actorLoss(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>?,
+    _ figures: Figures?
+  ) {
+    let (a, x0) = (batch.a, batch[Noise.flow])
+    flow[.data].place(batch.s, from: x0, to: a, at: batch[Noise.flowTime])
+    flow.forward(parameters)
+    let (v, dv) = (flow[.data].output(), flow[.data].outputGradient())
+    var loss = T(0)
+    for i in 0..<batch.rows {
+      for c in 0..<v.columns {
+        // actor_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
+        let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
+        loss += ofFlow.value
+        dv[i, c] = ofFlow.slope * batch.perElement
+      }
+    }
+    figures?["actor/actor_loss"] = Double(loss * batch.perElement)
+    if let gradients { flow.backward(parameters, into: gradients) }
+  }
+
+  // MARK: Acting
 
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
-    value.returns(parameters, observation, action, count: noise.rows)
+    critic.returns(parameters, observation, action, count: noise.rows, perPass: quantiles)
   }
 
-  public func operations(rows n: Int) -> Operations {
-    let perSample = value.quantiles
-    let pairs = QuantileCritic<T>.Capacity(actions: n, taus: n * perSample, pairs: n * perSample)
-    var sum = Operations(batch: n)
-    choice.addOperations(rows: n, to: &sum)
-    value.target.addOperations(pairs, to: &sum)
-    value.critic.addOperations(pairs, trained: pairs, to: &sum)
-    sum.add(flow.network, rows: n, forward: 1, weights: 1, inputs: 1)
-    return sum
+  public static func policy(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> any Policy<T> {
+    QuantilePolicy<T>(spec, h, rows: rows)
   }
 
-  public static func policy(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> any Policy<T> {
-    QuantilePolicy<T>(spec, hyperparameters, rows: rows)
-  }
-
-  public static func behaviour(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> (any Policy<T>)? {
-    FlowPolicy<T>(
-      spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
-      clipsEachStep: hyperparameters.clipFlowActions)
+  public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? {
+    let euler = EulerSteps(steps: h.flowSteps, clipsEachStep: h.clipFlowActions)
+    return FlowPolicy("actor_flow", euler, shapes(spec, h), spec, rows: rows)
   }
 }
 
@@ -150,22 +211,21 @@ private final class QuantilePolicy<T: Real>: Policy {
   let draws: [Draw]
   let noise: [Matrix<T>]
   let actions: Matrix<T>
-
+  let networks: NetworkSet<T>
   private let choice: QuantileChoice<T>
   private let workspace = Workspace<T>()
 
-  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    let (N, K) = (hyperparameters.numSamples, hyperparameters.numQuantiles)
-    choice = QuantileChoice(spec, hyperparameters, rows: rows)
-    observations = workspace.matrix(rows: rows, columns: spec.observationSize)
+  init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    let (N, K) = (h.numSamples, h.numQuantiles)
+    networks = NetworkSet(IQN<T>.shapes(spec, h), spec, rows: rows)
+    choice = QuantileChoice(spec, h, rows: rows, in: networks)
+    observations = networks.matrix(columns: spec.observationSize)
     draws = [
       Draw("noise", .normal, width: N * spec.actionSize), Draw("taus", .uniform, width: K, sharedRows: N),
     ]
     noise = draws.map { [workspace] in $0.matrix(rows: rows, workspace) }
-    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
+    actions = networks.matrix(columns: spec.actionSize)
   }
-
-  var networks: [MLP<T>] { choice.networks }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {

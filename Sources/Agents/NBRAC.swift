@@ -1,9 +1,9 @@
 import Kernels
 import Networks
 
-/// Noise-conditioned Behaviour-Regularised Actor-Critic, FAN with ReBRAC's constraint (arXiv 2605.01663, ablations):
-/// the value of `FAN`; policy and critic's target are held to the actions of the dataset themselves, so that no
-/// flow is learned.
+/// Noise-conditioned Behaviour-Regularised Actor-Critic, FAN with ReBRAC's constraint (arXiv 2605.01663, ablations;
+/// published code: agents/nbrac.py): the value of `FAN`; policy and critic's target are held to the actions of the
+/// dataset themselves, so no flow is learned. Letters as in `FAN`.
 public final class NBRAC<T: Real>: Agent {
   public static var title: String { "NBRAC" }
 
@@ -14,138 +14,206 @@ public final class NBRAC<T: Real>: Agent {
     ]
   }
 
+  public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    let (O, A) = (spec.observationSize, spec.actionSize)
+    return [
+      h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
+      h.valueShape("critic", inputs: O + 2 * A, hasTarget: true), h.valueShape("critic_z", inputs: O + A),
+    ]
+  }
+
   /// The random inputs of an update.
-  private enum Noise: Int, CaseIterable {
-    case nextAction, target, action, value, logAction
+  private enum Noise: Int { case nextAction, target, action, value, log }
 
-    var name: String {
-      switch self {
-      case .nextAction: "critic/next_action_noise"
-      case .target: "critic/target_noise"
-      case .action: "actor/action_noise"
-      case .value: "actor/value_noise"
-      case .logAction: "log/action_noise"
-      }
-    }
+  public static func draws(_ spec: DataSpec, _: Hyperparameters) -> [Draw] {
+    [
+      .noise("critic/next_action_noise", spec), .noise("critic/target_noise", spec),
+      .noise("actor/action_noise", spec), .noise("actor/value_noise", spec), .noise("log/action_noise", spec),
+    ]
   }
 
-  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
-    Noise.allCases.map { Draw(noiseOrTime: $0.name, spec) }
+  public static var figureNames: [String] {
+    [
+      "critic/critic_loss", "critic/q_loss", "critic/z_loss", "critic/br_mse", "critic/q_mean",
+      "critic/q_max", "critic/q_min", "critic/z_mean", "critic/z_max", "critic/z_min", "actor/actor_loss",
+      "actor/br_loss", "actor/q_loss", "actor/z_loss", "actor/q", "actor/z", "actor/mse",
+    ]
   }
 
-  public let layout: ParameterLayout
-  public let figures = Figures([
-    "critic/critic_loss", "critic/q_loss", "critic/z_loss", "critic/br_mse", "critic/q_mean",
-    "critic/q_max", "critic/q_min", "critic/z_mean", "critic/z_max", "critic/z_min", "actor/actor_loss",
-    "actor/br_loss", "actor/q_loss", "actor/z_loss", "actor/q", "actor/z", "actor/mse",
-  ])
-  public let networks: [MLP<T>]
+  public static var losses: KeyValuePairs<String, String> {
+    ["critic": "critic/q_loss", "critic_z": "critic/z_loss", "actor_onestep_flow": "actor/actor_loss"]
+  }
 
-  private let alpha1: T
-  private let alpha2: T
-  private let actor: OneStepActor<T>
-  private let value: NoiseConditionedValue<T>
-  /// Σ over A of (a′ − a′_data)² for each row.
-  private let nextDistance: UnsafeMutablePointer<T>
-  private let workspace = Workspace<T>()
+  public let networks: NetworkSet<T>
+  public let figures = Figures(NBRAC.figureNames)
 
-  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    alpha1 = T(hyperparameters.alpha1)
-    alpha2 = T(hyperparameters.alpha2)
-    let scratch = hyperparameters.scratch(rows: 3 * rows, T.self)
-    var layout = ParameterLayout()
-    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    value = NoiseConditionedValue(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    nextDistance = workspace.vector(rows)
-    self.layout = layout
-    networks = [actor.network, value.criticZ, value.critic, value.target]
+  private let (γ, expectile, α1, α2): (T, T, T, T)
+  private let zAgg: Aggregation
+  private let normalises: Bool
+  private let (actor, critic, criticZ, target): (Stack<T>, Stack<T>, Stack<T>, Stack<T>)
+  /// a′ = clip(π(s′, ε′)) and π_c = clip(π(s, ε)), n × A.
+  private let (aNext, πc): (Matrix<T>, Matrix<T>)
+  /// Σ over A of (a′ − a′_data)² of each row.
+  private let distance: UnsafeMutablePointer<T>
+
+  public init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    (γ, expectile, α1, α2) = (T(h.discount), T(h.expectile), T(h.alpha1), T(h.alpha2))
+    (zAgg, normalises) = (h.zAgg, h.normalizeValueLoss)
+    networks = NetworkSet(Self.shapes(spec, h), spec, rows: rows, stackedRows: 3 * rows)
+    actor = networks.stack("actor_onestep_flow", [(.log, .none), (.next, .none), (.policy, .weights)])
+    criticZ = networks.stack("critic_z", [(.next, .none), (.data, .weights), (.policy, .input)])
+    critic = networks.stack("critic", [(.data, .weights), (.policy, .input)])
+    target = networks.target("critic", [.data])
+    (aNext, πc) = (networks.matrix(columns: spec.actionSize), networks.matrix(columns: spec.actionSize))
+    distance = networks.vector()
   }
 
   @specialized(where T == Float)
-  public func evaluate(
-    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  public func computeLosses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    let n = batch.rows
-    let figures = logging ? figures : nil
-
-    actor.forward(
-      parameters, batch, nextNoise: batch[Noise.nextAction], noise: batch[Noise.action],
-      logNoise: logging ? batch[Noise.logAction] : nil)
-    actor.nextAction.rows(0..<n).squaredDistances(to: batch.nextActions.rows(0..<n), into: nextDistance)
-    value.forward(
-      parameters, target, batch, nextAction: actor.nextAction, nextNoise: batch[Noise.nextAction],
-      targetNoise: batch[Noise.target], policy: (actor.action, batch[Noise.value]))
-
-    // y = r + γ · mask · (z′ − alpha2 · Σ (a′ − a′_data)²), sg.
-    value.criticLoss(batch, penalty: Penalty(weight: alpha2, values: nextDistance), figures)
-    constraintLoss(batch, figures)
-    try value.actorLoss(batch, sumOverRanks, figures)
-    if let figures {
-      figures["critic/br_mse"] = (0..<n).reduce(0) { $0 + Double(nextDistance[$1] * batch.perSample) }
-      figures["actor/actor_loss"] = policyLoss
-      actor.log(batch, figures)
-    }
-
-    guard let gradients else { return }
-    value.backward(parameters, into: gradients, actor, rows: n)
-    actor.backward(parameters, into: gradients, rows: n)
+    networks.rows = batch.rows
+    forward(batch, parameters, target, logging: logging)
+    criticLoss(batch, logging ? figures : nil)
+    try actorLoss(batch, sumOverRanks, logging ? figures : nil)
+    if let gradients { backward(batch, parameters, into: gradients) }
   }
 
-  /// br_loss, the mean over B of Σ over A of (clip(π) − a)², and the gradient of alpha1 times that to π's.
-  private func constraintLoss(_ batch: Batch<T>, _ figures: Figures?) {
-    let n = batch.rows
-    let (output, gradient) = (actor.output(n), actor.gradient(n))
-    var sum = T(0)
-    for i in 0..<n {
-      for c in 0..<output.columns {
-        let error = actor.action[i, c] - batch.actions[i, c]
-        sum += error * error
-        gradient[i, c] = abs(output[i, c]) <= 1 ? 2 * alpha1 * error * batch.perSample : 0
+  /// All networks at the parameters from before the update.
+  private func forward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, logging: Bool
+  ) {
+    let (s, a, sNext) = (batch.s, batch.a, batch.sNext)
+    let (aNext, πc) = (aNext.rows(0..<batch.rows), πc.rows(0..<batch.rows))
+    let εNext = batch[Noise.nextAction]
+
+    if logging { actor[.log].input.concatenate(s, batch[Noise.log]) }
+    actor[.next].input.concatenate(sNext, εNext)
+    actor[.policy].input.concatenate(s, batch[Noise.action])
+    actor.forward(parameters, from: logging ? .log : .next)
+    aNext.clip(actor[.next].output())
+    πc.clip(actor[.policy].output())
+
+    criticZ[.next].input.concatenate(sNext, aNext)
+    criticZ[.data].input.concatenate(s, a)
+    criticZ[.policy].input.concatenate(s, πc)
+    criticZ.forward(parameters)
+    critic[.data].input.concatenate(s, a, εNext)
+    critic[.policy].input.concatenate(s, πc, batch[Noise.value])
+    critic.forward(parameters)
+    target[.data].input.concatenate(s, a, batch[Noise.target])
+    target.forward(targets)
+  }
+
+  // MARK: Critic loss, q_loss + z_loss (nbrac.py, critic_loss)
+
+  private func criticLoss(_ batch: Batch<T>, _ figures: Figures?) {
+    let perValue = batch.perSample / 2  // 1 / (E·B)
+    // Σ over A of (a′ − a′_data)², the distance of the next action to the dataset's
+    for i in 0..<batch.rows {
+      distance[i] = 0
+      for c in 0..<aNext.columns { distance[i] += squared(aNext[i, c] - batch.nextActions[i, c]).value }
+    }
+    let (zNext, qTarget) = (criticZ[.next].values, target[.data].values)
+    var (qLoss, zLoss) = (T(0), T(0))
+    for e in 0..<2 {
+      let (q, dq) = (critic[.data].output(e), critic[.data].outputGradient(e))
+      let (z, dz) = (criticZ[.data].output(e), criticZ[.data].outputGradient(e))
+      for i in 0..<batch.rows {
+        // z′ = mean or min over E of Z(s′, a′);  y = r + γ · mask · (z′ − α₂ · Σ_A (a′ − a′_data)²), sg
+        let y = batch.rewards[i] + γ * batch.masks[i] * (zNext.aggregate(i, zAgg) - α2 * distance[i])
+        // q_loss = mean over E and B of (Q(s, a, ε′)θ − y)²
+        let ofQ = squared(q[i, 0] - y)
+        qLoss += ofQ.value
+        dq[i, 0] = ofQ.slope * perValue
+        // y_z = mean over E of Q_target(s, a, ε), sg;  z_loss = mean of w · d², d = y_z − Z(s, a)θ
+        let ofZ = expectileSquared(qTarget.mean(i) - z[i, 0], expectile)
+        zLoss += ofZ.value
+        dz[i, 0] = -ofZ.slope * perValue
       }
     }
-    figures?["actor/br_loss"] = Double(sum * batch.perSample)
+    guard let figures else { return }
+    figures["critic/q_loss"] = Double(qLoss * perValue)
+    figures["critic/z_loss"] = Double(zLoss * perValue)
+    figures["critic/critic_loss"] = figures["critic/q_loss"] + figures["critic/z_loss"]
+    figures["critic/br_mse"] = (0..<batch.rows).reduce(0) { $0 + Double(distance[$1] * batch.perSample) }
+    critic[.data].values.log("critic/q", batch, figures)
+    criticZ[.data].values.log("critic/z", batch, figures)
   }
 
-  private var policyLoss: Double {
-    Double(alpha1) * figures["actor/br_loss"] + figures["actor/q_loss"] + figures["actor/z_loss"]
-  }
+  // MARK: Actor loss, α₁ · br_loss + q_loss + z_loss (nbrac.py, actor_loss)
 
-  public var freezesScales: Bool {
-    get { value.freezesScales }
-    set { value.freezesScales = newValue }
-  }
-
-  public func lossReaching(_ network: String) -> Double {
-    switch network {
-    case "critic": figures["critic/q_loss"]
-    case "critic_z": figures["critic/z_loss"]
-    default: policyLoss
+  private func actorLoss(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+  ) throws {
+    let (n, π, dπ) = (batch.rows, actor[.policy].output(), actor[.policy].outputGradient())
+    var constraint = T(0)
+    for i in 0..<n {
+      for c in 0..<π.columns {
+        // br_loss = mean over B of Σ over A of (clip(π(s, ε)θ) − a)²
+        let ofConstraint = squared(πc[i, c] - batch.actions[i, c])
+        constraint += ofConstraint.value
+        dπ[i, c] = abs(π[i, c]) <= 1 ? α1 * ofConstraint.slope * batch.perSample : 0
+      }
     }
+
+    // q_loss = −λ_q · mean of q, q = mean over E of Q(s, π_c, ε_q);  z_loss = −λ_z · mean of z, z likewise of Z(s, π_c);
+    // λ = sg(1 / mean of |·|) when normalised, else 1
+    let (qs, zs) = (critic[.policy].values, criticZ[.policy].values)
+    var (q, z, λ) = (ValueSum<T>(), ValueSum<T>(), SIMD2<Double>(1, 1))
+    for i in 0..<n { q.add(qs.mean(i)) }
+    for i in 0..<n { z.add(zs.mean(i)) }
+    if normalises {
+      var magnitudes = SIMD2(q.magnitude, z.magnitude)
+      try sumOverRanks(&magnitudes)
+      λ = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
+    }
+    let (dqs, dzs) = (critic[.policy].valueGradients, criticZ[.policy].valueGradients)
+    for i in 0..<n {
+      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * batch.perSample)
+      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * batch.perSample)
+    }
+
+    guard let figures else { return }
+    figures["actor/br_loss"] = Double(constraint * batch.perSample)
+    figures["actor/q"] = Double(q.value * batch.perSample)
+    figures["actor/z"] = Double(z.value * batch.perSample)
+    figures["actor/q_loss"] = -λ.x * figures["actor/q"]
+    figures["actor/z_loss"] = -λ.y * figures["actor/z"]
+    figures["actor/actor_loss"] =
+      Double(α1) * figures["actor/br_loss"] + figures["actor/q_loss"] + figures["actor/z_loss"]
+    figures["actor/mse"] = actor[.log].clippedError(batch)
   }
+
+  // MARK: Backward
+
+  private func backward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>
+  ) {
+    critic.backward(parameters, into: gradients)
+    criticZ.backward(parameters, into: gradients)
+    let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
+    let (dq, dz) = (critic[.policy].inputGradient, criticZ[.policy].inputGradient)
+    for i in 0..<batch.rows {
+      // π_c = clip(π): no gradient passes where π is clipped.
+      for c in 0..<π.columns where abs(π[i, c]) <= 1 { dπ[i, c] = dπ[i, c] + dq[i, c] + dz[i, c] }
+    }
+    actor.backward(parameters, into: gradients)
+  }
+
+  // MARK: Acting
 
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
-    value.returns(parameters, observation, action, noise: noise)
+    noisyReturns(critic, criticZ, parameters, observation, action, noise: noise)
   }
 
-  public func operations(rows: Int) -> Operations {
-    var sum = Operations(batch: rows)
-    actor.addOperations(rows: rows, to: &sum)
-    value.addOperations(rows: rows, to: &sum)
-    return sum
+  public static func policy(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> any Policy<T> {
+    OneStepPolicy(shapes(spec, h), spec, rows: rows)
   }
 
-  public static func policy(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> any Policy<T> {
-    OneStepPolicy(spec, hyperparameters, rows: rows, after: nil)
-  }
-
-  public static func behaviour(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> (any Policy<T>)? {
-    nil
-  }
+  /// It learns no flow of the dataset's actions.
+  public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? { nil }
 }

@@ -1,14 +1,15 @@
 import Kernels
 import Networks
 
-/// Revisited Behaviour-Regularised Actor-Critic (arXiv 2305.09836): TD3 with a deterministic policy, held to the
-/// data by distances between actions, in the actor's loss and in the critic's target.
+/// Revisited Behaviour-Regularised Actor-Critic (arXiv 2305.09836; published code: agents/rebrac.py of
+/// chongyi-zheng/value-flows): TD3 with a deterministic policy, held to the data by distances between actions, in the
+/// actor's loss and in the critic's target.
 ///
-/// - `actor`: the policy, a = tanh(f(s)).
+/// - `actor`: the policy, p = tanh(f(s)).
 /// - `critic`: Q(s, a).
 ///
-/// Both have targets. Only every `actor_freq`-th update trains the actor and moves them; in the others the actor's
-/// gradient is zero, though Adam still moves it by its moments.
+/// Both have targets. Only every `actor_freq`-th update trains the actor and moves the targets; in the others the
+/// actor's gradient is zero, though Adam still moves the actor by its moments. Letters as in `FAN`.
 public final class ReBRAC<T: Real>: Agent {
   public static var title: String { "ReBRAC" }
 
@@ -20,189 +21,190 @@ public final class ReBRAC<T: Real>: Agent {
     ]
   }
 
-  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
-    [Draw("critic/next_action_noise", .normal, width: spec.actionSize)]
+  public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    var actor = h.actorShape("actor", inputs: spec.observationSize, outputs: spec.actionSize)
+    actor.lastScale = Float(h.actorFcScale)
+    actor.hasTarget = true
+    let inputs = spec.observationSize + spec.actionSize
+    return [actor, h.valueShape("critic", inputs: inputs, hasTarget: true)]
   }
 
-  public let layout: ParameterLayout
-  public let figures = Figures([
-    "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/total_loss",
-    "actor/actor_loss", "actor/bc_loss", "actor/std", "actor/mse",
-  ])
-  public let networks: [MLP<T>]
+  /// The random inputs of an update.
+  private enum Noise: Int { case nextAction }
 
-  private let alphaActor: T
-  private let alphaCritic: T
-  private let actorFrequency: Int
-  private let noiseDeviation: T
-  private let noiseLimit: T
+  public static func draws(_ spec: DataSpec, _: Hyperparameters) -> [Draw] {
+    [.noise("critic/next_action_noise", spec)]
+  }
+
+  public static var figureNames: [String] {
+    [
+      "critic/critic_loss", "critic/q_mean", "critic/q_max", "critic/q_min", "actor/total_loss",
+      "actor/actor_loss", "actor/bc_loss", "actor/std", "actor/mse",
+    ]
+  }
+
+  public static var losses: KeyValuePairs<String, String> {
+    ["critic": "critic/critic_loss", "actor": "actor/total_loss"]
+  }
+
+  public let networks: NetworkSet<T>
+  public let figures = Figures(ReBRAC.figureNames)
+  public let targetPeriod: Int
+
+  private let (γ, αActor, αCritic): (T, T, T)
+  private let (noiseDeviation, noiseLimit): (T, T)
   private let squashes: Bool
-  private let actor: MLP<T>
-  private let targetActor: MLP<T>
-  private let targetActorStart: Int
-  private let value: ActionValue<T>
-  private let workspace = Workspace<T>()
-  /// a′, n × A.
-  private let nextAction: Matrix<T>
-  /// Σ over A of (a′ − a′ of the data)² for each row.
-  private let nextDistance: UnsafeMutablePointer<T>
-  /// p = π(s), n × A.
-  private let action: Matrix<T>
+  private let (actor, targetActor, critic, target): (Stack<T>, Stack<T>, Stack<T>, Stack<T>)
+  /// a′ and p, n × A.
+  private let (aNext, p): (Matrix<T>, Matrix<T>)
 
-  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    alphaActor = T(hyperparameters.alphaActor)
-    alphaCritic = T(hyperparameters.alphaCritic)
-    actorFrequency = hyperparameters.actorFreq
-    noiseDeviation = T(hyperparameters.actorNoise)
-    noiseLimit = T(hyperparameters.actorNoiseClip)
-    squashes = hyperparameters.tanhSquash
-    let scratch = hyperparameters.scratch(rows: 2 * rows, T.self)
-    var layout = ParameterLayout()
-    let shape = Self.actorShape(spec, hyperparameters)
-    actor = MLP(shape, layout: &layout, rows: rows, scratch: scratch)
-    targetActorStart = layout.follow(actor)
-    var apart = ParameterLayout()
-    targetActor = MLP(shape, layout: &apart, rows: rows, scratch: scratch)
-    value = ActionValue(
-      spec, hyperparameters, aggregation: .min, actorAggregation: .min, normalises: true, layout: &layout,
-      rows: rows, scratch: scratch)
-    self.layout = layout
-    networks = [targetActor, actor, value.critic, value.target]
-    nextAction = workspace.matrix(rows: rows, columns: spec.actionSize)
-    nextDistance = workspace.vector(rows)
-    action = workspace.matrix(rows: rows, columns: spec.actionSize)
+  public init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    (γ, αActor, αCritic) = (T(h.discount), T(h.alphaActor), T(h.alphaCritic))
+    (noiseDeviation, noiseLimit) = (T(h.actorNoise), T(h.actorNoiseClip))
+    squashes = h.tanhSquash
+    targetPeriod = h.actorFreq
+    networks = NetworkSet(Self.shapes(spec, h), spec, rows: rows, stackedRows: 2 * rows)
+    targetActor = networks.target("actor", [.next])
+    actor = networks.stack("actor", [(.policy, .weights)])
+    critic = networks.stack("critic", [(.data, .weights), (.policy, .input)])
+    target = networks.target("critic", [.next])
+    (aNext, p) = (networks.matrix(columns: spec.actionSize), networks.matrix(columns: spec.actionSize))
   }
-
-  fileprivate static func actorShape(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> NetworkShape {
-    var shape = hyperparameters.actorShape(
-      "actor", inputs: spec.observationSize, outputs: spec.actionSize)
-    shape.lastScale = Float(hyperparameters.actorFcScale)
-    return shape
-  }
-
-  public func movesTarget(update: Int) -> Bool { (update + 1) % actorFrequency == 0 }
 
   @specialized(where T == Float)
-  public func evaluate(
-    _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  public func computeLosses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    let n = batch.rows
-    let figures = logging ? figures : nil
+    networks.rows = batch.rows
     let trainsActor = movesTarget(update: batch.update)
-    let evaluatesActor = trainsActor || logging
-
-    chooseNextActions(target, batch)
-    if evaluatesActor { choose(parameters, batch) }
-    value.forward(
-      parameters, target, batch, nextAction: nextAction, action: evaluatesActor ? action : nil)
-    // y = r + γ · mask · (min over E of q′ − alpha_critic · distance), sg.
-    value.criticLoss(
-      batch, penalty: Penalty(weight: alphaCritic, values: nextDistance), figures)
-    if evaluatesActor {
-      let (_, qLoss) = try value.actorLoss(batch, sumOverRanks)
-      if let figures { log(qLoss, batch, figures) }
-    }
-
+    let computesActor = trainsActor || logging
+    forward(batch, parameters, targets, withActor: computesActor)
+    criticLoss(batch, logging ? figures : nil)
+    if computesActor { try actorLoss(batch, sumOverRanks, logging ? figures : nil) }
     guard let gradients else { return }
-    let throughValue = value.backward(parameters, into: gradients, rows: n, reachesActor: trainsActor)
-    guard trainsActor else { return actor.clearGradient(in: gradients + actor.start) }
-    differentiate(throughValue, batch)
-    actor.backward(parameters + actor.start, into: gradients + actor.start, weightRows: 0..<n)
+    critic.backward(parameters, into: gradients, toInput: trainsActor)
+    guard trainsActor else { return actor.network.clearGradient(in: gradients) }
+    actorBackward(batch, parameters, into: gradients)
   }
 
-  /// a′ = clip(π_target(s′) + clip(actor_noise · ε, ±actor_noise_clip), ±1), and its distance to the data's.
-  private func chooseNextActions(_ target: UnsafePointer<T>, _ batch: Batch<T>) {
-    let n = batch.rows
-    targetActor.input.rows(0..<n).copy(batch.nextObservations.rows(0..<n))
-    targetActor.forward(target + targetActorStart, rows: 0..<n)
-    let (output, noise) = (targetActor.output(), batch.noise[0])
-    for i in 0..<n {
-      for c in 0..<nextAction.columns {
-        let smoothing = max(-noiseLimit, min(noiseLimit, noiseDeviation * noise[i, c]))
-        nextAction[i, c] = max(-1, min(1, squash(output[i, c]) + smoothing))
+  /// All networks at the parameters from before the update.
+  private func forward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, _ targets: UnsafePointer<T>, withActor: Bool
+  ) {
+    let (s, a, sNext, rows) = (batch.s, batch.a, batch.sNext, 0..<batch.rows)
+    chooseNextActions(batch, targets)
+    critic[.data].input.concatenate(s, a)
+    if withActor {
+      actor[.policy].input.copy(s)
+      actor.forward(parameters)
+      p.rows(rows).copy(actor[.policy].output())
+      p.rows(rows).replaceEach(squash)
+      critic[.policy].input.concatenate(s, p.rows(rows))
+    }
+    critic.forward(parameters, through: withActor ? .policy : .data)
+    target[.next].input.concatenate(sNext, aNext.rows(rows))
+    target.forward(targets)
+  }
+
+  /// a′ = clip(π_target(s′) + clip(actor_noise · ε, ±actor_noise_clip), ±1).
+  private func chooseNextActions(_ batch: Batch<T>, _ targets: UnsafePointer<T>) {
+    targetActor[.next].input.copy(batch.sNext)
+    targetActor.forward(targets)
+    let (output, ε) = (targetActor[.next].output(), batch[Noise.nextAction])
+    for i in 0..<batch.rows {
+      for c in 0..<aNext.columns {
+        let smoothing = max(-noiseLimit, min(noiseLimit, noiseDeviation * ε[i, c]))
+        aNext[i, c] = max(-1, min(1, squash(output[i, c]) + smoothing))
       }
     }
-    nextAction.rows(0..<n).squaredDistances(to: batch.nextActions.rows(0..<n), into: nextDistance)
-  }
-
-  /// p = π(s).
-  private func choose(_ parameters: UnsafePointer<T>, _ batch: Batch<T>) {
-    let n = batch.rows
-    actor.input.rows(0..<n).copy(batch.observations.rows(0..<n))
-    actor.forward(parameters + actor.start, rows: 0..<n, gradientRows: 0..<n)
-    action.rows(0..<n).copy(actor.output().rows(0..<n))
-    action.rows(0..<n).replaceEach(squash)
   }
 
   private func squash(_ x: T) -> T { squashes ? T.tanh(x) : x }
 
-  /// The gradient of the actor's loss with respect to its output, from that through the critic and that of
-  /// alpha_actor · mean over B of Σ over A of (p − a)².
-  private func differentiate(_ throughValue: Matrix<T>, _ batch: Batch<T>) {
-    let gradient = actor.outputGradient()
-    let weight = 2 * alphaActor * batch.perSample
-    for i in 0..<batch.rows {
-      for c in 0..<action.columns {
-        let p = action[i, c]
-        let throughAction = throughValue[i, c] + weight * (p - batch.actions[i, c])
-        gradient[i, c] = throughAction * (squashes ? 1 - p * p : 1)
+  // MARK: Critic loss (rebrac.py, critic_loss)
+
+  private func criticLoss(_ batch: Batch<T>, _ figures: Figures?) {
+    let perValue = batch.perSample / 2  // 1 / (E·B)
+    let qNext = target[.next].values
+    var loss = T(0)
+    for e in 0..<2 {
+      let (q, dq) = (critic[.data].output(e), critic[.data].outputGradient(e))
+      for i in 0..<batch.rows {
+        var distance = T(0)
+        for c in 0..<aNext.columns { distance += squared(aNext[i, c] - batch.nextActions[i, c]).value }
+        // q′ = min over E of Q_target(s′, a′);  y = r + γ · mask · (q′ − alpha_critic · Σ_A (a′ − a′_data)²), sg
+        let y = batch.rewards[i] + γ * batch.masks[i] * (qNext.aggregate(i, .min) - αCritic * distance)
+        // critic_loss = mean over E and B of (Q(s, a)θ − y)²
+        let ofQ = squared(q[i, 0] - y)
+        loss += ofQ.value
+        dq[i, 0] = ofQ.slope * perValue
       }
     }
+    guard let figures else { return }
+    figures["critic/critic_loss"] = Double(loss * perValue)
+    critic[.data].values.log("critic/q", batch, figures)
   }
 
-  private func log(_ qLoss: Double, _ batch: Batch<T>, _ figures: Figures) {
-    var sum = T(0)
-    for i in 0..<batch.rows {
-      for c in 0..<action.columns {
-        let difference = action[i, c] - batch.actions[i, c]
-        sum += difference * difference
+  // MARK: Actor loss, actor_loss + bc_loss (rebrac.py, actor_loss)
+
+  private func actorLoss(
+    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+  ) throws {
+    // actor_loss = −λ · mean of q, q = min over E of Q(s, p);  λ = sg(1 / mean of |q|)
+    let (n, qs, dqs) = (batch.rows, critic[.policy].values, critic[.policy].valueGradients)
+    var q = ValueSum<T>()
+    for i in 0..<n { q.add(qs.aggregate(i, .min)) }
+    let λ = try inverseMean(q.magnitude, batch, sumOverRanks)
+    for i in 0..<n { dqs.setGradient(i, of: qs, .min, times: -T(λ) * batch.perSample) }
+
+    // bc_loss = mean over B of alpha_actor · Σ over A of (p − a)²
+    let dp = actor[.policy].outputGradient()
+    var distance = T(0)
+    for i in 0..<n {
+      for c in 0..<dp.columns {
+        let ofDistance = squared(p[i, c] - batch.actions[i, c])
+        distance += ofDistance.value
+        dp[i, c] = αActor * batch.perSample * ofDistance.slope
       }
     }
-    figures["actor/mse"] = Double(sum * batch.perSample)
-    figures["actor/bc_loss"] = Double(alphaActor) * figures["actor/mse"]
-    figures["actor/actor_loss"] = qLoss
+
+    guard let figures else { return }
+    figures["actor/mse"] = Double(distance * batch.perSample)
+    figures["actor/bc_loss"] = Double(αActor) * figures["actor/mse"]
+    figures["actor/actor_loss"] = -λ * Double(q.value * batch.perSample)
     figures["actor/total_loss"] = figures["actor/actor_loss"] + figures["actor/bc_loss"]
     // The published policy is a normal distribution of deviation 1 whose mean is taken.
-    figures["actor/std"] = Double(T(batch.rows) * batch.perSample)
+    figures["actor/std"] = Double(T(n) * batch.perSample)
   }
 
-  public var freezesScales: Bool {
-    get { value.freezesScales }
-    set { value.freezesScales = newValue }
+  private func actorBackward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>
+  ) {
+    let (dp, dq) = (actor[.policy].outputGradient(), critic[.policy].inputGradient)
+    for i in 0..<batch.rows {
+      for c in 0..<dp.columns {
+        // p = tanh(f): ∂p/∂f = 1 − p²
+        dp[i, c] = (dq[i, c] + dp[i, c]) * (squashes ? 1 - p[i, c] * p[i, c] : 1)
+      }
+    }
+    actor.backward(parameters, into: gradients)
   }
 
-  public func lossReaching(_ network: String) -> Double {
-    figures[network == "critic" ? "critic/critic_loss" : "actor/total_loss"]
-  }
+  // MARK: Acting
 
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
-    value.returns(parameters, observation, action)
+    meanReturn(critic, parameters, observation, action)
   }
 
-  /// The mean over `actor_freq` updates.
-  public func operations(rows: Int) -> Operations {
-    var sum = Operations(batch: rows)
-    sum.add(targetActor, rows: rows, forward: 1)
-    sum.add(value.target, rows: rows, forward: 1)
-    sum.add(value.critic, rows: rows, forward: 1, weights: 1, inputs: 1)
-    sum.add(value.critic, rows: rows, forward: 1, inputs: 1, every: actorFrequency)
-    sum.add(actor, rows: rows, forward: 1, weights: 1, inputs: 1, every: actorFrequency)
-    return sum
+  public static func policy(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> any Policy<T> {
+    DeterministicPolicy<T>(spec, h, rows: rows)
   }
 
-  public static func policy(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> any Policy<T> {
-    DeterministicPolicy<T>(spec, hyperparameters, rows: rows)
-  }
-
-  /// It learns no flow of the data's actions.
-  public static func behaviour(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> (any Policy<T>)? { nil }
+  /// It learns no flow of the dataset's actions.
+  public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? { nil }
 }
 
 /// Acts with `actor`, without noise.
@@ -211,27 +213,22 @@ private final class DeterministicPolicy<T: Real>: Policy {
   let draws: [Draw] = []
   let noise: [Matrix<T>] = []
   let actions: Matrix<T>
-
-  private let network: MLP<T>
+  let networks: NetworkSet<T>
+  private let actor: MLP<T>
   private let squashes: Bool
-  private let workspace = Workspace<T>()
 
-  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    var layout = ParameterLayout()
-    network = MLP(
-      ReBRAC<T>.actorShape(spec, hyperparameters), layout: &layout, rows: rows,
-      scratch: hyperparameters.scratch(rows: 0, T.self))
-    squashes = hyperparameters.tanhSquash
-    observations = network.input
-    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
+  init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    networks = NetworkSet(ReBRAC<T>.shapes(spec, h), spec, rows: rows)
+    actor = networks.network("actor", rows: rows, networks.scratch(rows: 0))
+    squashes = h.tanhSquash
+    observations = actor.input
+    actions = networks.matrix(columns: spec.actionSize)
   }
-
-  var networks: [MLP<T>] { [network] }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
-    network.forward(parameters + network.start, rows: 0..<n)
-    actions.rows(0..<n).copy(network.output().rows(0..<n))
+    actor.forward(parameters, rows: 0..<n)
+    actions.rows(0..<n).copy(actor.output().rows(0..<n))
     if squashes { actions.rows(0..<n).replaceEach(T.tanh) }
     actions.rows(0..<n).clip(actions.rows(0..<n))
   }
@@ -241,7 +238,7 @@ private final class DeterministicPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    let output = network.shape.describe(observations, in: &graph)
+    let output = actor.shape.describe(observations, in: &graph)
     return graph.clip(squashes ? graph.apply("Tanh", output) : output)
   }
 }

@@ -1,15 +1,16 @@
 import Kernels
 import Networks
 
-/// Value Flows (arXiv 2510.07650): the distribution of the return is a flow from noise, learned by flow matching to the
-/// distribution that one step of experience and the target flow give.
+/// Value Flows (arXiv 2510.07650; published code: agents/value_flows.py of chongyi-zheng/value-flows): the distribution
+/// of the return is a flow from noise, learned by flow matching to the distribution that one step of experience and the
+/// target flow give.
 ///
-/// - `actor_flow`: the velocity field of a flow that models the dataset's actions; the policy takes the best of N
-///   actions that it gives.
+/// - `actor_flow`: the velocity field v(s, x, t) of a flow that models the dataset's actions; the policy takes the best
+///   of N actions that it gives.
 /// - `actor_onestep_flow`: a one-step policy, trained as in FQL. The published code acts with the flow's candidates.
 /// - `critic_flow1`, `critic_flow2`: velocity fields v_j(z, t, s, a) of the return, with targets.
 ///
-/// The one-step value is q_j = clip(ε + v_j(ε, 0, s, a)).
+/// The one-step value is q_j = clip(ε + v_j(ε, 0, s, a)). Letters as in `FAN`.
 public final class ValueFlows<T: Real>: Agent {
   public static var title: String { "Value Flows" }
 
@@ -22,172 +23,170 @@ public final class ValueFlows<T: Real>: Agent {
     ]
   }
 
+  public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    let (O, A) = (spec.observationSize, spec.actionSize)
+    return [
+      h.flowShape("actor_flow", spec), h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
+    ] + ReturnFlows<T>.shapes(spec, h)
+  }
+
   /// The random inputs of an update.
   private enum Noise: Int {
     case candidates, candidateReturns, weight, returns, returnTime, logValue
     case flow, flowTime, action, value, logCandidates, logCandidateReturns
   }
 
-  public static func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
-    let (N, A) = (hyperparameters.numSamples, spec.actionSize)
+  public static func draws(_ spec: DataSpec, _ h: Hyperparameters) -> [Draw] {
+    let N = h.numSamples
     return [
-      Draw("critic/next_candidate_noise", .normal, width: N * A),
+      Draw("critic/next_candidate_noise", .normal, width: N * spec.actionSize),
       Draw("critic/next_candidate_return_noise", .normal, width: N),
       Draw("critic/weight_noise", .normal, width: 1), Draw("critic/return_noise", .normal, width: 1),
-      Draw("critic/return_time", .uniform, width: 1), Draw("log/value_noise", .normal, width: 1),
-      Draw("actor/flow_noise", .normal, width: A), Draw("actor/flow_time", .uniform, width: 1),
-      Draw("actor/action_noise", .normal, width: A), Draw("actor/value_noise", .normal, width: 1),
-      Draw("log/candidate_noise", .normal, width: N * A),
+      .time("critic/return_time"), Draw("log/value_noise", .normal, width: 1),
+      .noise("actor/flow_noise", spec), .time("actor/flow_time"), .noise("actor/action_noise", spec),
+      Draw("actor/value_noise", .normal, width: 1),
+      Draw("log/candidate_noise", .normal, width: N * spec.actionSize),
       Draw("log/candidate_return_noise", .normal, width: N),
     ]
   }
 
-  public let layout: ParameterLayout
-  public let figures = Figures([
-    "critic/critic_loss", "critic/bcfm_loss", "critic/dcfm_loss", "critic/q_mean", "critic/q_std",
-    "critic/q_std_max", "critic/q_std_min", "critic/q_max", "critic/q_min", "critic/weight",
-    "actor/actor_loss", "actor/bc_flow_loss", "actor/distill_loss", "actor/q_loss", "actor/q", "actor/mse",
-  ])
-  public let networks: [MLP<T>]
-  public var freezesScales = false
+  public static var figureNames: [String] {
+    [
+      "critic/critic_loss", "critic/bcfm_loss", "critic/dcfm_loss", "critic/q_mean", "critic/q_std",
+      "critic/q_std_max", "critic/q_std_min", "critic/q_max", "critic/q_min", "critic/weight",
+      "actor/actor_loss", "actor/bc_flow_loss", "actor/distill_loss", "actor/q_loss", "actor/q", "actor/mse",
+    ]
+  }
 
-  private let alpha: T
-  private let discount: T
-  private let steps: Int
-  private let bootstrappedWeight: T
-  private let distributionalWeight: T
-  private let qAggregation: Aggregation
-  private let returnAggregation: Aggregation
+  public static var losses: KeyValuePairs<String, String> {
+    [
+      "critic_flow1": "critic/critic_loss", "critic_flow2": "critic/critic_loss",
+      "actor_flow": "actor/bc_flow_loss", "actor_onestep_flow": "actor/actor_loss",
+    ]
+  }
+
+  public let networks: NetworkSet<T>
+  public let figures = Figures(ValueFlows.figureNames)
+
+  private let (γ, α, λBootstrapped, λDistributional): (T, T, T, T)
+  private let (qAgg, returnAgg): (Aggregation, Aggregation)
   private let normalises: Bool
-  private let actor: OneStepActor<T>
-  private let distillation: FlowDistillation<T>
+  private let euler: EulerSteps
+  private let limits: ReturnLimits<T>
+  private let (actor, flow): (Stack<T>, Stack<T>)
   private let critic: ReturnFlows<T>
   private let target: TargetReturns<T>
-  private let targetStart: Int
   private let choice: ReturnChoice<T>
-  private let workspace = Workspace<T>()
-  /// a′, n × A; for a figure, a of the policy at s.
-  private let chosen: Matrix<T>
-  /// Points z on the paths of both losses, n × 1 each.
-  private let bootstrapped: Matrix<T>
-  private let distributional: Matrix<T>
-  /// sg(1 / mean|q|) of the actor's q when normalised, else 1.
-  private var scale = 1.0
+  /// π_c, where the flow from ε ends, and the best candidate: a′ at s′; for a figure, that at s; n × A.
+  private let (πc, flowEnd, chosen): (Matrix<T>, Matrix<T>, Matrix<T>)
+  /// Points z of both losses, n × 1 each.
+  private let (zBootstrapped, zDistributional): (Matrix<T>, Matrix<T>)
 
-  public init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    alpha = T(hyperparameters.alpha)
-    discount = T(hyperparameters.discount)
-    steps = hyperparameters.flowSteps
-    bootstrappedWeight = T(hyperparameters.bcfmLambda)
-    distributionalWeight = T(hyperparameters.dcfmLambda)
-    qAggregation = hyperparameters.qAgg
-    returnAggregation = hyperparameters.retAgg
-    normalises = hyperparameters.normalizeQLoss
-    let scratch = hyperparameters.scratch(rows: 4 * rows, T.self)
-    var layout = ParameterLayout()
-    distillation = FlowDistillation(
-      spec, hyperparameters, flow: "actor_flow", weight: alpha, ofClippedActions: true,
-      clipsEachStep: hyperparameters.clipFlowActions, layout: &layout, rows: rows, scratch: scratch)
-    actor = OneStepActor(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
+  public init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    (γ, α, λBootstrapped, λDistributional) = (T(h.discount), T(h.alpha), T(h.bcfmLambda), T(h.dcfmLambda))
+    (qAgg, returnAgg, normalises) = (h.qAgg, h.retAgg, h.normalizeQLoss)
+    euler = EulerSteps(steps: h.flowSteps, clipsEachStep: h.clipFlowActions)
+    limits = ReturnLimits(spec, h)
+    let networks = NetworkSet<T>(Self.shapes(spec, h), spec, rows: rows, stackedRows: 4 * rows)
+    self.networks = networks
+    choice = ReturnChoice(spec, h, rows: rows, in: networks)
+    target = TargetReturns(spec, h, in: networks)
+    actor = networks.stack("actor_onestep_flow", [(.policy, .weights)])
+    flow = networks.stack("actor_flow", [(.integrated, .none), (.data, .weights)])
     critic = ReturnFlows(
-      spec, hyperparameters, layout: &layout, rows: 4 * rows, passesGradient: true, scratch: scratch)
-    targetStart = critic.follow(in: &layout)
-    target = TargetReturns(spec, hyperparameters, rows: rows, scratch: scratch)
-    choice = ReturnChoice(spec, hyperparameters, rows: rows)
-    self.layout = layout
-    networks =
-      choice.networks + target.flows.networks + [actor.network, distillation.flow.network] + critic.networks
-    chosen = workspace.matrix(rows: rows, columns: spec.actionSize)
-    bootstrapped = workspace.matrix(rows: rows, columns: 1)
-    distributional = workspace.matrix(rows: rows, columns: 1)
+      stacks: ReturnFlows<T>.names.map {
+        networks.stack(
+          $0,
+          [(.log, .none), (.bootstrapped, .weights), (.distributional, .weights), (.policy, .input)],
+          gradientColumns: ReturnFlows<T>.actionColumns(spec))
+      })
+    let A = spec.actionSize
+    (πc, flowEnd, chosen) = (
+      networks.matrix(columns: A), networks.matrix(columns: A), networks.matrix(columns: A)
+    )
+    (zBootstrapped, zDistributional) = (networks.matrix(columns: 1), networks.matrix(columns: 1))
   }
 
   @specialized(where T == Float)
-  public func evaluate(
-    _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>, batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  public func computeLosses(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    let n = batch.rows
-    let s = batch.observations.rows(0..<n)
-    let figures = logging ? figures : nil
-
-    actor.forward(parameters, batch, nextNoise: nil, noise: batch[Noise.action], logNoise: nil)
+    networks.rows = batch.rows
+    forwardActor(batch, parameters)
     choice.choose(
-      parameters, batch.nextObservations.rows(0..<n), noise: batch[Noise.candidates],
-      returnNoise: batch[Noise.candidateReturns], into: chosen.rows(0..<n))
+      parameters, batch.sNext, noise: batch[Noise.candidates], returnNoise: batch[Noise.candidateReturns],
+      into: chosen.rows(0..<batch.rows))
     target.integrate(
-      targets + targetStart, batch, nextAction: chosen.rows(0..<n), noise: batch[Noise.returns],
+      targets, batch, nextAction: chosen.rows(0..<batch.rows), noise: batch[Noise.returns],
       time: batch[Noise.returnTime], weightNoise: batch[Noise.weight])
-    forward(parameters, batch, logging: logging)
-    criticLoss(batch, figures)
-
-    let data = Path(from: batch[Noise.flow], to: batch.actions.rows(0..<n), time: batch[Noise.flowTime])
-    distillation.forward(parameters, batch, noise: batch[Noise.action], data: data)
-    distillation.loss(batch, data: data, actor, figure: "actor/distill_loss", figures)
-    try actorLoss(batch, sumOverRanks, figures)
-    if let figures {
-      choice.choose(
-        parameters, s, noise: batch[Noise.logCandidates], returnNoise: batch[Noise.logCandidateReturns],
-        into: chosen.rows(0..<n))
-      log(batch, figures)
-    }
-
-    guard let gradients else { return }
-    for network in critic.networks {
-      network.backward(
-        parameters + network.start, into: gradients + network.start, weightRows: n..<3 * n,
-        inputRows: block(3, n))
-      actor.addThroughClip(network.inputGradient.rows(block(3, n)))
-    }
-    distillation.backward(parameters, into: gradients, rows: n)
-    actor.backward(parameters, into: gradients, rows: n)
+    forwardCritic(batch, parameters, logging: logging)
+    criticLoss(batch, logging ? figures : nil)
+    try actorLoss(batch, sumOverRanks, logging ? figures : nil)
+    if logging { log(batch, parameters) }
+    if let gradients { backward(batch, parameters, into: gradients) }
   }
 
-  // MARK: Critic
-
-  /// The return flows. Rows: n at (s, a) for figures; n on the path to y and n at r + γ · mask · z′_t, which are
-  /// trained; n at (s, π_c), through which the actor learns.
-  private func forward(_ parameters: UnsafePointer<T>, _ batch: Batch<T>, logging: Bool) {
-    let n = batch.rows
-    let (s, a) = (batch.observations.rows(0..<n), batch.actions.rows(0..<n))
-    let (noise, time) = (batch[Noise.returns], batch[Noise.returnTime])
-    for i in 0..<n {
-      let t = time[i, 0]
-      bootstrapped[i, 0] = t * target(i, target.final, batch) + (1 - t) * noise[i, 0]
-      distributional[i, 0] = target(i, target.stopped, batch)
+  /// π(s, ε), and the behaviour flow.
+  private func forwardActor(_ batch: Batch<T>, _ parameters: UnsafePointer<T>) {
+    let (s, rows, ε) = (batch.s, 0..<batch.rows, batch[Noise.action])
+    actor[.policy].input.concatenate(s, ε)
+    actor.forward(parameters)
+    πc.rows(rows).clip(actor[.policy].output())
+    flow[.data].place(s, from: batch[Noise.flow], to: batch.a, at: batch[Noise.flowTime])
+    euler.integrate(flow[.integrated], parameters, s, from: ε, into: flowEnd.rows(rows)) {
+      flow.forward(parameters)
     }
-    if logging { critic.place(block(0, n), z: batch[Noise.logValue], time: nil, s, a) }
-    critic.place(block(1, n), z: bootstrapped, time: time, s, a)
-    critic.place(block(2, n), z: distributional, time: time, s, a)
-    critic.place(block(3, n), z: batch[Noise.value], time: nil, s, actor.action.rows(0..<n))
-    critic.forward(
-      parameters + critic.start, rows: (logging ? 0 : n)..<4 * n, gradientRows: n..<4 * n)
+  }
+
+  /// The return flows, at the points of both losses and at π_c.
+  private func forwardCritic(_ batch: Batch<T>, _ parameters: UnsafePointer<T>, logging: Bool) {
+    let (s, a, rows) = (batch.s, batch.a, 0..<batch.rows)
+    let (ε, time) = (batch[Noise.returns], batch[Noise.returnTime])
+    for i in rows {
+      let t = time[i, 0]
+      zBootstrapped[i, 0] = t * target(i, target.final, batch) + (1 - t) * ε[i, 0]
+      zDistributional[i, 0] = target(i, target.stopped, batch)
+    }
+    if logging { critic[.log].place(z: batch[Noise.logValue], at: nil, s, a) }
+    critic[.bootstrapped].place(z: zBootstrapped.rows(rows), at: time, s, a)
+    critic[.distributional].place(z: zDistributional.rows(rows), at: time, s, a)
+    critic[.policy].place(z: batch[Noise.value], at: nil, s, πc.rows(rows))
+    critic.forward(parameters, from: logging ? .log : .bootstrapped)
   }
 
   /// r + γ · mask · z for a return z of the next state.
   private func target(_ i: Int, _ z: Matrix<T>, _ batch: Batch<T>) -> T {
-    batch.rewards[i] + discount * batch.masks[i] * z[i, 0]
+    batch.rewards[i] + γ * batch.masks[i] * z[i, 0]
   }
 
+  // MARK: Critic loss (value_flows.py, critic_loss)
+
   /// Mean over B of w · (bcfm_lambda · Σ_j (v_j − (y − ε))² + dcfm_lambda · Σ_j (v_j − v′)²), sg of w, y and v′: the
-  /// first at t·y + (1 − t)·ε, with y = r + γ · mask · z′; the second at r + γ · mask · z′_t, where v′ is the target
-  /// flows' velocity at z′_t. Of the target flows' returns, and of their velocities, both are taken as one.
+  /// first at z = t·y + (1 − t)·ε with y = r + γ · mask · z′; the second at z = r + γ · mask · z′_t, where v′ is the
+  /// target flows' velocity at z′_t. Both target flows' returns, and their velocities, are taken as one.
   private func criticLoss(_ batch: Batch<T>, _ figures: Figures?) {
-    let n = batch.rows
-    let noise = batch[Noise.returns]
+    let ε = batch[Noise.returns]
+    let (vBootstrapped, dvBootstrapped) = (
+      critic[.bootstrapped].velocities, critic[.bootstrapped].velocityGradients
+    )
+    let (vDistributional, dvDistributional) = (
+      critic[.distributional].velocities, critic[.distributional].velocityGradients
+    )
+    let velocities = target.velocities
     var (loss, bootstrappedLoss, distributionalLoss) = (T(0), T(0), T(0))
-    for network in critic.networks {
-      let (v, gradient) = (network.output().rows(n..<3 * n), network.outputGradient().rows(n..<3 * n))
-      for i in 0..<n {
-        let weight = target.weights[i]
-        let direction = target(i, target.final, batch) - noise[i, 0]
-        let first = v[i, 0] - direction
-        let second = v[n + i, 0] - target.velocities.aggregate(i, returnAggregation)
-        bootstrappedLoss += first * first
-        distributionalLoss += second * second
-        loss += weight * (bootstrappedWeight * first * first + distributionalWeight * second * second)
-        gradient[i, 0] = 2 * weight * bootstrappedWeight * first * batch.perSample
-        gradient[n + i, 0] = 2 * weight * distributionalWeight * second * batch.perSample
+    for j in 0..<2 {
+      let (v1, dv1) = (vBootstrapped[j], dvBootstrapped[j])
+      let (v2, dv2) = (vDistributional[j], dvDistributional[j])
+      for i in 0..<batch.rows {
+        let w = target.weights[i]
+        let first = squared(v1[i, 0] - (target(i, target.final, batch) - ε[i, 0]))
+        let second = squared(v2[i, 0] - velocities.aggregate(i, returnAgg))
+        bootstrappedLoss += first.value
+        distributionalLoss += second.value
+        loss += w * (λBootstrapped * first.value + λDistributional * second.value)
+        dv1[i, 0] = w * λBootstrapped * first.slope * batch.perSample
+        dv2[i, 0] = w * λDistributional * second.slope * batch.perSample
       }
     }
     guard let figures else { return }
@@ -196,171 +195,170 @@ public final class ValueFlows<T: Real>: Agent {
     figures["critic/dcfm_loss"] = Double(distributionalLoss * batch.perSample)
   }
 
-  // MARK: Actor
+  // MARK: Actor loss, bc_flow_loss + α · distill_loss + q_loss (value_flows.py, actor_loss)
 
-  /// −scale · mean over B of the one-step value of π_c.
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
-    let n = batch.rows
-    let (v, noise) = (critic.velocities(block(3, n)), batch[Noise.value])
-    var (sum, magnitude) = (T(0), 0.0)
+    let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])
+    let (v, dv) = (flow[.data].output(), flow[.data].outputGradient())
+    let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
+    var (flowLoss, distance) = (T(0), T(0))
     for i in 0..<n {
-      let q = qAggregation(
-        critic.clip(noise[i, 0] + v.first[i, 0]), critic.clip(noise[i, 0] + v.second[i, 0]))
-      sum += q
-      magnitude += Double(abs(q))
+      for c in 0..<π.columns {
+        // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
+        let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
+        flowLoss += ofFlow.value
+        dv[i, c] = ofFlow.slope * batch.perElement
+        // distill_loss = mean over B and A of (clip(π(s, ε)θ) − sg(flow(s, ε)))²
+        let ofDistance = squared(πc[i, c] - flowEnd[i, c])
+        distance += ofDistance.value
+        dπ[i, c] = abs(π[i, c]) <= 1 ? α * ofDistance.slope * batch.perElement : 0
+      }
     }
-    if normalises && !freezesScales {
-      var sums = SIMD2(magnitude, 0)
-      try sumOverRanks(&sums)
-      scale = Double(batch.globalRows) / sums.x
+
+    // q_loss = −λ · mean over B of the one-step value q of π_c;  λ = sg(1 / mean of |q|) when normalised, else 1
+    let (vs, dvs, ε) = (
+      critic[.policy].velocities, critic[.policy].velocityGradients, batch[Noise.value]
+    )
+    var (q, λ) = (ValueSum<T>(), 1.0)
+    for i in 0..<n { q.add(limits.value(i, ε, vs, qAgg)) }
+    if normalises { λ = try inverseMean(q.magnitude, batch, sumOverRanks) }
+    let slope = -T(λ) * batch.perSample
+    for i in 0..<n {
+      let (q1, q2) = (ε[i, 0] + vs.first[i, 0], ε[i, 0] + vs.second[i, 0])
+      let slopes = qAgg.slopes(limits.clip(q1), limits.clip(q2))
+      // No gradient passes where a value is clipped.
+      dvs.first[i, 0] = limits.range.contains(q1) ? slope * slopes.0 : 0
+      dvs.second[i, 0] = limits.range.contains(q2) ? slope * slopes.1 : 0
     }
-    ascend(v, noise, critic.velocityGradients(block(3, n)), slope: -T(scale) * batch.perSample)
-    figures?["actor/q"] = Double(sum * batch.perSample)
-    figures?["actor/q_loss"] = -scale * Double(sum * batch.perSample)
+
+    guard let figures else { return }
+    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
+    figures["actor/distill_loss"] = Double(distance * batch.perElement)
+    figures["actor/q"] = Double(q.value * batch.perSample)
+    figures["actor/q_loss"] = -λ * figures["actor/q"]
+    figures["actor/actor_loss"] =
+      figures["actor/bc_flow_loss"] + (Double(α) * figures["actor/distill_loss"] + figures["actor/q_loss"])
   }
 
-  /// The gradients of `slope` · Σ q with respect to the velocities; none where a value was clipped.
-  private func ascend(
-    _ v: TwinValues<T>, _ noise: Matrix<T>, _ gradients: TwinValues<T>, slope: T
+  // MARK: Backward
+
+  private func backward(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>
   ) {
-    for i in 0..<noise.rows {
-      let (a, b) = (noise[i, 0] + v.first[i, 0], noise[i, 0] + v.second[i, 0])
-      let slopes = qAggregation.slopes(critic.clip(a), critic.clip(b))
-      gradients.first[i, 0] = critic.limits.contains(a) ? slope * slopes.0 : 0
-      gradients.second[i, 0] = critic.limits.contains(b) ? slope * slopes.1 : 0
+    let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
+    for stack in critic.stacks {
+      stack.backward(parameters, into: gradients)
+      let dq = stack[.policy].inputGradient
+      for i in 0..<batch.rows {
+        // π_c = clip(π): no gradient passes where π is clipped.
+        for c in 0..<π.columns where abs(π[i, c]) <= 1 { dπ[i, c] += dq[i, c] }
+      }
     }
+    flow.backward(parameters, into: gradients)
+    actor.backward(parameters, into: gradients)
   }
 
   // MARK: Figures
 
-  private func log(_ batch: Batch<T>, _ figures: Figures) {
-    let n = batch.rows
-    let (v, noise) = (critic.velocities(block(0, n)), batch[Noise.logValue])
+  private func log(_ batch: Batch<T>, _ parameters: UnsafePointer<T>) {
+    let (n, v, ε) = (batch.rows, critic[.log].velocities, batch[Noise.logValue])
+    choice.choose(
+      parameters, batch.s, noise: batch[Noise.logCandidates], returnNoise: batch[Noise.logCandidateReturns],
+      into: chosen.rows(0..<n))
     var (q, deviation) = (Spread<T>(), Spread<T>())
     var (weight, distance) = (T(0), T(0))
     for i in 0..<n {
-      q.add(qAggregation(critic.clip(noise[i, 0] + v.first[i, 0]), critic.clip(noise[i, 0] + v.second[i, 0])))
+      q.add(limits.value(i, ε, v, qAgg))
       deviation.add(target.deviations[i])
       weight += target.weights[i]
-      for c in 0..<chosen.columns {
-        let difference = chosen[i, c] - batch.actions[i, c]
-        distance += difference * difference
-      }
+      for c in 0..<chosen.columns { distance += squared(chosen[i, c] - batch.actions[i, c]).value }
     }
     q.log("critic/q", each: batch.perSample, figures)
     deviation.log("critic/q_std", each: batch.perSample, mean: "critic/q_std", figures)
     figures["critic/weight"] = Double(weight * batch.perSample)
     figures["actor/mse"] = Double(distance * batch.perElement)
-    figures["actor/actor_loss"] = figures["actor/bc_flow_loss"] + policyLoss
   }
 
-  private var policyLoss: Double { Double(alpha) * figures["actor/distill_loss"] + figures["actor/q_loss"] }
-
-  public func lossReaching(_ network: String) -> Double {
-    switch network {
-    case "critic_flow1", "critic_flow2": figures["critic/critic_loss"]
-    case "actor_flow": figures["actor/bc_flow_loss"]
-    default: policyLoss
-    }
-  }
+  // MARK: Acting
 
   /// Returns of both flows from the noise's first numbers, and the mean of the one-step values.
   public func returns(
     _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
-    let count = noise.rows
-    let rows = 0..<count
-    for row in rows {
-      critic.place(row..<row + 1, z: noise.rows(row..<row + 1), time: nil, observation, action)
-    }
+    let (rows, steps) = (0..<noise.rows, euler.steps)
     var (samples, q) = ([Double](), 0.0)
-    for network in critic.networks {
+    let networks = critic.stacks.map(\.network)
+    for i in rows {
+      ReturnRows(
+        first: Block(network: networks[0], rows: i..<i + 1),
+        second: Block(network: networks[1], rows: i..<i + 1)
+      ).place(z: noise.rows(i..<i + 1), at: nil, observation, action)
+    }
+    for network in networks {
       let (input, v) = (network.input, network.output())
       for step in 0..<steps {
-        for row in rows { input[row, 1] = T(step) / T(steps) }
-        network.forward(parameters + network.start, rows: rows)
-        if step == 0 { q += rows.reduce(0) { $0 + Double(critic.clip(noise[$1, 0] + v[$1, 0])) } }
-        for row in rows { input[row, 0] = critic.clip(input[row, 0] + v[row, 0] / T(steps)) }
+        for i in rows { input[i, 1] = T(step) / T(steps) }
+        network.forward(parameters, rows: rows)
+        if step == 0 { q += rows.reduce(0) { $0 + Double(limits.clip(noise[$1, 0] + v[$1, 0])) } }
+        for i in rows { input[i, 0] = limits.clip(input[i, 0] + v[i, 0] / T(steps)) }
       }
       samples += rows.map { Double(input[$0, 0]) }
     }
-    return ReturnEstimate(samples: samples, name: "Q", value: q / Double(2 * count))
+    return ReturnEstimate(samples: samples, name: "Q", value: q / Double(2 * rows.count))
   }
 
-  public func operations(rows n: Int) -> Operations {
-    var sum = Operations(batch: n)
-    choice.addOperations(rows: n, to: &sum)
-    target.addOperations(rows: n, to: &sum)
-    sum.add(actor.network, rows: n, forward: 1, weights: 1, inputs: 1)
-    distillation.addOperations(rows: n, to: &sum)
-    for network in critic.networks { sum.add(network, rows: n, forward: 3, weights: 2, inputs: 3) }
-    return sum
+  public static func policy(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> any Policy<T> {
+    ReturnPolicy<T>(spec, h, rows: rows)
   }
 
-  public static func policy(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> any Policy<T> {
-    ReturnPolicy<T>(spec, hyperparameters, rows: rows)
-  }
-
-  public static func behaviour(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
-  ) -> (any Policy<T>)? {
-    FlowPolicy<T>(
-      spec, hyperparameters, rows: rows, steps: hyperparameters.flowSteps,
-      clipsEachStep: hyperparameters.clipFlowActions)
+  public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? {
+    let euler = EulerSteps(steps: h.flowSteps, clipsEachStep: h.clipFlowActions)
+    return FlowPolicy("actor_flow", euler, shapes(spec, h), spec, rows: rows)
   }
 }
 
 /// What the target flows say: returns of the next state, and how sure they are of those of the present one.
 ///
-/// Rows: n whole flows from ε at (s′, a′); n from the same ε, stopped at time t; n at (s, a) that are differentiated.
-/// All take a step in one product.
+/// Their rows: whole flows from ε at (s′, a′); flows from the same ε, stopped at time t; flows at (s, a) that are
+/// differentiated. All take a step in one product.
 private final class TargetReturns<T: Real> {
-  let flows: ReturnFlows<T>
   /// w = sigmoid(−confidence_weight_temp / deviation) + ½, for each row.
   let weights: UnsafeMutablePointer<T>
   /// |∂z/∂ε| at (s, a), both flows' as one, for each row.
   let deviations: UnsafeMutablePointer<T>
-
   /// z′ and z′_t, returns of the next state at the end of the flows and where they are stopped, both flows' as one,
   /// n × 1 each.
-  let final: Matrix<T>
-  let stopped: Matrix<T>
+  let (final, stopped): (Matrix<T>, Matrix<T>)
 
+  private let flows: ReturnFlows<T>
+  private let limits: ReturnLimits<T>
   private let steps: Int
   private let temperature: T
-  private let aggregation: Aggregation
-  private let returnAggregation: Aggregation
-  private let workspace = Workspace<T>()
-  /// z of both flows in all rows, and ∂z/∂ε in the last n.
-  private let z: [Matrix<T>]
+  private let (qAgg, returnAgg): (Aggregation, Aggregation)
+  /// z of both flows: whole, stopped, differentiated, n × 1 each; and ∂z/∂ε of the last.
+  private let z: [[Matrix<T>]]
   private let derivative: [Matrix<T>]
-  private var count = 0
+  private static var roles: [Role] { [.next, .stopped, .weighted] }
 
-  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int, scratch: Scratch<T>) {
-    var apart = ParameterLayout()
-    flows = ReturnFlows(spec, hyperparameters, layout: &apart, rows: 3 * rows, scratch: scratch)
-    steps = hyperparameters.flowSteps
-    temperature = T(hyperparameters.confidenceWeightTemp)
-    aggregation = hyperparameters.qAgg
-    returnAggregation = hyperparameters.retAgg
-    let workspace = workspace
-    weights = workspace.vector(rows)
-    deviations = workspace.vector(rows)
-    final = workspace.matrix(rows: rows, columns: 1)
-    stopped = workspace.matrix(rows: rows, columns: 1)
-    z = (0..<2).map { _ in workspace.matrix(rows: 3 * rows, columns: 1) }
-    derivative = (0..<2).map { _ in workspace.matrix(rows: rows, columns: 1) }
+  init(_ spec: DataSpec, _ h: Hyperparameters, in networks: NetworkSet<T>) {
+    flows = ReturnFlows(
+      stacks: ReturnFlows<T>.names.map { networks.target($0, Self.roles, forwardMode: .weighted) })
+    limits = ReturnLimits(spec, h)
+    (steps, temperature) = (h.flowSteps, T(h.confidenceWeightTemp))
+    (qAgg, returnAgg) = (h.qAgg, h.retAgg)
+    (weights, deviations) = (networks.vector(), networks.vector())
+    (final, stopped) = (networks.matrix(columns: 1), networks.matrix(columns: 1))
+    z = (0..<2).map { _ in Self.roles.map { _ in networks.matrix(columns: 1) } }
+    derivative = (0..<2).map { _ in networks.matrix(columns: 1) }
   }
 
   /// Both flows' velocities at (z′_t, t, s′, a′).
-  var velocities: TwinValues<T> { flows.velocities(block(1, count)) }
+  var velocities: Twins<T> { flows[.stopped].velocities }
 
   /// - Parameters:
-  ///   - parameters: the targets' first.
+  ///   - parameters: the targets' vector.
   ///   - noise: ε.
   ///   - time: t.
   ///   - weightNoise: where the differentiated flows start.
@@ -368,82 +366,71 @@ private final class TargetReturns<T: Real> {
     _ parameters: UnsafePointer<T>, _ batch: Batch<T>, nextAction: Matrix<T>, noise: Matrix<T>,
     time: Matrix<T>, weightNoise: Matrix<T>
   ) {
-    let n = batch.rows
-    count = n
-    let next = batch.nextObservations.rows(0..<n)
-    flows.place(block(0, n), z: noise, time: nil, next, nextAction)
-    flows.place(block(1, n), z: noise, time: nil, next, nextAction)
-    flows.place(
-      block(2, n), z: weightNoise, time: nil, batch.observations.rows(0..<n), batch.actions.rows(0..<n))
-    for (j, network) in flows.networks.enumerated() {
-      z[j].rows(0..<3 * n).copy(network.input.rows(0..<3 * n).columns(0..<1))
-      derivative[j].rows(0..<n).replaceEach { _ in 1 }
-      for step in 0..<steps { take(step, j, network, parameters + network.start, time) }
+    let (sNext, rows) = (batch.sNext, 0..<batch.rows)
+    flows[.next].place(z: noise, at: nil, sNext, nextAction)
+    flows[.stopped].place(z: noise, at: nil, sNext, nextAction)
+    flows[.weighted].place(z: weightNoise, at: nil, batch.s, batch.a)
+    for j in 0..<2 {
+      for (k, start) in [noise, noise, weightNoise].enumerated() { z[j][k].rows(rows).copy(start) }
+      derivative[j].rows(rows).replaceEach { _ in 1 }
+      for step in 0..<steps { take(step, j, parameters, time, batch.rows) }
     }
-    for i in 0..<n {
-      final[i, 0] = returnAggregation(z[0][i, 0], z[1][i, 0])
-      stopped[i, 0] = returnAggregation(z[0][n + i, 0], z[1][n + i, 0])
-    }
-    flows.place(block(1, n), z: stopped.rows(0..<n), time: time, next, nextAction)
-    flows.forward(parameters, rows: block(1, n))
-    weigh()
-  }
-
-  /// One Euler step of a flow: z ← clip(z + h · v), and for its derivative d ← d + h · (∂v/∂z) · d, which the clipping
-  /// does not touch.
-  private func take(
-    _ step: Int, _ j: Int, _ network: MLP<T>, _ parameters: UnsafePointer<T>, _ time: Matrix<T>
-  ) {
-    let n = count
-    let (z, d) = (z[j], derivative[j].rows(0..<n))
-    let share = 1 / T(steps)
-    func end(_ row: Int) -> T { block(1, n).contains(row) ? time[row - n, 0] : 1 }
-    for row in 0..<3 * n {
-      network.input[row, 0] = z[row, 0]
-      network.input[row, 1] = T(step) * share * end(row)
-    }
-    network.forward(parameters, rows: 0..<3 * n, gradientRows: block(2, n))
-    network.pushForward(parameters, rows: block(2, n), along: d, columns: 0..<1)
-    let (v, change) = (network.output(), network.outputTangent().rows(block(2, n)))
-    for row in 0..<3 * n { z[row, 0] = flows.clip(z[row, 0] + share * end(row) * v[row, 0]) }
-    for i in 0..<n { d[i, 0] += share * change[i, 0] }
-  }
-
-  private func weigh() {
-    for i in 0..<count {
-      deviations[i] = aggregation(abs(derivative[0][i, 0]), abs(derivative[1][i, 0]))
+    for i in rows {
+      final[i, 0] = returnAgg(z[0][0][i, 0], z[1][0][i, 0])
+      stopped[i, 0] = returnAgg(z[0][1][i, 0], z[1][1][i, 0])
+      deviations[i] = qAgg(abs(derivative[0][i, 0]), abs(derivative[1][i, 0]))
       weights[i] = 1 / (1 + T.exp(temperature / deviations[i])) + 0.5
     }
+    flows[.stopped].place(z: stopped.rows(rows), at: time, sNext, nextAction)
+    flows.forward(parameters, from: .stopped, through: .stopped)
   }
 
-  func addOperations(rows: Int, to sum: inout Operations) {
-    for network in flows.networks {
-      sum.add(network, rows: rows, forward: 3 * steps + 1)
-      sum.addTangents(network, rows: rows, count: steps, columns: 1)
+  /// One Euler step of flow j: z ← clip(z + h · v) with h = end / steps; and for the derivative d ← d + h · (∂v/∂z) · d,
+  /// which the clipping does not touch.
+  private func take(
+    _ step: Int, _ j: Int, _ parameters: UnsafePointer<T>, _ time: Matrix<T>, _ n: Int
+  ) {
+    let (stack, z, d, share) = (flows.stacks[j], z[j], derivative[j].rows(0..<n), 1 / T(steps))
+    let rows = (stack[.next], stack[.stopped], stack[.weighted])
+    /// When the flow of row i ends: at t where it is stopped.
+    @inline(__always) func end(_ k: Int, _ i: Int) -> T { k == 1 ? time[i, 0] : 1 }
+    func set(_ k: Int, _ input: Matrix<T>) {
+      for i in 0..<n { (input[i, 0], input[i, 1]) = (z[k][i, 0], T(step) * share * end(k, i)) }
     }
+    set(0, rows.0.input)
+    set(1, rows.1.input)
+    set(2, rows.2.input)
+    stack.forward(parameters)
+    stack.network.pushForward(parameters, rows: rows.2.rows, along: d, columns: 0..<1)
+    func move(_ k: Int, _ v: Matrix<T>) {
+      for i in 0..<n { z[k][i, 0] = limits.clip(z[k][i, 0] + share * end(k, i) * v[i, 0]) }
+    }
+    move(0, rows.0.output())
+    move(1, rows.1.output())
+    move(2, rows.2.output())
+    let change = stack.network.outputTangent().rows(rows.2.rows)
+    for i in 0..<n { d[i, 0] += share * change[i, 0] }
   }
 }
 
-/// Chooses the candidate action of the largest one-step value. It holds networks of the agent's layout.
+/// Chooses the candidate action of the largest one-step value. It has networks of its own, at the agent's parameters.
 private final class ReturnChoice<T: Real> {
   private let candidates: CandidateActions<T>
-  private let critic: ReturnFlows<T>
-  private let aggregation: Aggregation
+  private let flows: [MLP<T>]
+  private let limits: ReturnLimits<T>
+  private let qAgg: Aggregation
 
   /// - Parameter rows: the most observations of a call.
-  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    var layout = ParameterLayout()
-    candidates = CandidateActions(spec, hyperparameters, layout: &layout, rows: rows)
-    let none = Scratch<T>(rows: 0, width: 0)
-    _ = MLP<T>(OneStepActor<T>.shape(spec, hyperparameters), layout: &layout, rows: 0, scratch: none)
-    let tile = candidates.capacity
-    critic = ReturnFlows(
-      spec, hyperparameters, layout: &layout, rows: tile, keepsActivations: false,
-      scratch: hyperparameters.scratch(rows: tile, T.self))
-    aggregation = hyperparameters.qAgg
+  init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int, in networks: NetworkSet<T>) {
+    let candidates = CandidateActions(spec, h, rows: rows, in: networks)
+    self.candidates = candidates
+    let scratch = networks.scratch(rows: candidates.capacity)
+    flows = ReturnFlows<T>.names.map {
+      networks.network($0, rows: candidates.capacity, scratch, keepsActivations: false)
+    }
+    limits = ReturnLimits(spec, h)
+    qAgg = h.qAgg
   }
-
-  var networks: [MLP<T>] { [candidates.flow.network] + critic.networks }
 
   /// chosen ← the best candidate for each observation.
   ///
@@ -458,15 +445,15 @@ private final class ReturnChoice<T: Real> {
     let count = candidates.count
     let starts = Matrix(returnNoise.base, rows: observations.rows * count, columns: 1)
     candidates.choose(parameters, observations, noise: noise, into: chosen) { samples in
-      let rows = 0..<samples.count * count
+      let tile = 0..<samples.count * count
       let start = starts.rows(samples.lowerBound * count..<samples.upperBound * count)
-      critic.place(rows, z: start, time: nil, candidates.states.rows(rows), candidates.actions.rows(rows))
-      critic.forward(parameters + critic.start, rows: rows)
-      let v = critic.velocities(rows)
-      for row in rows {
-        candidates.values[row] = aggregation(
-          critic.clip(start[row, 0] + v.first[row, 0]), critic.clip(start[row, 0] + v.second[row, 0]))
-      }
+      let rows = ReturnRows(
+        first: Block(network: flows[0], rows: tile), second: Block(network: flows[1], rows: tile))
+      rows.place(z: start, at: nil, candidates.states.rows(tile), candidates.actions.rows(tile))
+      flows[0].forward(parameters, rows: tile)
+      flows[1].forward(parameters, rows: tile)
+      let v = rows.velocities
+      for row in tile { candidates.values[row] = limits.value(row, start, v, qAgg) }
     }
   }
 
@@ -477,19 +464,13 @@ private final class ReturnChoice<T: Real> {
   ) -> OperatorGraph.Value {
     candidates.describe(observations, noise: noise, in: &graph) { states, actions, graph in
       let z = graph.apply("Unsqueeze", returnNoise, graph.integers(-1))
-      let values = critic.describeValues(z, states, actions, in: &graph)
+      let values = limits.describeValues(flows.map(\.shape), z, states, actions, in: &graph)
       let value =
-        aggregation == .mean
+        qAgg == .mean
         ? graph.apply("Div", graph.apply("Add", values[0], values[1]), graph.number(2))
         : graph.apply("Min", values[0], values[1])
       return graph.apply("Squeeze", value, graph.integers(-1))
     }
-  }
-
-  /// - Parameter rows: observations of an update.
-  func addOperations(rows: Int, to sum: inout Operations) {
-    candidates.addOperations(rows: rows, to: &sum)
-    for network in critic.networks { sum.add(network, rows: rows * candidates.count, forward: 1) }
   }
 }
 
@@ -499,22 +480,20 @@ private final class ReturnPolicy<T: Real>: Policy {
   let draws: [Draw]
   let noise: [Matrix<T>]
   let actions: Matrix<T>
-
+  let networks: NetworkSet<T>
   private let choice: ReturnChoice<T>
-  private let workspace = Workspace<T>()
 
-  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int) {
-    let count = hyperparameters.numSamples
-    choice = ReturnChoice(spec, hyperparameters, rows: rows)
-    observations = workspace.matrix(rows: rows, columns: spec.observationSize)
+  init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) {
+    let count = h.numSamples
+    networks = NetworkSet(ValueFlows<T>.shapes(spec, h), spec, rows: rows)
+    choice = ReturnChoice(spec, h, rows: rows, in: networks)
+    observations = networks.matrix(columns: spec.observationSize)
     draws = [
       Draw("noise", .normal, width: count * spec.actionSize), Draw("return_noise", .normal, width: count),
     ]
-    noise = draws.map { [workspace] in $0.matrix(rows: rows, workspace) }
-    actions = workspace.matrix(rows: rows, columns: spec.actionSize)
+    noise = [networks.matrix(columns: count * spec.actionSize), networks.matrix(columns: count)]
+    actions = networks.matrix(columns: spec.actionSize)
   }
-
-  var networks: [MLP<T>] { choice.networks }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {

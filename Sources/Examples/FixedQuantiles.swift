@@ -15,16 +15,16 @@ final class FixedQuantiles {
 
   private let critic: MLP<Float>
   private let target: MLP<Float>
-  private let targetStart: Int
 
-  init(_ spec: DataSpec, hidden: [Int], layout: inout ParameterLayout, rows: Int, scratch: Scratch<Float>) {
-    let shape = NetworkShape(
+  static func shape(_ spec: DataSpec, hidden: [Int]) -> NetworkShape {
+    NetworkShape(
       name: "quantiles", inputs: spec.observationSize + spec.actionSize, hidden: hidden,
-      outputs: Self.levels.count, layerNorm: true)
-    critic = MLP(shape, layout: &layout, rows: rows, scratch: scratch)
-    targetStart = layout.follow(critic)
-    var apart = ParameterLayout()
-    target = MLP(shape, layout: &apart, rows: rows, scratch: scratch)
+      outputs: levels.count, layerNorm: true, hasTarget: true)
+  }
+
+  init(_ networks: CriticNetworks) {
+    critic = networks.trained("quantiles")
+    target = networks.target("quantiles")
   }
 
   func forward(
@@ -33,9 +33,9 @@ final class FixedQuantiles {
   ) {
     let rows = 0..<batch.rows
     critic.input.rows(rows).concatenate(batch.observations.rows(rows), batch.actions.rows(rows))
-    critic.forward(parameters + critic.start, rows: rows, gradientRows: rows)
+    critic.forward(parameters, rows: rows, gradientRows: rows)
     target.input.rows(rows).concatenate(batch.nextObservations.rows(rows), nextAction.rows(rows))
-    target.forward(targets + targetStart, rows: rows)
+    target.forward(targets, rows: rows)
   }
 
   /// The gradient of the mean over B and j of Σ_i |τ_i − [d_ij < 0]| · Huber(d_ij), d_ij = y_j − θ_i(s, a), with
@@ -60,7 +60,7 @@ final class FixedQuantiles {
   func backward(
     _ parameters: UnsafePointer<Float>, into gradients: UnsafeMutablePointer<Float>, rows n: Int
   ) {
-    critic.backward(parameters + critic.start, into: gradients + critic.start, weightRows: 0..<n)
+    critic.backward(parameters, into: gradients, weightRows: 0..<n)
   }
 
   /// The quantiles after action a in state s, at `levels`.
@@ -68,7 +68,7 @@ final class FixedQuantiles {
     _ parameters: UnsafePointer<Float>, _ s: Matrix<Float>, _ a: Matrix<Float>
   ) -> [Double] {
     critic.input.rows(0..<1).concatenate(s, a)
-    critic.forward(parameters + critic.start, rows: 0..<1)
+    critic.forward(parameters, rows: 0..<1)
     return Self.levels.indices.map { Double(critic.output()[0, $0]) }
   }
 }

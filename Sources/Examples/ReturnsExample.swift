@@ -89,18 +89,19 @@ private func nearest(_ value: Double, in values: [Double]) -> Int {
 private final class Critics {
   private static let rows = 64
   private static let width = 64
+  private static let learningRate = 2e-3
+  private static let tau: Float = 0.02
 
   private let layout: ParameterLayout
-  private let mean: ActionValue<Float>
+  private let mean: MeanCritic
   private let quantiles: FixedQuantiles
-  private let noisy: NoiseConditionedValue<Float>
+  private let noisy: NoisyCritics
 
   private let workspace = Workspace<Float>()
   private let parameters: UnsafeMutablePointer<Float>
   private let gradients: UnsafeMutablePointer<Float>
   private let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
   private let target: UnsafeMutablePointer<Float>
-  private let hyperparameters: Hyperparameters
 
   private let batch: Batch<Float>
   /// a′ = π(s′, ε′), ε′, and the ε at which Z looks at Q.
@@ -113,24 +114,14 @@ private final class Critics {
       observationSize: TwoSteps.State.allCases.count, actionSize: 1,
       rewards: TwoSteps.Step.all.map(\.reward).min()!...TwoSteps.Step.all.map(\.reward).max()!)
     let rows = Self.rows
-    // The published settings but for size, speed, the end of the episode after two steps and the expectile.
-    let settings = [
-      "--value-hidden-dims", "\(Self.width),\(Self.width)", "--lr", "2e-3", "--tau", "0.02",
-      "--discount", "1", "--expectile", "\(ReturnsExample.expectile)",
-    ]
-    guard let hyperparameters = try? Hyperparameters.parse(settings) else {
-      preconditionFailure("settings that exist")
-    }
-    self.hyperparameters = hyperparameters
-    let scratch = Scratch<Float>(rows: 3 * rows, width: Self.width)
-    var layout = ParameterLayout()
-    mean = ActionValue(
-      spec, hyperparameters, aggregation: .mean, normalises: false, layout: &layout, rows: rows,
-      scratch: scratch)
-    quantiles = FixedQuantiles(
-      spec, hidden: hyperparameters.valueHiddenDims.widths, layout: &layout, rows: rows, scratch: scratch)
-    noisy = NoiseConditionedValue(spec, hyperparameters, layout: &layout, rows: rows, scratch: scratch)
-    self.layout = layout
+    let hidden = [Self.width, Self.width]
+    let networks = CriticNetworks(
+      [MeanCritic.shape(spec, hidden: hidden), FixedQuantiles.shape(spec, hidden: hidden)]
+        + NoisyCritics.shapes(spec, hidden: hidden), rows: rows)
+    mean = MeanCritic(networks)
+    quantiles = FixedQuantiles(networks)
+    noisy = NoisyCritics(networks, expectile: ReturnsExample.expectile)
+    layout = networks.layout
     parameters = workspace.vector(layout.count)
     gradients = workspace.vector(layout.count)
     moments = (workspace.vector(layout.count), workspace.vector(layout.count))
@@ -156,17 +147,13 @@ private final class Critics {
       nextAction[row, 0] = TwoSteps.policy(noise: Double(nextNoise[row, 0])).component
       targetNoise[row, 0] = noise()
     }
-    mean.forward(parameters, target, batch, nextAction: nextAction, action: nil)
-    mean.criticLoss(batch, penalty: nil, nil)
-    mean.backward(parameters, into: gradients, rows: batch.rows, reachesActor: false)
+    mean.learn(batch, nextAction: nextAction, parameters, target, into: gradients)
     quantiles.forward(parameters, target, batch, nextAction: nextAction)
     quantiles.regress(batch)
     quantiles.backward(parameters, into: gradients, rows: batch.rows)
-    noisy.forward(
-      parameters, target, batch, nextAction: nextAction, nextNoise: nextNoise, targetNoise: targetNoise,
-      policy: nil)
-    noisy.criticLoss(batch, penalty: nil, nil)
-    noisy.backward(parameters, into: gradients, rows: batch.rows, reachesActor: false)
+    noisy.learn(
+      batch, nextAction: nextAction, nextNoise: nextNoise, targetNoise: targetNoise, parameters, target,
+      into: gradients)
     move(number)
   }
 
@@ -187,11 +174,11 @@ private final class Critics {
   /// The targets follow the parameters from before Adam's step, as in training. The learning rate falls to zero, so
   /// that the numbers settle.
   private func move(_ number: Int) {
-    let rate = hyperparameters.lr * (1 - Double(number - 1) / Double(ReturnsExample.updates))
+    let rate = Self.learningRate * (1 - Double(number - 1) / Double(ReturnsExample.updates))
     var start = target
     for range in layout.followed {
       Float.moveTarget(
-        start, toward: parameters + range.lowerBound, tau: Float(hyperparameters.tau), count: range.count)
+        start, toward: parameters + range.lowerBound, tau: Self.tau, count: range.count)
       start += range.count
     }
     Float.adam(
@@ -208,10 +195,9 @@ private final class Critics {
     fill(0, with: step)
     for (row, noise) in ReturnsExample.noise.enumerated() { nextNoise[row, 0] = Float(noise) }
     let (s, a) = (batch.observations.rows(0..<1), batch.actions.rows(0..<1))
-    let distribution = noisy.returns(
-      parameters, s, a, noise: nextNoise.rows(0..<ReturnsExample.noise.count))
+    let noisy = noisy.values(parameters, s, a, noise: nextNoise.rows(0..<ReturnsExample.noise.count))
     return ReturnsExample.Estimate(
-      mean: mean.returns(parameters, s, a).value, quantiles: quantiles.quantiles(parameters, s, a),
-      q: distribution.samples, z: distribution.value)
+      mean: mean.value(parameters, s, a), quantiles: quantiles.quantiles(parameters, s, a), q: noisy.q,
+      z: noisy.z)
   }
 }

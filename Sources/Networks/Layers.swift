@@ -1,5 +1,15 @@
 import Kernels
 
+extension NetworkShape {
+  /// Where a tensor starts, counted from the network's first parameter.
+  fileprivate func offset(of tensor: String) -> Int {
+    guard let slot = tensors.first(where: { $0.name == "\(name)/\(tensor)" }) else {
+      preconditionFailure("\(name) has no tensor \(tensor)")
+    }
+    return slot.offset
+  }
+}
+
 /// y = x · weight + bias: where its tensors lie, relative to the network's first parameter.
 struct DenseLayer {
   let inputs: Int
@@ -7,20 +17,12 @@ struct DenseLayer {
   private let weightOffset: Int
   private let biasOffset: Int
 
-  /// Appends the tensors of dense layer `index` of a network to `layout`.
-  init(
-    _ index: Int, inputs: Int, outputs: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int
-  ) {
-    let isLast = index == shape.hidden.count
-    let members = shape.ensemble.map { [$0] } ?? []
-    let name = "\(shape.name)/dense\(index)"
+  /// Dense layer `index` of a network.
+  init(_ index: Int, inputs: Int, outputs: Int, of shape: NetworkShape) {
     self.inputs = inputs
     self.outputs = outputs
-    weightOffset =
-      layout.append(
-        "\(name)/weight", members + [inputs, outputs], .glorotUniform(scale: isLast ? shape.lastScale : 1))
-      - start
-    biasOffset = layout.append("\(name)/bias", members + [outputs], .zeros) - start
+    weightOffset = shape.offset(of: "dense\(index)/weight")
+    biasOffset = shape.offset(of: "dense\(index)/bias")
   }
 
   /// Member `e`'s weight, inputs × outputs, in parameters or gradients.
@@ -56,18 +58,17 @@ struct HiddenLayer<T: Real> {
 
   /// - Parameter place: gives a matrix of rows × width; the same one each time when nothing is kept.
   init(
-    _ index: Int, inputs: Int, width: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int,
-    rows: Int, place: () -> Matrix<T>, workspace: Workspace<T>
+    _ index: Int, inputs: Int, width: Int, of shape: NetworkShape, rows: Int, place: () -> Matrix<T>,
+    workspace: Workspace<T>
   ) {
     self.width = width
-    dense = DenseLayer(index, inputs: inputs, outputs: width, of: shape, layout: &layout, start: start)
+    dense = DenseLayer(index, inputs: inputs, outputs: width, of: shape)
     preactivation = (0..<shape.members).map { _ in place() }
     activation = (0..<shape.members).map { _ in place() }
     norm =
       shape.layerNorm
       ? NormTensors(
-        index, width: width, of: shape, layout: &layout, start: start, rows: rows, place: place,
-        workspace: workspace)
+        index, width: width, of: shape, rows: rows, place: place, workspace: workspace)
       : nil
   }
 
@@ -135,14 +136,12 @@ struct NormTensors<T: Real> {
   let inverseDeviation: [UnsafeMutablePointer<T>]
 
   init(
-    _ index: Int, width: Int, of shape: NetworkShape, layout: inout ParameterLayout, start: Int, rows: Int,
-    place: () -> Matrix<T>, workspace: Workspace<T>
+    _ index: Int, width: Int, of shape: NetworkShape, rows: Int, place: () -> Matrix<T>,
+    workspace: Workspace<T>
   ) {
-    let members = shape.ensemble.map { [$0] } ?? []
-    let name = "\(shape.name)/norm\(index)"
     self.width = width
-    scaleOffset = layout.append("\(name)/scale", members + [width], .ones) - start
-    shiftOffset = layout.append("\(name)/bias", members + [width], .zeros) - start
+    scaleOffset = shape.offset(of: "norm\(index)/scale")
+    shiftOffset = shape.offset(of: "norm\(index)/bias")
     normalised = (0..<shape.members).map { _ in place() }
     inverseDeviation = (0..<shape.members).map { _ in workspace.vector(rows) }
   }

@@ -4,11 +4,11 @@ import Profiling
 /// A multi-layer perceptron, or an ensemble of them on the same input, with its activations.
 ///
 /// Each hidden layer is dense → GELU → layer norm if the shape says so; the last layer is dense only. The
-/// parameters live elsewhere, in a flat vector: calls take the address of the network's first parameter, so the
-/// same network can be evaluated with other parameters of its layout. A stack too large for the memory goes through
+/// parameters live elsewhere, in a flat vector: calls take the vector's address, so the same network can compute
+/// with other parameters of its layout. A stack too large for the memory goes through
 /// in tiles, whose gradients are accumulated.
 ///
-/// One forward pass evaluates a stack of rows that play different roles, in this order: rows without gradient;
+/// One forward pass takes a stack of rows that play different roles, in this order: rows without gradient;
 /// samples whose loss reaches the weights; samples that only pass a gradient on to the input. All products with
 /// the same weights are thereby one product.
 public final class MLP<T: Real> {
@@ -20,13 +20,10 @@ public final class MLP<T: Real> {
   public let inputGradientColumns: Range<Int>
   /// Gradient of the loss with respect to those columns, for the rows that `backward` was asked for.
   public let inputGradient: Matrix<T>
-  /// Offset of the network's first parameter in the flat vector of its layout.
+  /// Offset of the network's first parameter in its flat vector.
   public let start: Int
-  /// Number of elements from the first parameter to the end of the last.
-  public let parameterCount: Int
 
-  /// The network's parameters in the flat vector.
-  public var range: Range<Int> { start..<start + parameterCount }
+  private let parameterCount: Int
 
   /// Where the time and the operations of its passes are noted.
   public var profile = Profile()
@@ -45,26 +42,28 @@ public final class MLP<T: Real> {
   private let scratch: Scratch<T>
   private let workspace = Workspace<T>()
 
-  /// A network whose tensors are appended to `layout`, with activations for up to `rows` rows.
+  /// A network with activations for up to `rows` rows.
   ///
   /// - Parameters:
+  ///   - start: where its first parameter lies in the flat vector.
   ///   - inputGradientColumns: the input columns whose gradient somebody needs.
   ///   - keepsActivations: false for a network that is only evaluated; it needs no more memory than `scratch`.
   ///   - scratch: shared by networks that are never in a backward pass at the same time.
   public init(
-    _ shape: NetworkShape, layout: inout ParameterLayout, rows: Int,
+    _ shape: NetworkShape, start: Int = 0, rows: Int,
     inputGradientColumns: Range<Int> = 0..<0, keepsActivations: Bool = true, scratch: Scratch<T>
   ) {
     self.shape = shape
     self.scratch = scratch
     self.keepsActivations = keepsActivations
     self.inputGradientColumns = inputGradientColumns
-    start = layout.count
+    self.start = start
+    parameterCount = shape.parameterCount
     var inputs = shape.inputs
     var hidden: [HiddenLayer<T>] = []
     for (index, width) in shape.hidden.enumerated() {
       let layer = HiddenLayer(
-        index, inputs: inputs, width: width, of: shape, layout: &layout, start: start, rows: rows,
+        index, inputs: inputs, width: width, of: shape, rows: rows,
         place: { [workspace] in
           keepsActivations
             ? workspace.matrix(rows: rows, columns: width) : scratch.matrix(index % 2, columns: width)
@@ -73,11 +72,8 @@ public final class MLP<T: Real> {
       inputs = width
     }
     self.hidden = hidden
-    last = DenseLayer(
-      shape.hidden.count, inputs: inputs, outputs: shape.outputs, of: shape, layout: &layout, start: start)
-    parameterCount = layout.count - start
-    let first = start
-    vectors = layout.slots.filter { $0.offset >= first && !$0.isWeight }
+    last = DenseLayer(shape.hidden.count, inputs: inputs, outputs: shape.outputs, of: shape)
+    vectors = shape.tensors.filter { !$0.isWeight }
     input = workspace.matrix(rows: rows, columns: shape.inputs)
     inputGradient = workspace.matrix(rows: rows, columns: inputGradientColumns.count)
     let workspace = workspace
@@ -95,16 +91,18 @@ public final class MLP<T: Real> {
   /// How `output(e)` changes along the direction of the last `pushForward`.
   public func outputTangent(_ e: Int = 0) -> Matrix<T> { outputTangents[e] }
 
-  /// Evaluates some rows of the input.
+  /// Computes the output for some rows of the input.
   ///
   /// - Parameters:
-  ///   - parameters: the network's first parameter.
-  ///   - rows: the rows to evaluate.
+  ///   - parameters: the flat vector.
+  ///   - rows: the rows to compute.
   ///   - gradientRows: those of them, the last ones, that a backward pass will follow for.
   public func forward(_ parameters: UnsafePointer<T>, rows: Range<Int>, gradientRows: Range<Int> = 0..<0) {
     let kept = gradientRows.isEmpty ? rows.upperBound..<rows.upperBound : gradientRows
     precondition(kept.upperBound == rows.upperBound, "rows with gradient are the last ones")
     precondition(keepsActivations || kept.isEmpty, "this network keeps no activations")
+    if profile.isOn { profile.work.add(forward: rows.count, through: self) }
+    let parameters = parameters + start
     for e in 0..<shape.members {
       var x = input
       for layer in hidden {
@@ -125,8 +123,8 @@ public final class MLP<T: Real> {
   /// Propagates `outputGradient` back through the last forward pass.
   ///
   /// - Parameters:
-  ///   - parameters: the network's first parameter, as in the forward pass.
-  ///   - gradients: the network's first parameter in the flat gradient; every tensor of the network is
+  ///   - parameters: the flat vector, as in the forward pass.
+  ///   - gradients: the flat gradient; every tensor of the network is
   ///     overwritten with the sum over `weightRows`.
   ///   - weightRows: rows whose loss reaches the weights.
   ///   - inputRows: rows whose gradient goes to `inputGradient`: some of those, or more right after them.
@@ -139,20 +137,25 @@ public final class MLP<T: Real> {
     precondition(
       inputRows.lowerBound >= weightRows.lowerBound && inputRows.lowerBound <= weightRows.upperBound,
       "rows of a backward pass are contiguous")
+    if profile.isOn {
+      let rows = max(weightRows.upperBound, inputRows.upperBound) - weightRows.lowerBound
+      profile.work.add(backward: rows, weights: weightRows.count, inputs: inputRows.count, through: self)
+    }
+    let (parameters, gradients) = (parameters + start, gradients + start)
     gradientIsFinite = true
     for e in 0..<shape.members {
       backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate)
     }
     profile.time(.elementwise) {
       for slot in vectors {
-        note(T.sumOfSquares(gradients + slot.offset - start, count: slot.count))
+        note(T.sumOfSquares(gradients + slot.offset, count: slot.count))
       }
     }
   }
 
   /// The gradient of a network that an update does not train: zero.
   public func clearGradient(in gradients: UnsafeMutablePointer<T>) {
-    gradients.update(repeating: 0, count: parameterCount)
+    (gradients + start).update(repeating: 0, count: parameterCount)
     gradientIsFinite = true
   }
 
@@ -175,11 +178,15 @@ public final class MLP<T: Real> {
   /// forward pass kept.
   ///
   /// - Parameters:
-  ///   - parameters: the network's first parameter, as in the forward pass.
+  ///   - parameters: the flat vector, as in the forward pass.
   ///   - direction: the change of the input `columns`, one row for each of `rows`; the other columns stay.
   public func pushForward(
     _ parameters: UnsafePointer<T>, rows: Range<Int>, along direction: Matrix<T>, columns: Range<Int>
   ) {
+    if profile.isOn {
+      profile.work.add(forward: rows.count, through: self, unchangedInputs: shape.inputs - columns.count)
+    }
+    let parameters = parameters + start
     for e in 0..<shape.members {
       var tangent = direction
       var used = columns
@@ -261,5 +268,30 @@ public final class Scratch<T: Real> {
   func matrix(_ which: Int, columns: Int) -> Matrix<T> {
     precondition(columns <= width, "layer wider than the scratch memory")
     return Matrix(buffers[which].base, rows: rows, columns: columns)
+  }
+}
+
+extension Work {
+  /// Notes a forward pass, or a derivative in forward mode.
+  ///
+  /// - Parameter unchangedInputs: input columns whose products the kernels leave out.
+  mutating func add<T>(forward rows: Int, through network: MLP<T>, unchangedInputs: Int = 0) {
+    let shape = network.shape
+    forward += rows * shape.operationsPerRow
+    computed += rows * (shape.operationsPerRow - unchangedInputs * shape.operationsPerInput)
+    self.rows += rows * shape.members
+  }
+
+  /// Notes a backward pass of some rows: gradients by weights for some of them, by the network's inputs for some.
+  mutating func add<T>(backward rows: Int, weights: Int, inputs: Int, through network: MLP<T>) {
+    let shape = network.shape
+    // A network without hidden layers has nothing to pass a gradient back to but its inputs.
+    let passedBack = shape.hidden.isEmpty ? inputs : rows
+    self.weights += weights * shape.operationsPerRow
+    self.inputs += passedBack * shape.operationsPerRow
+    computed += weights * shape.operationsPerRow
+    computed += passedBack * (shape.operationsPerRow - shape.inputs * shape.operationsPerInput)
+    computed += inputs * network.inputGradientColumns.count * shape.operationsPerInput
+    self.rows += (weights + passedBack) * shape.members
   }
 }

@@ -1,48 +1,6 @@
 import Kernels
 import Randomness
 
-/// The sizes of one multi-layer perceptron or of an ensemble of them on the same input.
-public struct NetworkShape: Sendable, Equatable {
-  /// First part of the names of its tensors, such as `critic`.
-  public var name: String
-  /// Number of input features.
-  public var inputs: Int
-  /// Width of each hidden layer.
-  public var hidden: [Int]
-  /// Number of outputs.
-  public var outputs: Int
-  /// Initial variance of the last layer's weights, relative to that of the others.
-  public var lastScale: Float
-  /// Whether each hidden layer ends in a layer norm.
-  public var layerNorm: Bool
-  /// Number of ensemble members with weights of their own; nil for a single network, whose tensors have no
-  /// leading ensemble axis.
-  public var ensemble: Int?
-
-  /// A network of these sizes.
-  public init(
-    name: String, inputs: Int, hidden: [Int], outputs: Int, layerNorm: Bool, ensemble: Int? = nil,
-    lastScale: Float = 1
-  ) {
-    self.name = name
-    self.inputs = inputs
-    self.hidden = hidden
-    self.outputs = outputs
-    self.layerNorm = layerNorm
-    self.ensemble = ensemble
-    self.lastScale = lastScale
-  }
-
-  /// Multiplications and additions of one forward pass for one row, all members: 2 · inputs · outputs a layer.
-  public var operationsPerRow: Int {
-    let widths = [inputs] + hidden + [outputs]
-    return members * zip(widths, widths.dropFirst()).reduce(0) { $0 + 2 * $1.0 * $1.1 }
-  }
-
-  /// Number of members, 1 for a single network.
-  public var members: Int { ensemble ?? 1 }
-}
-
 /// One tensor of a network inside the flat parameter vector.
 public struct TensorSlot: Sendable, Equatable {
   /// What a tensor starts as.
@@ -65,6 +23,11 @@ public struct TensorSlot: Sendable, Equatable {
   public var isWeight: Bool { if case .glorotUniform = initialiser { true } else { false } }
   /// Its elements in the flat vector.
   public var range: Range<Int> { offset..<offset + count }
+
+  /// The same tensor at another offset, and under another name if one is given.
+  func moved(by distance: Int, name: String? = nil) -> TensorSlot {
+    TensorSlot(name: name ?? self.name, shape: shape, offset: offset + distance, initialiser: initialiser)
+  }
 }
 
 /// Where every tensor of some networks lies in one flat vector, so that one exchange, one optimiser step and
@@ -81,22 +44,41 @@ public struct ParameterLayout: Sendable, Equatable {
   /// The parts of the flat vector that targets follow. The targets' own vector holds one after the other.
   public private(set) var followed: [Range<Int>] = []
 
-  /// No tensors yet.
-  public init() {}
+  private let starts: [String: Int]
+  private let targetStarts: [String: Int]
 
-  /// Appends a tensor and returns its offset.
-  mutating func append(_ name: String, _ shape: [Int], _ initialiser: TensorSlot.Initialiser) -> Int {
-    let slot = TensorSlot(name: name, shape: shape, offset: count, initialiser: initialiser)
-    slots.append(slot)
-    count = (count + slot.count + Self.alignment - 1) / Self.alignment * Self.alignment
-    return slot.offset
+  /// Networks one after the other.
+  public init(_ networks: [NetworkShape]) {
+    var (starts, targetStarts) = ([String: Int](), [String: Int]())
+    var targetCount = 0
+    for network in networks {
+      let start = count
+      starts[network.name] = start
+      slots += network.tensors.map { $0.moved(by: start) }
+      count += network.parameterCount
+      guard network.hasTarget else { continue }
+      targetStarts[network.name] = targetCount
+      targetCount += network.parameterCount
+      followed.append(start..<count)
+    }
+    self.starts = starts
+    self.targetStarts = targetStarts
   }
 
-  /// Gives a network a target, and returns where it starts in the targets' vector.
-  public mutating func follow<T>(_ network: MLP<T>) -> Int {
-    defer { followed.append(network.range) }
-    return targetCount
+  /// Where a network starts in the flat vector.
+  public func start(of network: String) -> Int {
+    guard let start = starts[network] else { preconditionFailure("\(network) is not in this layout") }
+    return start
   }
+
+  /// Where a network's target starts in the targets' vector.
+  public func targetStart(of network: String) -> Int {
+    guard let start = targetStarts[network] else { preconditionFailure("\(network) has no target") }
+    return start
+  }
+
+  /// The next boundary that a tensor may start at.
+  static func aligned(_ count: Int) -> Int { (count + alignment - 1) / alignment * alignment }
 
   /// Length of the targets' vector.
   public var targetCount: Int { followed.reduce(0) { $0 + $1.count } }
@@ -107,9 +89,7 @@ public struct ParameterLayout: Sendable, Equatable {
     return followed.flatMap { range in
       defer { start += range.count }
       return slots.filter { range.contains($0.offset) }.map {
-        TensorSlot(
-          name: "target_\($0.name)", shape: $0.shape, offset: start + $0.offset - range.lowerBound,
-          initialiser: $0.initialiser)
+        $0.moved(by: start - range.lowerBound, name: "target_\($0.name)")
       }
     }
   }

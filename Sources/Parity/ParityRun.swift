@@ -78,12 +78,14 @@ private final class ParityRunner {
 
   func update(_ step: Int, _ result: inout ParityResult) throws {
     try load(step)
-    try agent.evaluate(
-      exchange.parameters, target: exchange.target, batch: batch, logging: true,
-      gradients: exchange.gradients
-    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
+    try agent.computeLosses(
+      batch, exchange.parameters, target: exchange.target, gradients: exchange.gradients, logging: true
+    ) { (sums) throws(MPIError) in
+      try exchange.sumOverRanks(&sums)
+    }
     _ = try exchange.step(
-      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step), stop: false)
+      gradientIsFinite: agent.networks.gradientIsFinite, movesTarget: agent.movesTarget(update: step),
+      stop: false)
     try compareFigures(step, &result)
     for slot in agent.layout.slots {
       let name = "step\(step)/grads/\(slot.name)"

@@ -73,11 +73,19 @@ public final class AgentComparison {
     }
   }
 
+  /// Operations of an update over all ranks.
+  private struct Operations {
+    let total: Double
+    /// The same in forward passes of one network over the rows of the batch; members of ensembles are counted singly.
+    let passes: Double
+    /// What the kernels counted: less, as a first layer gives gradients only by the inputs that somebody needs.
+    let counted: Double
+  }
+
   /// What was measured of a contender: medians in seconds.
   private struct Measurement {
     let contender: Contender
     let operations: Operations
-    let counted: Double
     let update: Double
     let action: Double
   }
@@ -112,7 +120,7 @@ public final class AgentComparison {
   /// - Parameter updates: of an agent in a round; nil for about half a second of them.
   /// - Throws: `Failure` when the kernels count other operations than the networks' sizes give.
   public func run(rounds: Int, updates: Int?) throws -> [Cost] {
-    let counted = try contenders.map(countOperations)
+    let operations = try contenders.map(countOperations)
     let counts = try contenders.map { try updates ?? automaticCount($0.subject) }
     var times = contenders.map { _ in [Double]() }
     var actions = times
@@ -128,9 +136,8 @@ public final class AgentComparison {
     let measurements = contenders.indices.map { index in
       let contender = contenders[index]
       return Measurement(
-        contender: contender,
-        operations: contender.subject.agent.operations(rows: contender.hyperparameters.batchSize),
-        counted: counted[index], update: median(times[index]), action: median(actions[index]))
+        contender: contender, operations: operations[index], update: median(times[index]),
+        action: median(actions[index]))
     }
     return try costs(measurements)
   }
@@ -154,7 +161,7 @@ public final class AgentComparison {
     let agent = m.contender.hyperparameters.agent
     return Cost(
       agent: agent.rawValue, title: agent.title, passes: m.operations.passes,
-      gigaOperations: Double(m.operations.total) / 1e9, countedGigaOperations: m.counted / 1e9,
+      gigaOperations: m.operations.total / 1e9, countedGigaOperations: m.operations.counted / 1e9,
       update: 1e3 * m.update, action: 1e6 * m.action,
       megabytes: try world.allReduce(Double(m.contender.subject.byteCount), .max) / 1e6,
       relativeUpdate: m.update / first.update, relativeAction: m.action / first.action, doublings: [])
@@ -164,8 +171,8 @@ public final class AgentComparison {
     Doubling(
       setting: setting.name, from: own.contender.hyperparameters[keyPath: setting.value],
       to: m.contender.hyperparameters[keyPath: setting.value],
-      gigaOperations: Double(m.operations.total) / 1e9, update: 1e3 * m.update, action: 1e6 * m.action,
-      relativeOperations: Double(m.operations.total) / Double(own.operations.total),
+      gigaOperations: m.operations.total / 1e9, update: 1e3 * m.update, action: 1e6 * m.action,
+      relativeOperations: m.operations.total / own.operations.total,
       relativeUpdate: m.update / own.update, relativeAction: m.action / own.action)
   }
 
@@ -175,21 +182,27 @@ public final class AgentComparison {
     return max(1, Int(try world.allReduce(0.5 / time, .min)))
   }
 
-  /// Operations of an update over all ranks as the kernels count them.
-  private func countOperations(_ contender: Contender) throws -> Double {
+  /// What an update needs over all ranks, as the networks note it; the mean over the updates until the targets move.
+  ///
+  /// - Throws: `Failure` when the kernels count other operations than the networks note.
+  private func countOperations(_ contender: Contender) throws -> Operations {
     let (parameters, subject) = (contender.hyperparameters, contender.subject)
-    let expected = subject.agent.operations(rows: parameters.batchSize)
+    let period = subject.agent.targetPeriod
     subject.profile.reset()
     subject.profile.isOn = true
-    for _ in 0..<expected.period { try subject.update() }
+    for _ in 0..<period { try subject.update() }
     subject.profile.isOn = false
-    let counted = try world.allReduce(Double(subject.profile.productOperations)) / Double(expected.period)
-    guard counted == expected.computed else {
+    func mean(_ count: Int) throws -> Double { try world.allReduce(Double(count)) / Double(period) }
+    let work = subject.profile.work
+    let counted = try mean(subject.profile.productOperations)
+    guard try counted == mean(work.computed) else {
       throw Failure(
         .software,
-        "\(parameters.agent.title): the kernels count \(counted) operations in an update, the networks \(expected.computed)"
+        "\(parameters.agent.title): the kernels count \(counted) operations in an update, the networks \(try mean(work.computed))"
       )
     }
-    return counted
+    return Operations(
+      total: try mean(work.total), passes: try mean(work.rows) / Double(parameters.batchSize),
+      counted: counted)
   }
 }

@@ -54,7 +54,7 @@ public enum GradientCheck {
     batch.update = (0...).first(where: agent.movesTarget)!
     let single = Evaluation<Float>(spec, hyperparameters, batch, seed)
     try single.computeGradient()
-    if let place = single.agent.firstNonFinite {
+    if let place = single.agent.networks.firstNonFinite {
       return Report(problem: "the first value that is not finite is in \(place), in the forward pass")
     }
     let draws = hyperparameters.agent.draws(spec, hyperparameters)
@@ -101,12 +101,15 @@ public enum GradientCheck {
 private final class Evaluation<T: Real> {
   let agent: any Agent<T>
   let gradient: Buffer<T>
+  private let kind: AgentKind
   private let batch: Batch<T>
+  private var scales = SIMD2<Double>(1, 1)
   private let parameters: Buffer<T>
   private let target: Buffer<T>
 
   init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
     self.batch = batch
+    kind = hyperparameters.agent
     agent = hyperparameters.agent.make(spec, hyperparameters, rows: batch.rows)
     parameters = Buffer(count: agent.layout.count)
     gradient = Buffer(count: agent.layout.count)
@@ -115,12 +118,17 @@ private final class Evaluation<T: Real> {
     agent.layout.copyFollowed(of: parameters.base, to: target.base)
   }
 
-  func computeGradient() throws { try evaluate(gradient.base) }
+  func computeGradient() throws {
+    try agent.computeLosses(
+      batch, parameters.base, target: target.base, gradients: gradient.base, logging: true
+    ) { scales = $0 }
+  }
 
-  private func evaluate(_ gradient: UnsafeMutablePointer<T>?) throws {
-    try agent.evaluate(
-      parameters.base, target: target.base, batch: batch, logging: true, gradients: gradient
-    ) { _ in }
+  /// The losses with stopped gradients: the sums that normalised losses are scaled by stay as they are at the centre.
+  private func computeLosses() throws {
+    try agent.computeLosses(
+      batch, parameters.base, target: target.base, gradients: nil, logging: true
+    ) { $0 = scales }
   }
 
   /// Relative error of the derivative of the loss along a direction of one tensor: the gradient's own direction
@@ -134,18 +142,15 @@ private final class Evaluation<T: Real> {
       (gradientNorm > 0 ? gradient.base[i] / gradientNorm : 0) + e / noiseNorm
     }
     let exact = zip(slot.range, direction).reduce(0.0) { $0 + Double(gradient.base[$1.0] * $1.1) }
-    let network = String(slot.name.prefix { $0 != "/" })
+    let figure = kind.lossFigure(of: String(slot.name.prefix { $0 != "/" }))
     let start = slot.range.map { parameters.base[$0] }
-    // Stopped gradients: the scales of normalised losses stay as they are at the centre.
-    agent.freezesScales = true
-    defer { agent.freezesScales = false }
     let step: T = 1e-5
     func loss(_ sign: T) throws -> Double {
       for (i, (value, d)) in zip(slot.range, zip(start, direction)) {
         parameters.base[i] = value + sign * step * d
       }
-      try evaluate(nil)
-      return agent.lossReaching(network)
+      try computeLosses()
+      return agent.figures[figure]
     }
     let (above, below) = (try loss(1), try loss(-1))
     for (i, value) in zip(slot.range, start) { parameters.base[i] = value }

@@ -21,7 +21,7 @@ public final class SavedPolicy {
     configuration = try checkpoint.configuration()
     let hyperparameters = configuration.hyperparameters
     // No memory for rows: the file's word for its sizes is believed only when all tensors are there.
-    layout = hyperparameters.agent.make(state.spec, hyperparameters, rows: 0, Float.self).layout
+    layout = hyperparameters.agent.layout(state.spec, hyperparameters)
     let policy = hyperparameters.agent.policy(state.spec, hyperparameters, rows: 0)
     let needed = Set(policy.graph.parameters)
     let isWhole = state.format == .checkpoint

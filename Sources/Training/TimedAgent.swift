@@ -63,7 +63,7 @@ final class TimedAgent {
       world: world, count: agent.layout.count, followed: agent.layout.followed,
       learningRate: hyperparameters.lr, tau: hyperparameters.tau, ranksPerNode: ranksPerNode)
     exchange.profile = profile
-    for network in agent.networks { network.profile = profile }
+    agent.networks.measure(in: profile)
     byteCount = workspaces + exchange.byteCount / exchange.groupSize
     if exchange.leadsGroup {
       agent.layout.initialise(exchange.parameters, seed: 0)
@@ -75,21 +75,22 @@ final class TimedAgent {
   /// One update, as in training. Collective over all ranks.
   func update() throws {
     try profile.time(.sampling) { try sampler.load(step: step) }
-    try agent.evaluate(
-      exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
-      gradients: exchange.gradients
+    try agent.computeLosses(
+      sampler.batch, exchange.parameters, target: exchange.target, gradients: exchange.gradients,
+      logging: false
     ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
     _ = try exchange.step(
-      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step), stop: false)
+      gradientIsFinite: agent.networks.gradientIsFinite, movesTarget: agent.movesTarget(update: step),
+      stop: false)
     step += 1
   }
 
   /// Losses and gradients of the first `rows` rows of the last batch, on this rank alone.
   func evaluate(rows: Int) throws {
     sampler.batch.rows = rows
-    try agent.evaluate(
-      exchange.parameters, target: exchange.target, batch: sampler.batch, logging: false,
-      gradients: exchange.gradients
+    try agent.computeLosses(
+      sampler.batch, exchange.parameters, target: exchange.target, gradients: exchange.gradients,
+      logging: false
     ) { _ in }
   }
 

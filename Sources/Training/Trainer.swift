@@ -191,7 +191,7 @@ public final class Trainer {
     try evaluateLosses(sampler.batch, logging: logs, gradients: exchange.gradients)
     let figures = logs ? try reduce(agent.figures.values, of: agent.figures.all, over: world) : []
     let outcome = try exchange.step(
-      gradientIsFinite: agent.gradientIsFinite, movesTarget: agent.movesTarget(update: step),
+      gradientIsFinite: agent.networks.gradientIsFinite, movesTarget: agent.movesTarget(update: step),
       stop: shouldStop())
     step += 1
     try judge(outcome)
@@ -205,8 +205,8 @@ public final class Trainer {
   private func evaluateLosses(
     _ batch: Batch<Float>, logging: Bool, gradients: UnsafeMutablePointer<Float>?
   ) throws {
-    try agent.evaluate(
-      exchange.parameters, target: exchange.target, batch: batch, logging: logging, gradients: gradients
+    try agent.computeLosses(
+      batch, exchange.parameters, target: exchange.target, gradients: gradients, logging: logging
     ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
   }
 

@@ -162,13 +162,15 @@ public final class UpdateBenchmark {
     crowd: (time: Double, operations: Double), profiled: Double, allocations: Double, resident: Double,
     count: Int
   ) throws -> Result {
-    let needed = subject.agent.operations(rows: hyperparameters.batchSize)
-    let forms = [needed.forward, needed.weights, needed.inputs]
+    let work = subject.profile.work
+    let forms = try [work.forward, work.weights, work.inputs].map {
+      try world.allReduce(Double($0)) / Double(count)
+    }
     func time(_ rates: [Double]) throws -> Double {
-      try zip(forms, rates).reduce(0) { $0 + Double($1.0) / (try world.allReduce($1.1)) }
+      try zip(forms, rates).reduce(0) { $0 + $1.0 / (try world.allReduce($1.1)) }
     }
     let limit = try time(productRates)
-    let total = Double(needed.total)
+    let total = forms.reduce(0, +)
     var parts: [String: Double] = [:]
     var rest = profiled
     for part in Profile.Part.allCases {
@@ -203,7 +205,7 @@ private struct Crowd {
     (policy, parameters) = (subject.policy(rows: rows), UnsafePointer(subject.exchange.parameters))
     self.rows = rows
     let profile = Profile()
-    for network in policy.networks { network.profile = profile }
+    policy.networks.measure(in: profile)
     profile.isOn = true
     policy.act(parameters, rows: rows)
     profile.isOn = false

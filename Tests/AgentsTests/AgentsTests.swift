@@ -292,9 +292,9 @@ private final class Part {
   func evaluate(logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void) throws {
     let target = Buffer<Double>(count: agent.layout.targetCount)
     agent.layout.copyFollowed(of: parameters.base, to: target.base)
-    try agent.evaluate(
-      parameters.base, target: target.base, batch: rows, logging: logging,
-      gradients: gradient.base, sumOverRanks: sumOverRanks)
+    try agent.computeLosses(
+      rows, parameters.base, target: target.base, gradients: gradient.base, logging: logging,
+      sumOverRanks: sumOverRanks)
   }
 }
 

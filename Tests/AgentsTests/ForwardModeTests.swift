@@ -26,11 +26,11 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
   @Test(arguments: [false, true], [nil, 2])
   mutating func networksAgree(layerNorm: Bool, ensemble: Int?) {
     let (inputs, columns, rows) = (6, 1..<4, 2..<7)
-    var layout = ParameterLayout()
+    let shape = NetworkShape(
+      name: "v", inputs: inputs, hidden: [9, 13], outputs: 3, layerNorm: layerNorm, ensemble: ensemble)
+    let layout = ParameterLayout([shape])
     let network = MLP<Double>(
-      NetworkShape(
-        name: "v", inputs: inputs, hidden: [9, 13], outputs: 3, layerNorm: layerNorm, ensemble: ensemble),
-      layout: &layout, rows: rows.upperBound, scratch: Scratch(rows: rows.upperBound, width: 13))
+      shape, rows: rows.upperBound, scratch: Scratch(rows: rows.upperBound, width: 13))
     let parameters = workspace.vector(layout.count)
     layout.initialise(parameters, seed: 3)
     let direction = workspace.matrix(rows: rows.count, columns: columns.count)
@@ -86,8 +86,8 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     func evaluate() throws {
       let target = Buffer<Double>(count: agent.layout.targetCount)
       agent.layout.copyFollowed(of: parameters.base, to: target.base)
-      try agent.evaluate(
-        parameters.base, target: target.base, batch: batch, logging: true, gradients: nil
+      try agent.computeLosses(
+        batch, parameters.base, target: target.base, gradients: nil, logging: true
       ) { _ in }
     }
   }

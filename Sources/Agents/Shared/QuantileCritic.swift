@@ -6,14 +6,10 @@ import Networks
 /// c_i = cos(π · i · τ), i = 1 … num_cosines; e_τ = dense(c) and e_sa = dense([s, a]), shared by the members;
 /// Z = MLP(e_sa ∘ e_τ), one for each member.
 ///
-/// It evaluates pairs of an action and a quantile. Each action and each quantile is embedded once, whatever the number
+/// Its rows are pairs of an action and a quantile. Each action and each quantile is embedded once, whatever the number
 /// of pairs that it belongs to, and all pairs go through the members in one product. Stacks of many pairs go through in
 /// tiles of a bounded number.
 final class QuantileCritic<T: Real> {
-  /// The embeddings and the members.
-  let networks: [MLP<T>]
-  /// Offset of the first parameter in the layout that it was made with.
-  let start: Int
   /// Pairs since the last `clear`.
   private(set) var pairs = 0
 
@@ -34,43 +30,42 @@ final class QuantileCritic<T: Real> {
     let pairs: Int
   }
 
-  /// - Parameter trains: whether backward passes follow.
+  /// - Parameters:
+  ///   - isTarget: whether it is the target of the trained critic.
+  ///   - trains: whether backward passes follow.
   init(
-    _ spec: DataSpec, _ hyperparameters: Hyperparameters, layout: inout ParameterLayout,
-    _ capacity: Capacity,
-    trains: Bool, scratch: Scratch<T>
+    _ spec: DataSpec, _ h: Hyperparameters, _ capacity: Capacity, isTarget: Bool = false, trains: Bool,
+    _ scratch: Scratch<T>, in networks: NetworkSet<T>
   ) {
     let (O, A) = (spec.observationSize, spec.actionSize)
-    let (width, cosines) = (hyperparameters.embeddingDim, hyperparameters.numCosines)
     self.trains = trains
     observationSize = O
-    start = layout.count
-    actionEmbedding = MLP(
-      NetworkShape(
-        name: "critic/sa_embedding_net", inputs: O + A, hidden: [], outputs: width, layerNorm: false),
-      layout: &layout, rows: capacity.actions, inputGradientColumns: trains ? O..<O + A : 0..<0,
-      scratch: scratch)
-    tauEmbedding = MLP(
-      NetworkShape(
-        name: "critic/tau_embedding_net", inputs: cosines, hidden: [], outputs: width, layerNorm: false),
-      layout: &layout, rows: capacity.taus, scratch: scratch)
-    value = MLP(
-      hyperparameters.valueShape("critic", inputs: width), layout: &layout, rows: capacity.pairs,
-      inputGradientColumns: trains ? 0..<width : 0..<0, keepsActivations: trains, scratch: scratch)
-    networks = [actionEmbedding, tauEmbedding, value]
+    actionEmbedding = networks.network(
+      "critic/sa_embedding_net", isTarget: isTarget, rows: capacity.actions, scratch,
+      inputGradientColumns: trains ? O..<O + A : 0..<0)
+    tauEmbedding = networks.network(
+      "critic/tau_embedding_net", isTarget: isTarget, rows: capacity.taus, scratch)
+    value = networks.network(
+      "critic", isTarget: isTarget, rows: capacity.pairs, scratch,
+      inputGradientColumns: trains ? 0..<h.embeddingDim : 0..<0, keepsActivations: trains)
     rows = .allocate(capacity: capacity.pairs)
     rows.initialize(repeating: .zero, count: capacity.pairs)
   }
 
-  deinit { rows.deallocate() }
-
-  /// Gives it a target, and returns where that starts in the targets' vector.
-  func follow(in layout: inout ParameterLayout) -> Int {
-    let start = layout.follow(actionEmbedding)
-    _ = layout.follow(tauEmbedding)
-    _ = layout.follow(value)
-    return start
+  /// The networks of the critic, in the order of the flat vector.
+  static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
+    [
+      NetworkShape(
+        name: "critic/sa_embedding_net", inputs: spec.observationSize + spec.actionSize, hidden: [],
+        outputs: h.embeddingDim, layerNorm: false, hasTarget: true),
+      NetworkShape(
+        name: "critic/tau_embedding_net", inputs: h.numCosines, hidden: [], outputs: h.embeddingDim,
+        layerNorm: false, hasTarget: true),
+      h.valueShape("critic", inputs: h.embeddingDim, hasTarget: true),
+    ]
   }
+
+  deinit { rows.deallocate() }
 
   // MARK: A tile
 
@@ -108,14 +103,14 @@ final class QuantileCritic<T: Real> {
 
   /// Embeds the quantiles.
   ///
-  /// - Parameter parameters: the critic's first parameter, here and below.
+  /// - Parameter parameters: the flat vector of the critic's layout, here and below.
   func embedTaus(_ parameters: UnsafePointer<T>) {
-    tauEmbedding.forward(parameters + tauEmbedding.start - start, rows: 0..<taus)
+    tauEmbedding.forward(parameters, rows: 0..<taus)
   }
 
-  /// Embeds the actions, and evaluates all pairs.
+  /// Embeds the actions, and computes the values of all pairs.
   func forward(_ parameters: UnsafePointer<T>) {
-    actionEmbedding.forward(parameters + actionEmbedding.start - start, rows: 0..<actions)
+    actionEmbedding.forward(parameters, rows: 0..<actions)
     let (eAction, eTau, input) = (actionEmbedding.output(), tauEmbedding.output(), value.input)
     value.profile.time(.elementwise) {
       for p in 0..<pairs {
@@ -124,14 +119,16 @@ final class QuantileCritic<T: Real> {
       }
     }
     value.forward(
-      parameters + value.start - start, rows: 0..<pairs, gradientRows: trains ? 0..<pairs : 0..<0)
+      parameters, rows: 0..<pairs, gradientRows: trains ? 0..<pairs : 0..<0)
   }
 
   /// Both members' values of some pairs.
-  func values(_ pairs: Range<Int>) -> TwinValues<T> { value.values(pairs) }
+  func values(_ pairs: Range<Int>) -> Twins<T> { Block(network: value, rows: pairs).values }
 
   /// Where the gradients of the loss with respect to those go.
-  func valueGradients(_ pairs: Range<Int>) -> TwinValues<T> { value.valueGradients(pairs) }
+  func valueGradients(_ pairs: Range<Int>) -> Twins<T> {
+    Block(network: value, rows: pairs).valueGradients
+  }
 
   /// From the gradients of the values to the parameters' and to those of actions.
   ///
@@ -144,14 +141,14 @@ final class QuantileCritic<T: Real> {
     accumulate: Bool
   ) {
     value.backward(
-      parameters + value.start - start, into: gradients + value.start - start, weightRows: 0..<trained.pairs,
+      parameters, into: gradients, weightRows: 0..<trained.pairs,
       inputRows: 0..<pairs, accumulate: accumulate)
     value.profile.time(.elementwise) { spreadGradients(trainedPairs: trained.pairs) }
     actionEmbedding.backward(
-      parameters + actionEmbedding.start - start, into: gradients + actionEmbedding.start - start,
+      parameters, into: gradients,
       weightRows: 0..<trained.actions, inputRows: trained.actions..<actions, accumulate: accumulate)
     tauEmbedding.backward(
-      parameters + tauEmbedding.start - start, into: gradients + tauEmbedding.start - start,
+      parameters, into: gradients,
       weightRows: 0..<trained.taus, accumulate: accumulate)
   }
 
@@ -197,18 +194,20 @@ final class QuantileCritic<T: Real> {
     return graph.apply("Reshape", z, shape)
   }
 
-  /// - Parameters:
-  ///   - rows: what it evaluates in an update.
-  ///   - trained: what of that trains it; the other actions receive gradients.
-  func addOperations(_ rows: Capacity, trained: Capacity? = nil, to sum: inout Operations) {
-    sum.add(actionEmbedding, rows: rows.actions, forward: 1)
-    sum.add(tauEmbedding, rows: rows.taus, forward: 1)
-    sum.add(value, rows: rows.pairs, forward: 1)
-    guard let trained else { return }
-    sum.add(actionEmbedding, rows: trained.actions, forward: 0, weights: 1)
-    sum.add(actionEmbedding, rows: rows.actions - trained.actions, forward: 0, inputs: 1)
-    sum.add(tauEmbedding, rows: trained.taus, forward: 0, weights: 1)
-    sum.add(value, rows: trained.pairs, forward: 0, weights: 1)
-    sum.add(value, rows: rows.pairs, forward: 0, inputs: 1)
+  /// The quantiles of the return at `count` evenly spaced levels, at most `perPass` at once, and their mean; means over
+  /// the members.
+  func returns(
+    _ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>, count: Int, perPass: Int
+  ) -> ReturnEstimate {
+    var samples: [Double] = []
+    for first in stride(from: 0, to: count, by: perPass) {
+      let levels = (first..<min(first + perPass, count)).map { (T($0) + 0.5) / T(count) }
+      clear()
+      pair(add(s.base, a.base), add(taus: levels, count: levels.count), count: levels.count)
+      embedTaus(parameters)
+      forward(parameters)
+      samples += levels.indices.map { Double(values(0..<levels.count).mean($0)) }
+    }
+    return ReturnEstimate(samples: samples, name: "Q", value: samples.reduce(0, +) / Double(count))
   }
 }

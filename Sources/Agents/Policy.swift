@@ -1,0 +1,45 @@
+import Kernels
+import Networks
+
+/// An agent's way to act, with memory of its own, so that it can act on a copy of the parameters while training
+/// goes on.
+public protocol Policy<T>: AnyObject {
+  /// The precision.
+  associatedtype T: Real
+
+  /// Observations to act on, rows × O; the caller fills them.
+  var observations: Matrix<T> { get }
+  /// The random inputs of a step.
+  var draws: [Draw] { get }
+  /// One matrix for each of `draws`; the caller fills them.
+  var noise: [Matrix<T>] { get }
+  /// The actions of the last call, rows × A, in [−1, 1].
+  var actions: Matrix<T> { get }
+  /// The networks with their memory.
+  var networks: NetworkSet<T> { get }
+
+  /// Chooses the actions of the first `rows` observations.
+  ///
+  /// - Parameter parameters: the flat vector of the agent's layout.
+  func act(_ parameters: UnsafePointer<T>, rows: Int)
+
+  /// How the policy acts, in one line for people.
+  var rule: String { get }
+  /// Adds to a graph what `act` computes: from observations, batch × O, and the tensors of `draws`, batch × width,
+  /// to actions, batch × A. Shared draws have their own number of rows.
+  func describe(
+    _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
+  ) -> OperatorGraph.Value
+}
+
+extension Policy {
+  /// What `act` computes as a graph, from `observation` and the draws by their names to `action`.
+  public var graph: OperatorGraph {
+    var graph = OperatorGraph()
+    let input = graph.input("observation", [nil, observations.columns])
+    let noise = draws.map { graph.input($0.name, [$0.sharedRows, $0.width]) }
+    let action = describe(input, noise, in: &graph)
+    graph.output("action", action, [nil, actions.columns])
+    return graph
+  }
+}
