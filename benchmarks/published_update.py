@@ -1,7 +1,7 @@
-"""Times an update of a published implementation (JAX): FAN's from a checkout of github.com/brianlsy98/FAN, the methods
-that it is measured against from one of github.com/chongyi-zheng/value-flows.
+"""Times an update of a published implementation in JAX: FAN's from a checkout of github.com/brianlsy98/FAN, the other
+methods' from a checkout of github.com/chongyi-zheng/value-flows.
 
-Needs jax, flax, optax, distrax and ml_collections. Nothing of the checkout is changed.
+It needs jax, flax, optax, distrax and ml_collections. It does not change the checkout.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 
-# Module and class of each agent, as fan-dist names them.
+# The module and the class of each agent, by fan-dist's name for it.
 AGENTS = {
     "fan": ("fan", "FANAgent"),
     "rebrac": ("rebrac", "ReBRACAgent"),
@@ -38,7 +38,7 @@ import numpy as np
 name, kind = AGENTS[options.agent]
 path = pathlib.Path(options.checkout, "agents", f"{name}.py")
 if not path.exists():
-    sys.exit(f"{path}: not there; {options.agent} is timed from another checkout, see benchmarks/README.md")
+    sys.exit(f"{path}: no such file; {options.agent} needs another checkout, see benchmarks/README.md")
 spec = importlib.util.spec_from_file_location(name, path)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)

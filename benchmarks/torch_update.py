@@ -1,7 +1,8 @@
-"""One FAN update in PyTorch, as somebody without fan-dist would write it: the peer that `compare` times.
+"""One FAN update in PyTorch, as somebody without fan-dist would write it; `compare` times it.
 
-Losses, networks, optimiser and target update are those of fan-dist; eager mode, fused Adam, ensembles as batched
-products. Under torchrun: DistributedDataParallel over gloo, the batch split over the processes.
+Losses, networks, optimiser and target update are the same as fan-dist's. It runs in eager mode with fused Adam, and
+computes ensembles as batched products. Under torchrun it uses DistributedDataParallel over gloo and splits the batch over
+the processes.
 """
 
 import argparse
@@ -34,7 +35,7 @@ GAMMA, EXPECTILE, ALPHA1, ALPHA2, TAU = 0.995, 0.9, 10.0, 10.0, 0.005
 
 
 class Network(nn.Module):
-    """Dense, GELU, layer norm; `members` independent copies on the same input."""
+    """Layers of dense, GELU and layer norm; `members` independent networks on the same input."""
 
     def __init__(self, inputs, outputs, norm, members):
         super().__init__()
@@ -136,6 +137,6 @@ if ranks == 1:
 if int(os.environ.get("RANK", "0")) == 0:
     print(json.dumps(result))
 if ranks > 1:
-    # Nobody closes the connections while another still uses them.
+    # No process closes the connections while another one still uses them.
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

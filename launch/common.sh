@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Sourced by the scripts of this directory: what they need, how they build, how they start ranks.
+# The scripts of this directory source this file. It installs packages, builds the program and starts ranks.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck disable=SC2034 # for those that source this
+# shellcheck disable=SC2034 # the scripts that source this file use it
 program=$root/.build/release/fan-dist
 
 say() { printf '%s\n' "$*"; }
@@ -12,14 +12,14 @@ fail() {
   exit 1
 }
 
-# What building and running need on Debian 12, and why.
-# shellcheck disable=SC2034 # for those that source this
+# The Debian 12 packages that building and running need, each with its reason.
+# shellcheck disable=SC2034 # the scripts that source this file use it
 build_packages=(
-  'libopenmpi-dev   Open MPI headers, to build: ranks exchange gradients through it'
+  'libopenmpi-dev   Open MPI headers, to build; ranks exchange gradients through Open MPI'
   'openmpi-bin      mpirun, which starts the ranks'
   'libopenblas-dev  matrix products'
   'zlib1g-dev       reads and writes the compressed members of .npz files'
-  'pkg-config       tells the Swift compiler where those libraries are'
+  'pkg-config       tells the Swift compiler where these libraries are'
   'g++              C headers, start-up files and libraries that the Swift compiler links with'
   'git              the Swift package manager fetches packages with it'
   'ca-certificates  lets git trust the hosts of those packages'
@@ -29,21 +29,21 @@ build_packages=(
   'libsqlite3-0     library that the Swift package manager loads'
 )
 
-# What launch/python-env needs on top of that.
-# shellcheck disable=SC2034 # for those that source this
+# The packages that launch/python-env needs, too.
+# shellcheck disable=SC2034 # the scripts that source this file use it
 python_packages=(
   'python3          runs the environments'
   'python3-venv     makes virtual environments'
   'libegl1          MuJoCo renders without a display through it, for videos'
   'libgl1-mesa-dri  renders without a graphics card'
-  'libopengl0       how MuJoCo calls it'
+  'libopengl0       MuJoCo calls OpenGL through it'
 )
 
-# install_missing ENTRIES...: installs those packages that are missing, each given with its reason behind its name;
-# when all are there, apt is not called and no network is needed.
+# install_missing ENTRIES...: installs the packages that are missing. An entry is a package's name and the reason for it.
+# When no package is missing, this does not call apt and needs no network.
 install_missing() {
   if ! command -v dpkg-query >/dev/null; then
-    say 'Not a Debian system: expecting the equivalents of these packages to be there:'
+    say 'This is not a Debian system. These packages, or what corresponds to them, must be installed:'
     printf '  %s\n' "$@"
     return
   fi
@@ -59,14 +59,14 @@ install_missing() {
 
   local as_root=()
   if [[ $(id -u) != 0 ]]; then
-    # -n: fail instead of asking for a password.
+    # With -n, sudo fails instead of asking for a password.
     as_root=(sudo -n)
     "${as_root[@]}" true 2>/dev/null ||
-      fail "needs root to install; run this once as root: apt-get install -y ${missing[*]}"
+      fail "only root can install packages; run this once as root: apt-get install -y ${missing[*]}"
   fi
   local log
   log=$(mktemp)
-  "${as_root[@]}" apt-get update -qq </dev/null >"$log" 2>&1 || say 'apt-get update failed; trying with the lists there are.'
+  "${as_root[@]}" apt-get update -qq </dev/null >"$log" 2>&1 || say 'apt-get update failed; using the old lists.'
   if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >>"$log" 2>&1; then
     cat "$log" >&2
@@ -80,11 +80,11 @@ require_swift() {
     fail 'no swift on the PATH; install the Swift 6.3 toolchain from https://www.swift.org/install/linux and try again'
 }
 
-# build ARGUMENTS...: a release build. Sets `warnings` to the compiler's warnings about this package. Fails if the
-# build does.
+# build ARGUMENTS...: makes a release build. It sets `warnings` to the compiler's warnings about this package, and fails
+# if the build fails.
 #
-# A file that was compiled is not compiled again, and its warnings are not repeated. Touching the files that have
-# some makes the next build repeat them.
+# The compiler does not compile an unchanged file again, and so does not repeat its warnings. Therefore this touches the
+# files that have warnings: the next build compiles them again.
 build() {
   local log
   log=$(mktemp)
@@ -98,46 +98,46 @@ build() {
   [[ -z $warnings ]] || cut -d: -f1 <<<"$warnings" | sort -u | xargs -r touch
 }
 
-# Cores that this process may use. Open MPI counts cores, not hardware threads, and so do we.
+# core_count: prints how many cores this process may use. It counts cores, not hardware threads, as Open MPI does.
 core_count() {
   local usable cores
-  # nproc also looks at these two variables, which are about threads.
+  # nproc would take these two variables into account, but they limit threads and not cores.
   usable=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
   cores=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l)
   ((cores > 0 && cores < usable)) && usable=$cores
   say "$usable"
 }
 
-# mpirun_flags RANKS [THREADS]: sets `mpirun_flags` to what starts that many ranks on this machine; with THREADS,
-# each rank has that many cores for itself if there are enough.
+# mpirun_flags RANKS [THREADS]: sets `mpirun_flags` to the flags that start that many ranks on this machine. With
+# THREADS, each rank gets that many cores for itself, if the machine has enough.
 mpirun_flags() {
   local ranks=$1 threads=${2:-}
   mpirun_flags=(-n "$ranks")
-  # mpirun refuses to run as root unless told that this is meant, as in a container.
+  # In containers, programs often run as root; mpirun does so only with this flag.
   [[ $(id -u) != 0 ]] || mpirun_flags+=(--allow-run-as-root)
   if [[ -n $threads ]] && ((ranks * threads <= $(core_count))); then
-    # By default a rank gets one core, which all its threads would share.
+    # Without this, mpirun gives a rank one core, and all threads of the rank would share it.
     mpirun_flags+=(--map-by "slot:PE=$threads" --bind-to core)
   else
-    # The system chooses cores. Ranks that wait for others let someone else have theirs: --oversubscribe.
+    # The system chooses the cores. With --oversubscribe, a rank that waits for others gives up its core meanwhile.
     mpirun_flags+=(--bind-to none --oversubscribe)
   fi
 }
 
-# run_ranks ARGUMENTS...: mpirun with these arguments, without input. Its exit code is the job's.
+# run_ranks ARGUMENTS...: runs mpirun with these arguments and without input, and returns its exit code.
 #
-# mpirun itself answers Ctrl-C and TERM by ending the ranks within a second or two. Instead they get USR1, upon
-# which fan-dist saves, however long that takes, and exits with 75. Asked a second time, the ranks are ended.
+# On Ctrl-C and TERM, mpirun itself would end the ranks within a second or two. This function sends USR1 instead:
+# fan-dist then saves, however long that takes, and exits with 75. A second Ctrl-C or TERM ends the ranks.
 run_ranks() {
   local process status interrupted signal=USR1
-  # A session of its own: Ctrl-C reaches this script only.
+  # setsid keeps mpirun away from the terminal, so that Ctrl-C reaches this script only.
   setsid mpirun "$@" </dev/null &
   process=$!
   trap 'interrupted=yes; kill -s "$signal" "$process" 2>/dev/null || true; signal=TERM' INT TERM USR1
   while true; do
     interrupted='' status=0
     wait "$process" || status=$?
-    # A signal ends `wait` too.
+    # A signal interrupts `wait` although mpirun still runs; then wait again.
     [[ -n $interrupted ]] || break
   done
   trap - INT TERM USR1

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Trains on this machine, on as many ranks as you like.
+# Trains on this machine, on any number of ranks.
 #
-# A rank is one process of the job. The ranks of a job work on parts of the same batch and keep one set of
-# parameters between them, so more ranks make an update faster and do not change what is learned. mpirun starts
-# them; this script works out how to call it.
+# A rank is one process of a run. The ranks of a run share the work of every batch and keep one set of parameters
+# together. More ranks make an update faster; what is learned changes by rounding only. mpirun starts the ranks, and
+# this script works out how to call mpirun.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage="Usage: launch/local.sh [-n RANKS] [-t THREADS] [-b core|none] [-p] [ARGUMENTS...]
 
-  -n RANKS     processes to start; by default as many as fit the cores
+  -n RANKS     ranks to start; by default as many as fit the cores
   -t THREADS   threads of each rank; 1 by default. More ranks are usually better than more threads
-  -b core      each rank has THREADS cores for itself; the default while RANKS x THREADS cores are there
-  -b none      the system chooses cores: for a machine that others use too
+  -b core      each rank has THREADS cores for itself; the default if there are RANKS x THREADS cores
+  -b none      the system chooses the cores; use this on a machine that others use, too
   -p           print the command instead of running it
   ARGUMENTS    for fan-dist train; see fan-dist train --help
 
@@ -22,7 +22,7 @@ usage="Usage: launch/local.sh [-n RANKS] [-t THREADS] [-b core|none] [-p] [ARGUM
 Ctrl-C saves the run and stops. The same --run-dir with --resume auto continues it."
 
 ranks='' threads=1 binding=core print=''
-# Everything from the first unknown argument on belongs to fan-dist.
+# The first argument that this script does not know, and all after it, are for fan-dist.
 while [[ $# -gt 0 ]]; do
   case $1 in
     -n | -t | -b)
@@ -61,5 +61,5 @@ if [[ -n $print ]]; then
   exit
 fi
 [[ -x $program ]] || fail 'nothing is built yet; run launch/quickstart, or swift build -c release'
-((ranks * threads <= cores)) || say "$ranks x $threads threads share $cores core(s): expect it to be slow."
+((ranks * threads <= cores)) || say "$ranks x $threads threads share $cores core(s); training will be slow."
 run_ranks "${command[@]}"

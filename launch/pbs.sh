@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A training run as a PBS job (PBS Pro, OpenPBS, Torque). Copy this file, change what is marked, and submit it from the
+# Trains as a PBS job (PBS Pro, OpenPBS, Torque). Copy this file, change what is marked, and submit it from the
 # repository's root:
 #
 #   qsub launch/pbs.sh
@@ -7,9 +7,9 @@
 #   qstat -u "$USER"                              is it waiting (Q) or running (R)?
 #   qdel JOBID                                    end it
 #
-# A *rank* is one process of the job. mpirun starts the ranks on the machines that PBS gave to the job. Each works on
-# its part of every batch. The more ranks, the faster an update, as long as the batch has work for all: start with as
-# many as a node has cores.
+# A *rank* is one process of the run. mpirun starts the ranks on the machines that PBS gave to the job. The ranks share
+# the work of every batch. More ranks make an update faster as long as the batch has work for all of them: start with as
+# many ranks as a node has cores.
 #
 # Build on a login node beforehand (launch/quickstart --steps 1), on the same kind of processor and with the same
 # Open MPI as the compute nodes. The repository and the run directory must be on a disk that all nodes see. Between
@@ -19,7 +19,7 @@
 #PBS -N fan-dist
 #PBS -l select=1:ncpus=8:mpiprocs=8
 #PBS -l walltime=04:00:00
-# Torque has another word for it:
+# Torque writes it like this:
 ##PBS -l nodes=1:ppn=8
 # The same time in seconds, for the signal below.
 walltime=$((4 * 3600))
@@ -27,26 +27,27 @@ walltime=$((4 * 3600))
 threads=1
 
 # --- Keep. ----------------------------------------------------------------------------------------------------------
-# May be started again after the failure of a node; standard error goes where standard output goes.
+# -r y: PBS may start the job again after the failure of a node. -j oe: standard error goes to the file of standard
+# output.
 #PBS -r y
 #PBS -j oe
 
 set -euo pipefail
 cd "$PBS_O_WORKDIR"
 
-# The run is named after the first job; the jobs that continue it are told.
+# The run directory is named after the first job. The jobs that continue the run get RUN_DIRECTORY.
 run_directory=${RUN_DIRECTORY:-runs/pbs-${PBS_JOBID%%.*}}
 
-# One thread per core that the rank has; libraries would otherwise start one per core of the machine.
+# Libraries would start one thread for each core of the machine; this gives one for each core of the rank.
 export OMP_NUM_THREADS=$threads
 export OPENBLAS_NUM_THREADS=$threads
 
 # PBS ends a job at its limit with little warning. Two minutes before, `timeout` sends USR1 to mpirun, which passes it
 # on to all ranks: fan-dist saves a checkpoint and exits with 75.
 # --map-by, --bind-to   each rank keeps its cores to itself
-# -x                    variables that ranks on other machines get too
+# -x                    ranks on other machines get these variables, too
 # --resume auto         starts the run the first time and continues it afterwards
-# ARGUMENTS stays unquoted: it is several words.
+# ARGUMENTS has no quotes because it is several words.
 # shellcheck disable=SC2086
 timeout --foreground --preserve-status --signal=USR1 $((walltime - 120)) \
   mpirun --hostfile "$PBS_NODEFILE" --map-by "slot:PE=$threads" --bind-to core \
@@ -54,22 +55,23 @@ timeout --foreground --preserve-status --signal=USR1 $((walltime - 120)) \
   --run-dir "$run_directory" --resume auto --threads "$threads" ${ARGUMENTS:-} &
 job=$!
 
-# PBS sends TERM before it ends a job that is deleted or preempted: the ranks save then, too. A preempted job is
-# started again by PBS, a deleted one is not wanted any more: neither is submitted here.
+# PBS sends TERM before it ends a job that is deleted or preempted; the ranks save then, too. This script submits no
+# further job in these cases: PBS itself starts a preempted job again, and a deleted job is not to go on.
 ended=''
 trap 'ended=yes; kill -USR1 "$job" 2>/dev/null || true' TERM
 status=0
 wait "$job" || status=$?
 if [[ -n $ended ]]; then
-  # The signal ended that `wait`; this one is for the ranks.
+  # The signal interrupted the `wait` above; this one waits until the ranks have saved.
   wait "$job" || true
   exit 75
 fi
 
-# 75: stopped before the limit and saved; there is more to do. A new job continues the run. (`qrerun` would start this
-# one again, but only operators may call it. Where compute nodes may not submit jobs, call this on the login node.)
+# With 75 the run was stopped before the limit and saved; it is not finished. A new job continues it. (`qrerun` would
+# start this job again, but only operators may call it. Where compute nodes may not submit jobs, give the qsub command
+# below on the login node.)
 if [[ $status == 75 ]]; then
-  echo "Saved; submitting a job that continues $run_directory."
+  echo "The run is saved. Submitting a job that continues $run_directory."
   qsub -v "RUN_DIRECTORY=$run_directory,ARGUMENTS=${ARGUMENTS:-}" launch/pbs.sh
 fi
 exit "$status"
