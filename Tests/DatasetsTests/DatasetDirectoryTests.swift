@@ -145,17 +145,17 @@ import Testing
       ("\"version\" : 1", "\"version\" : 2", "has version 2"),
       ("fan-dist dataset", "another dataset", "is not the manifest of a fan-dist dataset"),
       ("\"dtype\" : \"bool\"", "\"dtype\" : \"int64\"", "says that 'terminals' is int64"),
-      ("\"rows\" : 8", "\"rows\" : 9", "counts rows, episodes and transitions"),
-      ("\"episodes\" : 3", "\"episodes\" : 0", "counts rows, episodes and transitions"),
-      ("\"transitions\" : 5", "\"transitions\" : -1", "counts rows, episodes and transitions"),
-      ("        8,\n", "        0,\n", "does not say how many rows"),
-      ("        8,\n", "        4611686018427387904,\n", "does not say how many rows"),
+      ("\"rows\" : 8", "\"rows\" : 9", "contradict each other"),
+      ("\"episodes\" : 3", "\"episodes\" : 0", "contradict each other"),
+      ("\"transitions\" : 5", "\"transitions\" : -1", "contradict each other"),
+      ("        8,\n", "        0,\n", "does not give the number of rows"),
+      ("        8,\n", "        4611686018427387904,\n", "does not give the number of rows"),
       ("        8\n", "        9\n", "says that 'rewards' is float32 of shape [9], not float32 of [8]"),
       ("\"rewards\"", "\"prizes\"", "lacks the field 'rewards'"),
       ("\"statistics\"", "\"numbers\"", "it has no 'statistics'"),
       ("\"rows\" : 8", "\"rows\" : \"many\"", "'statistics.rows' has the wrong type"),
       ("\"rows\" : 8", "\"rows\" : 1e400", "is not a dataset's manifest"),
-      ("{", "{{", "it is not JSON"), ("\"digest\" : \"", "\"digest\" : \"0", "has a digest that is not that"),
+      ("{", "{{", "it is not JSON"), ("\"digest\" : \"", "\"digest\" : \"0", "has a digest that does not match"),
     ]
     for (old, new, reason) in changes {
       try convert(source, to: path)
