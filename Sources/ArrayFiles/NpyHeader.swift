@@ -69,8 +69,8 @@ public struct NpyHeader: Sendable, Equatable {
 let longestNpyHeader = 65_536
 
 /// Parses the dictionary literal of an NPY header, such as
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`. It must have exactly these keys, once each, in
-/// any order, and nothing may follow it.
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`. It must have exactly these keys, once each,
+/// in any order, and nothing may follow it.
 struct NpyHeaderParser {
   /// The reason for which a header is refused. The caller adds the names of the file and the member.
   struct Refusal: Error { let reason: String }
