@@ -11,7 +11,7 @@ struct RecordedRun {
   let name: String
   /// The settings in config.yaml, in their order, with underscores in their names.
   private(set) var settings: [(name: String, value: String)] = []
-  /// The comments at the head of config.yaml, which tell the program's version, the machine and the data.
+  /// The comments at the head of config.yaml, which say what wrote the file and describe the data.
   private(set) var facts: [String] = []
   /// The rows of train.csv; nil if it cannot be read.
   private(set) var training: CSVTable?

@@ -39,8 +39,8 @@ public struct ReturnsPage {
       """
       There are two steps, left or right at each. Rewards are written at the steps, their sums at the ends. The \
       policy that the critics value goes left or right with equal probability. The best return, \(signed(best)), is \
-      one path of four. The average hides it: going left first gives \(signed(exact.mean(after: left))) on average, going right \
-      \(signed(exact.mean(after: right))).
+      one path of four. The average hides it: going left first gives \(signed(exact.mean(after: left))) on average, \
+      going right \(signed(exact.mean(after: right))).
       """, [figure(tree)])
   }
 
