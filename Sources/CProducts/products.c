@@ -7,15 +7,15 @@
 // A panel is a copy of some columns of op(b) in which each row is one or two registers wide. (If a has few
 // rows, b is used in place.) A group of panels stays in the second-level cache. Elements of a are read one at
 // a time, in place unless COPIES says otherwise, and each is multiplied by a row of the panel. The sums, for
-// several rows of a and the width of the panel, form a tile of c, which stays in registers until it is complete.
+// several rows of a and the width of the panel, form a tile of c, which stays in registers until complete.
 //
 //                                panels: depth × 1 or 2 registers each
 //                                  ↓
 //     rows of a: ROWS × depth  →  tile of c: ROWS × 1 or 2 registers
 //
 // The levels of the cache are used as in K. Goto and R. van de Geijn, Anatomy of high-performance matrix
-// multiplication (2008), but mostly without a copy of a, which pays only for larger matrices. The terms of each
-// sum are added in order, so the result does not depend on the instruction set.
+// multiplication (2008), but mostly without a copy of a, which pays only for larger matrices. The terms of
+// each sum are added in order, so the result does not depend on the instruction set.
 
 #ifdef __x86_64__
 

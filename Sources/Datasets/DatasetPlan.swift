@@ -9,9 +9,9 @@ public struct DatasetPlan: Equatable, Sendable {
   public let rows: Int
   /// The number of episodes.
   public let episodes: Int
-  /// O, the numbers of an observation.
+  /// O, the size of an observation.
   public let observationSize: Int
-  /// A, the numbers of an action.
+  /// A, the size of an action.
   public let actionSize: Int
 
   /// The plan for the given sizes. Each is at least 1, and there are more rows than episodes, hence a

@@ -1,6 +1,6 @@
 import ArrayFiles
 
-/// What to do with actions outside [−1, 1].
+/// The treatment of actions outside [−1, 1].
 public enum ActionBounds: Sendable {
   /// Throw an error: data to be trained on must be in range.
   case refuse

@@ -2,9 +2,9 @@
 public final class RowBlock {
   /// The number of rows that there is room for.
   public let capacity: Int
-  /// O, the numbers of an observation.
+  /// O, the size of an observation.
   public let observationSize: Int
-  /// A, the numbers of an action.
+  /// A, the size of an action.
   public let actionSize: Int
   /// The number of rows in use, at most the capacity.
   public var rows = 0 {

@@ -1,6 +1,6 @@
 /// A task in a Gymnasium environment, which runs in Python.
 public struct GymnasiumTask: Sendable, Equatable {
-  /// Whose names are used.
+  /// The project in which a task is looked up.
   public enum Source: String, Sendable, CaseIterable {
     /// OGBench's dataset names: `cube-single-play-singletask-v0`.
     case ogbench
@@ -10,7 +10,7 @@ public struct GymnasiumTask: Sendable, Equatable {
     case minari
   }
 
-  /// Whose names are used.
+  /// The project in which the task is looked up.
   public let source: Source
   /// The name of the task in that project.
   public let name: String

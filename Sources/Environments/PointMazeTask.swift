@@ -44,7 +44,7 @@ public struct PointMazeTask: Sendable {
   public let datasetName: String
   /// The number of the task on its maze, from 1 to 5, which determines start and goal.
   public let number: Int
-  /// How the dataset was recorded.
+  /// The behaviour that the dataset records.
   public let behaviour: Behaviour
   /// The maze, the start, the goal and the rules.
   public let environment: PointMaze

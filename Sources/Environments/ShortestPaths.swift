@@ -19,8 +19,8 @@ struct ShortestPaths {
     var numbers = [Int](repeating: -1, count: maze.rows * maze.columns)
     for (number, cell) in cells.enumerated() { numbers[cell.row * maze.columns + cell.column] = number }
     // Among equally short paths, the first of these directions is taken, and the middles of corridors are no
-    // goals. Both choices bring the share of time spent in each cell of the medium maze closest to that in the
-    // published dataset.
+    // goals. Both choices bring the share of time spent in each cell of the medium maze closest to that
+    // in the published dataset.
     let around = cells.map { cell in
       [(-1, 0), (0, -1), (1, 0), (0, 1)].map { numbers[(cell.row + $0) * maze.columns + cell.column + $1] }
     }

@@ -2,9 +2,9 @@ import Kernels
 
 /// What is known about a task's environment before episodes are played.
 public struct EnvironmentDescription: Sendable, Equatable {
-  /// O, the numbers of an observation.
+  /// O, the size of an observation.
   public let observationSize: Int
-  /// A, the numbers of an action.
+  /// A, the size of an action.
   public let actionSize: Int
   /// The two returns that the task's benchmark scores 0 and 100; nil if the benchmark defines no score.
   public let referenceReturns: [Double]?

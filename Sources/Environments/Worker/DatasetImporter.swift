@@ -7,9 +7,9 @@ import Foundation
 public final class DatasetImporter {
   /// The dataset to read.
   public struct Request: Encodable, Sendable {
-    /// Whose reader to use.
+    /// The projects whose datasets can be read.
     public enum Source: String, Encodable, Sendable { case ogbench, minari, d4rl }
-    /// Whose reader to use.
+    /// The project whose reader is used.
     public var source: Source
     /// The name of a task or dataset; for D4RL the path of a file.
     public var name: String
@@ -29,11 +29,11 @@ public final class DatasetImporter {
     }
   }
 
-  /// What the reader says about the data.
+  /// The reader's description of the data.
   public struct Description: Decodable, Sendable {
-    /// O, the numbers of an observation.
+    /// O, the size of an observation.
     public let observationSize: Int
-    /// A, the numbers of an action.
+    /// A, the size of an action.
     public let actionSize: Int
     /// Whether there are validation data.
     public let hasValidation: Bool
@@ -50,7 +50,7 @@ public final class DatasetImporter {
     public let bytes: ArraySlice<UInt8>
   }
 
-  /// What the reader says about the data.
+  /// The reader's description of the data.
   public let description: Description
   private let process: WorkerProcess
   private let python: String

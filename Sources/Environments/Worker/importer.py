@@ -299,8 +299,8 @@ class D4RL(Source):
     def transitions(terminals, ends, is_antmaze):
         """The rows of the file to take, in order, and whether each is taken as a final state.
 
-    A row that is the final state of one episode and the first state of the next is taken twice.
-    """
+        A row that is the final state of one episode and the first state of the next is taken twice.
+        """
         starts = np.flatnonzero(~ends[:-1])
         goes_on = np.append(~ends[1:-1], False)[starts]
         if not is_antmaze:
