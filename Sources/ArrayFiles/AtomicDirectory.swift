@@ -1,23 +1,24 @@
 import Foundation
 import Glibc
 
-/// A directory that appears under its name only when it is complete: it is filled as `PATH.partial` and renamed. An
-/// AtomicDirectory that is never committed leaves nothing behind; what a killed process leaves, the next one that wants
-/// to make the same directory removes.
+/// A directory that appears under its name only when it is complete: the caller fills `PATH.partial`, and
+/// ``commit()`` renames that directory to `PATH`. If ``commit()`` is never called, nothing is left behind. If
+/// a process is killed, its `PATH.partial` is emptied by the next process that makes the same directory.
 ///
-/// One process at a time makes a directory. It holds a lock on a file in `PATH.partial`.
+/// One process at a time makes a directory: it holds a lock on a file in `PATH.partial`.
 public final class AtomicDirectory {
   /// The directory's name once it is complete.
   public let path: String
-  /// Where to put its contents.
+  /// The directory to put the contents in before ``commit()``.
   public let temporaryPath: String
   private var lock: Int32
   private static let lockName = ".lock"
 
-  /// Starts the directory that will appear at `path`. Nil if there is something at `path`, perhaps because another
-  /// process made it while this one waited for its turn.
+  /// Starts the directory that will appear at `path`. Returns nil if there is already something at `path`,
+  /// perhaps because another process made it while this process waited for its turn.
   ///
   /// - Parameter wait: called before waiting for another process.
+  /// - Throws: ``FileError`` of kind `.unwritable`.
   public init?(path: String, wait: () -> Void = {}) throws(FileError) {
     self.path = path
     temporaryPath = path + ".partial"
@@ -36,7 +37,8 @@ public final class AtomicDirectory {
     }
   }
 
-  /// Locks a directory, which is created if it is not there. -1 if it was renamed or removed meanwhile.
+  /// Creates `directory` unless it exists, and locks it. Returns the descriptor of the lock file, or -1 if
+  /// the directory was renamed or removed meanwhile.
   private static func lock(_ directory: String, _ wait: () -> Void) throws(FileError) -> Int32 {
     try createDirectory(directory)
     let path = "\(directory)/\(lockName)"
@@ -68,11 +70,13 @@ public final class AtomicDirectory {
     lock = -1
   }
 
-  /// Makes the directory appear under its name. Its files have been synced.
+  /// Makes the directory appear under its name. The caller has synced the files in it. Throws ``FileError``
+  /// of kind `.unwritable`.
   public func commit() throws(FileError) {
     try synchronizeDirectory(of: "\(temporaryPath)/.")
     guard rename(temporaryPath, path) == 0 else { throw .system(.unwritable, path, "cannot be renamed") }
-    // Not before: whoever waits must find that the lock's directory is gone, not take its place.
+    // The lock's file is removed only after the rename: a process that waits for the lock must find that the
+    // directory is gone, and must not take the maker's place.
     unlink("\(path)/\(Self.lockName)")
     close(lock)
     lock = -1
@@ -80,7 +84,7 @@ public final class AtomicDirectory {
   }
 }
 
-/// Creates a directory and those above it unless they are there. Throws ``FileError`` of kind `.unwritable`.
+/// Creates a directory and its parents unless they exist. Throws ``FileError`` of kind `.unwritable`.
 public func createDirectory(_ path: String) throws(FileError) {
   do {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

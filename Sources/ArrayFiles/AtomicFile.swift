@@ -1,7 +1,8 @@
 import Glibc
 
-/// A file that appears under its name only when it is complete: it is written beside its target, synced,
-/// renamed, and the directory is synced. An AtomicFile that is never committed leaves nothing behind.
+/// A file that appears under its name only when it is complete: it is written under a temporary name in the
+/// same directory, synced and renamed, and then the directory is synced. If ``commit()`` is never called,
+/// nothing is left behind.
 package final class AtomicFile {
   let path: String
   let temporaryPath: String
@@ -9,7 +10,8 @@ package final class AtomicFile {
 
   package init(path: String) throws(FileError) {
     self.path = path
-    // The process number keeps two programs apart; a leftover of a killed one with the same number is replaced.
+    // The process number keeps the files of two processes apart. A file of the same name was left by a killed
+    // process.
     temporaryPath = "\(path).partial-\(getpid())"
     unlink(temporaryPath)
     descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -38,7 +40,7 @@ package final class AtomicFile {
     }
   }
 
-  /// Forces what was written to the storage device.
+  /// Waits until the bytes written so far are on the storage device.
   package func synchronize() throws(FileError) {
     guard fsync(descriptor) == 0 else { throw .system(.unwritable, path, "cannot be synced") }
   }
@@ -52,7 +54,8 @@ package final class AtomicFile {
   }
 }
 
-/// Writes a file that appears at `path` when it is complete. Throws ``FileError`` of kind `.unwritable`.
+/// Writes `bytes` to a file that appears at `path` when it is complete. Throws ``FileError`` of kind
+/// `.unwritable`.
 public func writeFile(_ bytes: [UInt8], path: String) throws(FileError) {
   let file = try AtomicFile(path: path)
   try file.write(bytes, at: 0)
@@ -60,13 +63,13 @@ public func writeFile(_ bytes: [UInt8], path: String) throws(FileError) {
   try file.commit()
 }
 
-/// Makes the entries of the directory that holds `path` last.
+/// Syncs the directory that contains `path`, so that creating or renaming `path` survives a crash.
 func synchronizeDirectory(of path: String) throws(FileError) {
   let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   guard handle >= 0 else { throw .system(.unwritable, path, "its directory cannot be opened") }
   defer { close(handle) }
-  // Some network file systems refuse to sync a directory; there the rename is all that can be done.
+  // Some network file systems refuse to sync a directory; nothing more can be done on those.
   guard fsync(handle) == 0 || errno == EINVAL || errno == ENOTSUP else {
     throw .system(.unwritable, path, "its directory cannot be synced")
   }

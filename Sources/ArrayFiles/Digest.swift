@@ -1,17 +1,18 @@
-/// A fast 64-bit hash over raw bytes, to detect drift between replicas and to identify data. It is no protection
-/// against somebody who wants two inputs to collide.
+/// A fast 64-bit hash over raw bytes, to detect replicas that differ and to identify data. It offers no
+/// protection against somebody who constructs two inputs with the same hash.
 ///
-/// Each 8-byte word enters one of four lanes by xor, multiplication, shift and addition. Every one of these
-/// can be undone, so a change to a single word always changes its lane. ``value`` folds the lanes and the byte
-/// count. How the bytes are divided into updates makes no difference.
+/// Each 8-byte word enters one of four lanes by xor, multiplication, shift and addition. Each of these
+/// operations is invertible, so a change to a single word always changes its lane. ``value`` combines the
+/// lanes and the byte count. The hash does not depend on how the bytes are divided between calls of
+/// ``update(_:)``.
 public struct Digest: Sendable {
   private var lanes = SIMD4<UInt64>(
     0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7344, 0xA409_3822_299F_31D0, 0x082E_FA98_EC4E_6C89)
   private var byteCount: UInt64 = 0
-  /// The last `byteCount % 32` bytes, which do not fill a block yet; zeros behind them.
+  /// The last `byteCount % 32` bytes, which do not fill a block of 32 bytes yet, followed by zeros.
   private var pending = SIMD4<UInt64>.zero
 
-  /// The digest of nothing.
+  /// The digest of no bytes.
   public init() {}
 
   /// Adds `bytes`, of any length and alignment.
@@ -46,7 +47,7 @@ public struct Digest: Sendable {
     byteCount &+= UInt64(blocks.count)
   }
 
-  /// Puts bytes behind those that wait for a block.
+  /// Appends `bytes` to the incomplete block.
   private mutating func hold(_ bytes: Slice<UnsafeRawBufferPointer>) {
     for byte in bytes {
       let place = Int(byteCount & 31)
@@ -66,7 +67,7 @@ public struct Digest: Sendable {
   public var value: UInt64 {
     var lanes = lanes
     let held = byteCount & 31
-    // The length makes a padded block differ from the same bytes followed by zeros.
+    // The number of bytes makes a block padded with zeros differ from a block that ends in zeros itself.
     if held > 0 { lanes = Self.mixed(SIMD4(lanes.x, lanes.y, lanes.z, lanes.w ^ held), pending) }
     var hash = avalanche(byteCount &+ 0x9E37_79B9_7F4A_7C15)
     for lane in 0..<4 { hash = avalanche(hash &* 0xD6E8_FEB8_6659_FD93 ^ lanes[lane]) }
@@ -79,8 +80,8 @@ public struct Digest: Sendable {
 
 @inline(__always)
 private func mix(_ lane: UInt64, _ word: UInt64, _ multiplier: UInt64) -> UInt64 {
-  // One multiplication would leave a change of a word's top bit a change of one bit, which a change of the lane's
-  // next word could undo.
+  // After one multiplication, a change of a word's top bit would still be a change of a single bit of the
+  // lane, and a change of the lane's next word could undo it.
   let product = (lane ^ word) &* multiplier
   return (product ^ product >> 32) &* 0xBE54_66CF_34E9_0C6D &+ 0x4528_21E6_38D0_1377
 }

@@ -1,6 +1,7 @@
-/// The element types that array files may hold here. Everything is little-endian, like every machine this runs on.
+/// The element types that can be read. Multi-byte elements are little-endian, like the machines this code
+/// runs on.
 public enum ElementType: String, Sendable, CaseIterable {
-  /// One byte, zero or not.
+  /// One byte: false if it is zero, true otherwise.
   case bool
   /// A signed 8-bit integer.
   case int8
@@ -20,7 +21,7 @@ public enum ElementType: String, Sendable, CaseIterable {
   case uint64
   /// IEEE half precision.
   case float16
-  /// The upper half of a float32; in safetensors only.
+  /// The upper half of a float32; only in safetensors files.
   case bfloat16
   /// IEEE single precision.
   case float32
@@ -37,7 +38,7 @@ public enum ElementType: String, Sendable, CaseIterable {
     }
   }
 
-  /// NumPy's name of it, such as `<f4`; nil if NumPy has no such type.
+  /// NumPy's name of the type, such as `<f4`; nil if NumPy has no such type.
   var numPyName: String? {
     switch self {
     case .bool: "|b1"

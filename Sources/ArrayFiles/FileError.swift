@@ -1,28 +1,29 @@
 import Glibc
 
-/// What was wrong with which file. ``description`` is one line, safe to print: nothing that a file contains is
-/// echoed raw.
+/// An error that names the file and says what is wrong with it. ``description`` is one line that is safe to
+/// print: control and formatting characters from a file or its name are replaced.
 public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// The classes of failure, for callers that react differently to them.
+  /// The kinds of failure that callers handle differently.
   public enum Kind: Sendable {
-    /// The file cannot be opened.
+    /// The file cannot be opened or is not a regular file.
     case missing
-    /// The file was opened, but its contents are not what they should be or cannot be read.
+    /// The contents of the file cannot be read, or they are not what they should be.
     case malformed
     /// The file cannot be written.
     case unwritable
   }
 
-  /// The class of the failure.
+  /// The kind of failure.
   public let kind: Kind
   /// The path of the file.
   public let file: String
-  /// The array or tensor concerned, if it is one.
+  /// The array or tensor that the error is about; nil if it is about the whole file.
   public let member: String?
   /// What is wrong and, where that is useful, what to do.
   public let reason: String
 
-  /// An error of `kind` in `file`, in its `member` if there is one, because of `reason`.
+  /// Makes an error of `kind` in `file`, and in the array or tensor `member` if that is not nil, because of
+  /// `reason`.
   public init(_ kind: Kind, file: String, member: String? = nil, reason: String) {
     self.kind = kind
     self.file = file
@@ -41,13 +42,15 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     FileError(.malformed, file: file, member: member, reason: reason)
   }
 
-  /// The reason the last system call failed; call it before anything else changes `errno`.
+  /// An error whose reason is `action` and the system's message for `errno`. Call it before anything else
+  /// changes `errno`.
   package static func system(_ kind: Kind, _ file: String, _ action: String) -> FileError {
     FileError(kind, file: file, reason: "\(action): \(String(cString: strerror(errno)))")
   }
 }
 
-/// `text` on one line without control or invisible formatting characters, cut to `limit` characters.
+/// `text` with control, line-breaking and invisible formatting characters replaced by `?`, cut to `limit`
+/// characters.
 func printable(_ text: String, limit: Int = 96) -> String {
   var result = String.UnicodeScalarView()
   for (index, scalar) in text.unicodeScalars.enumerated() {

@@ -1,10 +1,10 @@
-/// A NumPy `.npy` file, read as untrusted input: any elements of it, without the rest.
+/// A NumPy `.npy` file, read as untrusted input. Any range of its elements can be read without the others.
 ///
-/// The header is checked when the file is opened, and that the file has exactly the bytes it claims. The file is not
-/// mapped into memory: elements that disappear or cannot be read are an error, not a signal. It may be read from
-/// several threads.
+/// Opening the file checks the header, and that the file has exactly the size that the header claims. The
+/// file is not mapped into memory, so elements that cannot be read are an error and not a signal. Several
+/// threads may read the same file. All functions throw a ``FileError`` that names the file and the reason.
 public final class NpyFile: Sendable {
-  /// The path it was opened by.
+  /// The path of the file, as given to ``init(path:)``.
   public let path: String
   /// Element type and shape.
   public let header: NpyHeader
@@ -22,22 +22,24 @@ public final class NpyFile: Sendable {
     self.file = file
   }
 
-  /// Fills `destination` with the bytes of the elements from number `first` on, as they are stored.
+  /// Fills `destination` with the stored bytes of the elements from index `first` on, counted in C order from
+  /// 0.
   public func read(from first: Int, into destination: UnsafeMutableRawBufferPointer) throws(FileError) {
     try file.read(at: header.dataOffset + first * header.dtype.size, into: destination)
   }
 
-  /// Fills `destination` with elements from number `first` on; they are stored as Float.
+  /// Fills `destination` with the elements from index `first` on. The file's element type must be float32.
   @inline(__always)
   public func read(from first: Int, into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
     assert(header.dtype == .float32, "not an array of Float")
     try read(from: first, into: UnsafeMutableRawBufferPointer(destination))
   }
 
-  /// Tells the system that elements will be read here and there, so that it does not read on behind them.
+  /// Tells the system that reads will be scattered, so that it does not read ahead.
   public func expectRandomReads() { file.expectRandomReads() }
 
-  /// Lets the system begin to read `count` elements from number `first` on, without waiting for them.
+  /// Asks the system to begin reading the `count` elements from index `first` on, and returns without
+  /// waiting.
   public func prefetch(from first: Int, count: Int) {
     file.prefetch(at: header.dataOffset + first * header.dtype.size, count: count * header.dtype.size)
   }

@@ -1,4 +1,4 @@
-/// What the header of a NumPy array says: element type and shape, in C order.
+/// The header of a NumPy array in C order: its element type and shape.
 public struct NpyHeader: Sendable, Equatable {
   /// The type of the elements.
   public let dtype: ElementType
@@ -15,8 +15,9 @@ public struct NpyHeader: Sendable, Equatable {
     return overflow ? nil : bytes
   }
 
-  /// Reads the header at the start of an array of `size` bytes, header included, of which `take` gives the next
-  /// ones. Throws ``FileError`` about `file` and, in an archive, its `member`; also when header and size disagree.
+  /// Reads the header at the start of an array of `size` bytes, header included. Each call of `take` returns
+  /// the next bytes of the array. Throws ``FileError`` about `file` and, in an archive, its `member`, if the
+  /// header is malformed or claims another size.
   static func read(
     _ file: String, _ member: String?, size: Int, take: (Int) throws(FileError) -> [UInt8]
   ) throws(FileError) -> NpyHeader {
@@ -49,8 +50,8 @@ public struct NpyHeader: Sendable, Equatable {
     return header
   }
 
-  /// Magic, version, length and dictionary of an array, padded to `length` bytes or, if that is nil, to the next
-  /// multiple of 64.
+  /// The bytes of a header: magic, version, length and dictionary, padded with spaces to `length` bytes or,
+  /// if `length` is nil, to the next multiple of 64 bytes.
   static func bytes(_ type: ElementType, _ shape: [Int], length: Int? = nil) -> [UInt8] {
     guard let name = type.numPyName else { preconditionFailure("NumPy has no \(type)") }
     let dictionary = "{'descr': '\(name)', 'fortran_order': False, 'shape': \(describe(shape: shape)), }"
@@ -67,10 +68,11 @@ public struct NpyHeader: Sendable, Equatable {
 /// The longest header accepted. NumPy writes 118 bytes for ordinary arrays and reads no more than 10,000.
 let longestNpyHeader = 65_536
 
-/// Parses the dictionary literal of an NPY header, `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`,
-/// and nothing beyond it: exactly these keys, once each, in any order.
+/// Parses the dictionary literal of an NPY header, such as
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`. It must have exactly these keys, once each,
+/// in any order, and nothing may follow it.
 struct NpyHeaderParser {
-  /// A reason for refusal; the caller knows file and member.
+  /// The reason for which a header is refused. The caller adds the names of the file and the member.
   struct Refusal: Error { let reason: String }
 
   private let text: [UInt8]

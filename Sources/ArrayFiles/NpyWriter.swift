@@ -1,7 +1,8 @@
-/// Writes a NumPy `.npy` file (format 1.0, C order) part by part; the number of rows need not be known before the end.
+/// Writes a NumPy `.npy` file (format 1.0, C order) row by row; the number of rows need not be known in
+/// advance.
 ///
-/// The file appears under its name when ``finish()`` has synced it; without that nothing appears. All functions throw
-/// ``FileError`` of kind `.unwritable`.
+/// The file appears under its name when ``finish()`` has synced it, and never if ``finish()`` is not called.
+/// All functions throw ``FileError`` of kind `.unwritable`.
 public final class NpyWriter {
   private let file: AtomicFile
   private let dtype: ElementType
@@ -9,14 +10,15 @@ public final class NpyWriter {
   private let rowBytes: Int
   private var dataBytes = 0
 
-  /// The header's room: that of any shape of few dimensions, as NumPy writes it too.
+  /// The bytes reserved for the header, as in the files that NumPy writes: enough for any shape of few
+  /// dimensions.
   private static let headerBytes = 128
 
   /// Starts the file that will appear at `path`.
   ///
   /// - Parameters:
-  ///   - dtype: the element type, one that NumPy has.
-  ///   - rowShape: the dimensions behind the first one: empty for one element a row.
+  ///   - dtype: the element type; NumPy has no bfloat16.
+  ///   - rowShape: the shape of one row, without the dimension that counts rows: empty for one element a row.
   public init(path: String, dtype: ElementType, rowShape: [Int]) throws(FileError) {
     file = try AtomicFile(path: path)
     self.dtype = dtype
@@ -24,13 +26,13 @@ public final class NpyWriter {
     rowBytes = rowShape.reduce(dtype.size, *)
   }
 
-  /// Rows added so far.
+  /// The number of rows added so far.
   public var rows: Int { dataBytes / rowBytes }
 
-  /// The shape with these rows.
+  /// The shape of the array with the rows added so far.
   public var shape: [Int] { [rows] + rowShape }
 
-  /// Adds the bytes of whole rows, as they are to be stored.
+  /// Appends whole rows, given as the bytes to be stored.
   public func append(_ rows: UnsafeRawBufferPointer) throws(FileError) {
     precondition(rows.count % rowBytes == 0, "not a whole number of rows")
     try file.write(rows, at: Self.headerBytes + dataBytes)

@@ -1,20 +1,20 @@
 import CZlib
 
-/// A NumPy `.npz` file, read as untrusted input: a ZIP of `.npy` arrays, stored or deflated.
+/// A NumPy `.npz` file, read as untrusted input: a ZIP archive of `.npy` arrays, stored or deflated.
 ///
-/// Every length, offset, shape and dtype is checked before memory is reserved; pickled objects are never read.
-/// All functions throw a ``FileError`` that names the file, the member and the reason. A file may be read from
-/// several threads.
+/// Every length, offset, shape and dtype is checked before memory is reserved; pickled objects are never
+/// read. All functions throw a ``FileError`` that names the file, the member and the reason. Several threads
+/// may read the same file.
 public final class NpzFile: Sendable {
-  /// The path it was opened by.
+  /// The path of the file, as given to ``init(path:)``.
   public let path: String
-  /// The names of the arrays, without `.npy`, in the order of the file.
+  /// The names of the arrays, without `.npy`, in the order of the archive's directory.
   public let memberNames: [String]
 
   private let file: RandomAccessFile
   private let members: [String: ZipMember]
 
-  /// Opens the file at `path` and reads its directory, not its arrays.
+  /// Opens the file at `path` and reads the archive's directory, but none of the arrays.
   public init(path: String) throws(FileError) {
     let file = try RandomAccessFile(path: path)
     let arrays = try ZipDirectory.members(of: file).filter { $0.name.hasSuffix(".npy") }
@@ -27,10 +27,10 @@ public final class NpzFile: Sendable {
   /// Whether there is an array called `name`.
   public func contains(_ name: String) -> Bool { members[name] != nil }
 
-  /// Element type and shape of the array `name`; the array itself is not read.
+  /// The element type and shape of the array `name`; the array itself is not read.
   public func header(_ name: String) throws(FileError) -> NpyHeader { try openArray(name).header }
 
-  /// The elements of `name` in C order as Float. Wider types are rounded.
+  /// The elements of the array `name` in C order, converted to Float. Values of wider types are rounded.
   public func floats(_ name: String) throws(FileError) -> [Float] {
     let reader = try reader(name)
     var values = [Float](repeating: 0, count: reader.header.count)
@@ -38,7 +38,7 @@ public final class NpzFile: Sendable {
     return values
   }
 
-  /// The elements of `name` in C order as Double. 64-bit integers are rounded.
+  /// The elements of the array `name` in C order, converted to Double. 64-bit integers are rounded.
   public func doubles(_ name: String) throws(FileError) -> [Double] {
     let reader = try reader(name)
     var values = [Double](repeating: 0, count: reader.header.count)
@@ -46,8 +46,8 @@ public final class NpzFile: Sendable {
     return values
   }
 
-  /// Unpacks `name` into `destination`, which has exactly as many elements, converting on the way; no second
-  /// copy of the array is made.
+  /// Unpacks the array `name` into `destination`, which must have exactly as many elements, and converts them
+  /// to Float. The array is not held in memory a second time.
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
     let reader = try reader(name)
     guard reader.header.count == destination.count else {
@@ -57,14 +57,14 @@ public final class NpzFile: Sendable {
     try reader.read(into: destination)
   }
 
-  /// The array `name`, to be read part by part.
+  /// A reader that yields the elements of the array `name` in chunks.
   public func reader(_ name: String) throws(FileError) -> NpzArrayReader {
     let (header, stream) = try openArray(name)
     return try NpzArrayReader(header, stream)
   }
 
-  /// The header of `name` and a stream that stands at its first element; the header's claim and the member's
-  /// size have been found to agree.
+  /// The header of the array `name` and a stream positioned at its first element. The header's size is known
+  /// to agree with that of the archive's member.
   private func openArray(_ name: String) throws(FileError) -> (header: NpyHeader, stream: ZipMemberStream) {
     guard let member = members[name] else {
       let names = memberNames.prefix(12).map { printable($0, limit: 32) }.joined(separator: ", ")
@@ -82,17 +82,17 @@ public final class NpzFile: Sendable {
   }
 }
 
-/// The elements of one array of an ``NpzFile``, from first to last, in parts of any size.
+/// Reads the elements of one array of an ``NpzFile``, from first to last, in chunks of any size.
 ///
-/// The part that holds the last element also finds damage that only the whole array shows, its checksum.
+/// The read that reaches the last element also checks the checksum of the whole array.
 public final class NpzArrayReader {
   /// Element type and shape of the whole array.
   public let header: NpyHeader
-  /// Elements that have not been read.
+  /// The number of elements that have not been read.
   public private(set) var remaining: Int
 
   private let stream: ZipMemberStream
-  /// Elements before their conversion, some at a time.
+  /// A buffer for elements before their conversion.
   private let chunk: UnsafeMutableRawBufferPointer
   private static let chunkElements = 32_768
 
@@ -107,7 +107,8 @@ public final class NpzArrayReader {
 
   deinit { chunk.deallocate() }
 
-  /// Fills `destination` with the next elements, at most ``remaining``, as Float. Wider types are rounded.
+  /// Fills `destination` with the next elements, at most ``remaining``, converted to Float. Values of wider
+  /// types are rounded. Throws ``FileError``.
   public func read(into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
     if header.dtype == .float32 {
       try take(destination.count, UnsafeMutableRawBufferPointer(destination))
@@ -116,7 +117,8 @@ public final class NpzArrayReader {
     }
   }
 
-  /// Fills `destination` with the next elements, at most ``remaining``, as Double. 64-bit integers are rounded.
+  /// Fills `destination` with the next elements, at most ``remaining``, converted to Double. 64-bit integers
+  /// are rounded. Throws ``FileError``.
   public func read(into destination: UnsafeMutableBufferPointer<Double>) throws(FileError) {
     if header.dtype == .float64 {
       try take(destination.count, UnsafeMutableRawBufferPointer(destination))
@@ -125,7 +127,8 @@ public final class NpzArrayReader {
     }
   }
 
-  /// Calls `body` with the bytes of each chunk of the next `count` elements and the index of its first one.
+  /// Reads the next `count` elements in chunks and calls `body` with the bytes of each chunk and the index of
+  /// its first element, counted from 0 at the start of this call.
   private func forEachChunk(
     _ count: Int, _ body: (UnsafeRawBufferPointer, Int) -> Void
   ) throws(FileError) {

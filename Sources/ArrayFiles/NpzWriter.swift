@@ -2,9 +2,10 @@ import CZlib
 
 /// Writes a NumPy `.npz` file: arrays in NPY format 1.0, C order, deflated.
 ///
-/// The same arrays in the same order give the same bytes: times are fixed at 1980-01-01 and the compression level
-/// is fixed. Arrays are compressed straight into a file beside the target, which ``finish()`` syncs and renames;
-/// without it nothing appears. All functions throw ``FileError`` of kind `.unwritable`.
+/// The same arrays in the same order give the same bytes: all times are 1980-01-01 and the compression level
+/// is fixed. Arrays are compressed straight into a temporary file beside the target, which ``finish()`` syncs
+/// and renames. If ``finish()`` is not called, nothing appears. All functions throw ``FileError`` of kind
+/// `.unwritable`.
 public final class NpzWriter {
   private let file: AtomicFile
   private var members: [Member] = []
@@ -22,43 +23,43 @@ public final class NpzWriter {
   /// Starts the file that will appear at `path`.
   public init(path: String) throws(FileError) { file = try AtomicFile(path: path) }
 
-  /// Adds the array `name`; `shape` has as many elements as `values` (without it, one dimension), and names are
-  /// unique.
+  /// Adds the array `name`, which must not have been added before. `shape` must have as many elements as
+  /// `values`; nil means one dimension.
   public func add(_ name: String, _ values: [Float], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .float32, shape)
   }
 
-  /// Adds an array of Double, as above.
+  /// Adds an array of Double; names and shapes as for Float.
   public func add(_ name: String, _ values: [Double], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .float64, shape)
   }
 
-  /// Adds an array of truth values, as above.
+  /// Adds an array of truth values; names and shapes as for Float.
   public func add(_ name: String, _ values: [Bool], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .bool, shape)
   }
 
-  /// Adds an array of 8-bit integers, as above.
+  /// Adds an array of 8-bit integers; names and shapes as for Float.
   public func add(_ name: String, _ values: [Int8], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .int8, shape)
   }
 
-  /// Adds an array of unsigned 8-bit integers, as above.
+  /// Adds an array of unsigned 8-bit integers; names and shapes as for Float.
   public func add(_ name: String, _ values: [UInt8], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .uint8, shape)
   }
 
-  /// Adds an array of 32-bit integers, as above.
+  /// Adds an array of 32-bit integers; names and shapes as for Float.
   public func add(_ name: String, _ values: [Int32], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .int32, shape)
   }
 
-  /// Adds an array of 64-bit integers, as above.
+  /// Adds an array of 64-bit integers; names and shapes as for Float.
   public func add(_ name: String, _ values: [Int64], shape: [Int]? = nil) throws(FileError) {
     try add(name, array: values, .int64, shape)
   }
 
-  /// Adds an array of Float from memory that the caller owns, as above.
+  /// Adds an array of Float from memory that the caller owns; names and shapes as above.
   public func add(_ name: String, _ values: UnsafeBufferPointer<Float>, shape: [Int]? = nil) throws(FileError)
   {
     try add(name, values, .float32, shape)
@@ -91,7 +92,8 @@ public final class NpzWriter {
       fileName.count <= 0xFFFF && !members.contains { $0.name == fileName }, "\(name): added twice")
     let header = NpyHeader.bytes(type, shape)
     let size = header.count + values.count * MemoryLayout<Element>.stride
-    // Incompressible data grows by a few bytes in a thousand, so leave that much room below 4 GiB.
+    // Deflate lengthens incompressible data by a few bytes in a thousand, so leave that much room below 4
+    // GiB.
     var member = Member(name: fileName, headerOffset: position, size: size, isLarge: size > 0xFF00_0000)
     position += Self.localHeader(member).count
     let deflater = Deflater { [self] (bytes) throws(FileError) in
@@ -135,9 +137,11 @@ public final class NpzWriter {
       + little(isFar ? UInt32.max : UInt32(member.headerOffset)) + member.name + extra
   }
 
-  /// The fields that local header and directory entry share: version needed to unpacked size.
+  /// The fields that the local header and the directory entry share, from the version needed to the unpacked
+  /// size.
   private static func common(_ member: Member, isLarge: Bool, needs: UInt16? = nil) -> [UInt8] {
-    // Bit 11 declares a name in UTF-8, which is the same as ASCII where it can be.
+    // Bit 11 declares the name to be UTF-8. It is left out for ASCII names, which are the same bytes either
+    // way.
     let flags: UInt16 = member.name.allSatisfy { $0 < 0x80 } ? 0 : 0x0800
     let deflate: UInt16 = 8
     let midnight: UInt16 = 0
@@ -171,12 +175,13 @@ public final class NpzWriter {
   }
 }
 
-/// The bytes of `value`, lowest first.
+/// The bytes of `value`, least significant first.
 func little<T: FixedWidthInteger & UnsignedInteger>(_ value: T) -> [UInt8] {
   (0..<T.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> T(8 * $0)) }
 }
 
-/// Raw deflate at a fixed level, with the CRC-32 of what went in, through a buffer of fixed size.
+/// Compresses bytes with raw deflate at a fixed level through a buffer of fixed size, and computes the CRC-32
+/// of the uncompressed bytes.
 private final class Deflater {
   private(set) var produced = 0
   private(set) var checksum: UInt = 0
@@ -213,12 +218,12 @@ private final class Deflater {
 
   func finish() throws(FileError) { try drain(Z_FINISH) }
 
-  /// Runs zlib until it has nothing more to say: then it leaves room in the output buffer.
+  /// Runs zlib until it leaves room in the output buffer, which means that it has no more output for now.
   private func drain(_ flush: Int32) throws(FileError) {
     repeat {
       stream.pointee.next_out = output.baseAddress!.assumingMemoryBound(to: UInt8.self)
       stream.pointee.avail_out = UInt32(output.count)
-      // The only failures are misuse; a lack of progress (Z_BUF_ERROR) is none.
+      // Z_STREAM_ERROR means misuse. Z_BUF_ERROR only means that there was nothing to do.
       let status = deflate(stream, flush)
       precondition(status != Z_STREAM_ERROR, "zlib was misused")
       let count = output.count - Int(stream.pointee.avail_out)

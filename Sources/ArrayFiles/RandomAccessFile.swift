@@ -1,16 +1,17 @@
 import Glibc
 
 /// A regular file opened for reading at any offset. Ranges are checked against the file's size before memory
-/// is reserved for them.
+/// is reserved for them. All functions throw ``FileError``.
 final class RandomAccessFile: Sendable {
   let path: String
-  /// Bytes in the file when it was opened.
+  /// The file's size in bytes when it was opened.
   let size: Int
   private let descriptor: Int32
 
-  /// Opens the file at `path`; without `followsLinks` that is not a symbolic link.
+  /// Opens the file at `path`. If `followsLinks` is false, a symbolic link is refused.
   init(path: String, followsLinks: Bool = true) throws(FileError) {
-    // O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever. It means nothing for files.
+    // O_NONBLOCK keeps `open` from waiting for ever on a pipe without a writer. It has no effect on regular
+    // files.
     let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW)
     let descriptor = open(path, flags)
     guard descriptor >= 0 else {
@@ -34,7 +35,7 @@ final class RandomAccessFile: Sendable {
   /// Fills `destination` with the bytes from `offset` on.
   func read(at offset: Int, into destination: UnsafeMutableRawBufferPointer) throws(FileError) {
     guard offset >= 0, offset <= size, destination.count <= size - offset else {
-      throw .malformed(path, nil, "is cut short: bytes beyond its end are referred to")
+      throw .malformed(path, nil, "is cut short: it refers to bytes beyond its end")
     }
     var done = 0
     while done < destination.count {
@@ -50,7 +51,8 @@ final class RandomAccessFile: Sendable {
   /// Tells the system that reads will be scattered over the file.
   func expectRandomReads() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM) }
 
-  /// Lets the system begin to read `count` bytes from `offset` on. It is a hint: whether it worked does not matter.
+  /// Asks the system to begin reading `count` bytes from `offset` on. This is a hint, so failures are
+  /// ignored.
   func prefetch(at offset: Int, count: Int) {
     posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
   }
@@ -58,7 +60,7 @@ final class RandomAccessFile: Sendable {
   /// The `count` bytes from `offset` on.
   func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
     guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
-      throw .malformed(path, nil, "is cut short: bytes beyond its end are referred to")
+      throw .malformed(path, nil, "is cut short: it refers to bytes beyond its end")
     }
     var bytes = [UInt8](repeating: 0, count: count)
     try bytes.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
@@ -68,16 +70,18 @@ final class RandomAccessFile: Sendable {
   }
 }
 
-/// All bytes of the regular file at `path`. Throws ``FileError``, also if there are more than `limit`.
+/// All bytes of the regular file at `path`. Throws ``FileError``, also if the file has more than `limit`
+/// bytes.
 public func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
   let file = try RandomAccessFile(path: path)
   guard file.size <= limit else {
-    throw .malformed(path, nil, "has \(file.size) bytes; \(limit) are the most that make sense")
+    throw .malformed(path, nil, "has \(file.size) bytes; at most \(limit) are read")
   }
   return try file.bytes(at: 0, count: file.size)
 }
 
-/// Reads little-endian integers and byte runs from the front of a buffer, throwing `overrun` at its end.
+/// Reads little-endian integers and runs of bytes from the front of a buffer. Throws `overrun` when too few
+/// bytes are left.
 struct ByteCursor {
   private let bytes: ArraySlice<UInt8>
   private let overrun: FileError
@@ -101,7 +105,8 @@ struct ByteCursor {
     try take(T.bitWidth / 8).reversed().reduce(0) { $0 << 8 | T($1) }
   }
 
-  /// The next `T` as an Int; a value beyond Int's range cannot describe any file and throws `overrun`.
+  /// The next `T` as an Int. Throws `overrun` for a value beyond Int's range, which cannot be a size or an
+  /// offset.
   mutating func size<T: FixedWidthInteger & UnsignedInteger>(_: T.Type) throws(FileError) -> Int {
     guard let value = Int(exactly: try integer(T.self)) else { throw overrun }
     return value

@@ -2,10 +2,10 @@ import CZlib
 
 /// A safetensors file, read as untrusted input: a JSON header and raw little-endian tensors.
 ///
-/// The header is checked completely when the file is opened. All functions throw a ``FileError`` that names the
-/// file, the tensor and the reason. A file may be read from several threads.
+/// Opening the file checks the whole header. All functions throw a ``FileError`` that names the file, the
+/// tensor and the reason. Several threads may read the same file.
 public final class SafetensorsFile: Sendable {
-  /// The path it was opened by.
+  /// The path of the file, as given to ``init(path:)``.
   public let path: String
   /// The `__metadata__` strings, without the checksums that ``SafetensorsWriter`` adds.
   public let metadata: [String: String]
@@ -16,7 +16,7 @@ public final class SafetensorsFile: Sendable {
   private let file: RandomAccessFile
   private let dataOffset: Int
   private let checksums: [String: String]
-  /// Where the whole file's checksum stands, nil if there is none.
+  /// The byte range of the whole file's checksum; nil if the file has none.
   private let checksumRange: Range<Int>?
 
   /// Opens the file at `path` and checks its header.
@@ -49,14 +49,15 @@ public final class SafetensorsFile: Sendable {
     }
   }
 
-  /// The elements of the tensor `name` in C order. Wider types are rounded.
+  /// The elements of the tensor `name` in C order, converted to Float. Values of wider types are rounded.
   public func floats(_ name: String) throws(FileError) -> [Float] {
     var values = [Float](repeating: 0, count: try tensor(name).count)
     try values.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in try read(name, into: buffer) }
     return values
   }
 
-  /// Reads the tensor `name` into `destination`, which has exactly as many elements, converting on the way.
+  /// Reads the tensor `name` into `destination`, which must have exactly as many elements, and converts them
+  /// to Float.
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
     let tensor = try tensor(name)
     guard tensor.count == destination.count else {
@@ -71,8 +72,8 @@ public final class SafetensorsFile: Sendable {
     }
   }
 
-  /// Checks every checksum, throwing for the first damaged tensor in the order of the file, for a damaged header,
-  /// or if ``SafetensorsWriter`` did not write the file.
+  /// Checks all checksums. Throws for the first damaged tensor in the order of the file, for a damaged
+  /// header, and for a file that ``SafetensorsWriter`` did not write.
   public func verify() throws(FileError) {
     guard let checksumRange, checksumRange.count == 8 else { throw .malformed(path, nil, "has no checksum") }
     var header = try file.bytes(at: 0, count: dataOffset)
@@ -99,7 +100,8 @@ public final class SafetensorsFile: Sendable {
     return tensor
   }
 
-  /// Calls `body` with the bytes of each chunk and the offset of the chunk in `range`.
+  /// Reads the bytes of `range` in chunks and calls `body` with each chunk and its offset from the start of
+  /// `range`.
   private func forEachChunk(
     of range: Range<Int>, _ body: (UnsafeRawBufferPointer, Int) -> Void
   ) throws(FileError) {
@@ -114,7 +116,8 @@ public final class SafetensorsFile: Sendable {
   }
 }
 
-/// The metadata key of the whole file's CRC-32: that of the file in which its eight digits are zeros.
+/// The metadata key of the whole file's CRC-32. The checksum is computed with zeros in place of its own eight
+/// digits.
 let checksumKey = "crc32"
 
 /// The metadata key of one tensor's CRC-32.

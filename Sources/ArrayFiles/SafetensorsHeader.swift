@@ -1,26 +1,27 @@
-/// What a safetensors file says about one tensor.
+/// A tensor as a safetensors header describes it.
 public struct SafetensorsTensor: Sendable, Equatable {
   /// The type of the elements.
   public let dtype: ElementType
-  /// The dimensions, C order; empty for a single number.
+  /// The dimensions, in C order; empty for a single number.
   public let shape: [Int]
-  /// Where the tensor's bytes are, counted from the start of the file.
+  /// The byte range of the tensor, counted from the start of the file.
   public let byteRange: Range<Int>
 
   /// The number of elements.
   public var count: Int { byteRange.count / dtype.size }
 }
 
-/// The header of a safetensors file: exactly the JSON that the format allows, an object of flat objects. Nothing
-/// nests, so nothing recurses.
+/// The header of a safetensors file. The parser accepts exactly the JSON that the format allows, an object of
+/// flat objects, and therefore needs no recursion.
 struct SafetensorsHeader {
-  /// A reason for refusal; the caller knows the file.
+  /// The reason for which a header is refused, and the tensor concerned, if any. The caller adds the name of
+  /// the file.
   struct Refusal: Error {
     var tensor: String?
     let reason: String
   }
 
-  /// A metadata string and where its characters are in the header, between the quotes.
+  /// A metadata string and the byte range of its characters in the header, between the quotes.
   struct MetadataValue {
     let text: String
     let range: Range<Int>
@@ -33,7 +34,8 @@ struct SafetensorsHeader {
   private let dataOffset: Int
   private var position = 0
 
-  /// Parses `bytes`; the data starts at `dataOffset` of a file of `fileSize` bytes and covers the rest exactly.
+  /// Parses the header `bytes` of a file of `fileSize` bytes, whose tensors start at `dataOffset` and must
+  /// cover the rest of the file without gaps or overlaps.
   init(_ bytes: [UInt8], dataOffset: Int, fileSize: Int) throws(Refusal) {
     self.bytes = bytes
     self.dataOffset = dataOffset
@@ -88,7 +90,8 @@ struct SafetensorsHeader {
     return SafetensorsTensor(dtype: type, shape: shape, byteRange: range)
   }
 
-  /// The file's bytes for data `offsets`, nil if they are not the size that type and shape require.
+  /// The byte range in the file for the `offsets` into its data; nil if its size is not what type and shape
+  /// require.
   private func byteRange(_ type: ElementType, _ shape: [Int], _ offsets: [Int]) -> Range<Int>? {
     guard offsets.count == 2, offsets[0] <= offsets[1], let count = elementCount(shape: shape) else {
       return nil
@@ -125,7 +128,7 @@ struct SafetensorsHeader {
 
   // MARK: JSON
 
-  /// Parses `{"key": …, …}`, calling `value` with each key to parse what belongs to it.
+  /// Parses `{"key": …, …}` and calls `value` with each key to parse the value that follows.
   private mutating func parseObject(
     _ value: (inout SafetensorsHeader, String) throws(Refusal) -> Void
   ) throws(Refusal) {
@@ -170,7 +173,7 @@ struct SafetensorsHeader {
     return value
   }
 
-  /// A string and where it is in the header, between its quotes.
+  /// A string and its byte range in the header, between the quotes.
   private mutating func string() throws(Refusal) -> (text: String, range: Range<Int>) {
     try expect("\"")
     let start = position
@@ -191,7 +194,7 @@ struct SafetensorsHeader {
     return (text, range)
   }
 
-  /// The UTF-8 of the escape sequence behind a backslash.
+  /// The UTF-8 bytes of the escape sequence after a backslash.
   private mutating func escape() throws(Refusal) -> [UInt8] {
     let broken = Refusal(reason: "its header has a bad escape sequence at byte \(position)")
     guard position < bytes.count else { throw broken }

@@ -4,12 +4,13 @@ import CZlib
 public enum SafetensorsWriter {
   /// Writes `metadata` and the float32 `tensors`, sorted by name, to the file `path`.
   ///
-  /// The metadata receive the CRC-32 of each tensor under `crc32/NAME` and of the whole file under `crc32`,
-  /// computed with zeros in place of its own eight digits; keys of these forms are not the caller's. The file is
-  /// written beside its target, synced, read back and verified, and then renamed.
+  /// The writer adds the CRC-32 of each tensor to the metadata under `crc32/NAME`, and that of the whole
+  /// file, computed with zeros in place of its own eight digits, under `crc32`. The caller's keys must not
+  /// have these forms. The file is written beside its target, synced, read back and verified, and then
+  /// renamed.
   ///
-  /// Names are unique, and each shape has as many elements as its values. Throws ``FileError`` of kind
-  /// `.unwritable`.
+  /// Names must be unique, and each shape must have as many elements as there are values. Throws
+  /// ``FileError`` of kind `.unwritable`.
   public static func write(
     path: String, metadata: [String: String],
     tensors: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)]
@@ -41,7 +42,7 @@ public enum SafetensorsWriter {
     }
   }
 
-  /// Length, JSON and padding, with the file's checksum in place.
+  /// The header's bytes: its length, the JSON and padding. The file's checksum is filled in.
   private static func header(
     _ metadata: [String: String],
     _ tensors: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)],
@@ -68,14 +69,15 @@ public enum SafetensorsWriter {
     return sealed(Array(json.utf8), tensors.map { $0.values.count * 4 }, checksums)
   }
 
-  /// `json` with its length in front and padding behind, and the zeros of the file's checksum replaced by it.
+  /// `json` with its length in front and padding to a multiple of 8 bytes after it. The file's checksum
+  /// replaces the zeros that `json` holds in its place.
   private static func sealed(_ json: [UInt8], _ sizes: [Int], _ checksums: [UInt]) -> [UInt8] {
     let length = (json.count + 7) / 8 * 8
     var header = (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + json
     header += [UInt8](repeating: 0x20, count: length - json.count)
     var whole = crc32_z(0, header, header.count)
     for (size, checksum) in zip(sizes, checksums) { whole = crc32_combine(whole, checksum, size) }
-    // A quote inside a string has a backslash before it, so without one this is the key and its value.
+    // Inside a string a quote has a backslash before it. A match without a backslash is the key itself.
     let field = Array("\"\(checksumKey)\":\"00000000\"".utf8)
     let key = header.indices.first {
       header[$0...].starts(with: field) && header[$0 - 1] != UInt8(ascii: "\\")

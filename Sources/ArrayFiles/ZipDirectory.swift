@@ -1,4 +1,4 @@
-/// One member of a ZIP file, as its central directory describes it.
+/// One member of a ZIP file, as the central directory describes it.
 struct ZipMember: Sendable {
   enum Method: Sendable { case stored, deflate }
 
@@ -6,23 +6,24 @@ struct ZipMember: Sendable {
   let nameBytes: [UInt8]
   let method: Method
   let checksum: UInt32
-  /// Bytes in the file.
+  /// The number of bytes that the member's data takes in the file.
   let compressedSize: Int
-  /// Bytes when unpacked.
+  /// The number of bytes when unpacked.
   let size: Int
-  /// Where the local header starts.
+  /// The offset of the local header in the file.
   let headerOffset: Int
-  /// Where the next member or the central directory starts: no byte from here on belongs to this member.
+  /// The offset of the next member or of the central directory. The member must end before it.
   var limit: Int
 }
 
-/// Reads the central directory of a ZIP file (APPNOTE.TXT 4.3, with ZIP64), trusting nothing it says.
+/// Reads the central directory of a ZIP file (APPNOTE.TXT 4.3, with ZIP64) as untrusted input.
 ///
-/// Local headers are not consulted for sizes: writers that stream leave 0xFFFFFFFF or zero there.
+/// The sizes in local headers are ignored: programs that write in one pass leave 0xFFFFFFFF or zero there.
 struct ZipDirectory {
   private static let largestDirectory = 64 << 20
   private static let mostMembers = 100_000
-  /// Deflate spends at least two bits on every 258 bytes of output.
+  /// The most bytes of output that deflate gets from one byte: every 258 bytes of output take at least two
+  /// bits.
   private static let deflateExpansion = 1032
 
   private let file: RandomAccessFile
@@ -30,7 +31,7 @@ struct ZipDirectory {
   private var length = 0
   private var count = 0
 
-  /// The members of `file` in the order of the directory.
+  /// The members of `file` in the order of the directory. Throws ``FileError``.
   static func members(of file: RandomAccessFile) throws(FileError) -> [ZipMember] {
     var directory = ZipDirectory(file: file)
     try directory.locate()
@@ -78,7 +79,8 @@ struct ZipDirectory {
     }
   }
 
-  /// Takes the directory's place from the ZIP64 end record if there is one, and returns where that starts.
+  /// If there is a ZIP64 end record, takes the extent of the directory from it and returns its offset;
+  /// otherwise nil.
   private mutating func locateZip64(before end: Int) throws(FileError) -> Int? {
     guard end >= 20 else { return nil }
     let broken = malformed("its ZIP64 end record is damaged")
@@ -193,7 +195,7 @@ struct ZipDirectory {
     }
   }
 
-  /// Refuses members that lie outside the file or overlap, and notes where each must end.
+  /// Throws if a member overlaps another or lies outside the file's data, and sets each member's `limit`.
   private func limitExtents(_ members: inout [ZipMember]) throws(FileError) {
     let order = members.indices.sorted { members[$0].headerOffset > members[$1].headerOffset }
     var limit = offset

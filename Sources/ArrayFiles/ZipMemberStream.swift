@@ -1,15 +1,15 @@
 import CZlib
 
-/// The unpacked bytes of one ZIP member, from first to last, through a buffer of fixed size.
+/// Unpacks the bytes of one ZIP member, from first to last, through a buffer of fixed size.
 final class ZipMemberStream {
   private static let bufferSize = 64 << 10
-  /// Output per call of zlib: small enough that the checksum finds the bytes in the cache.
+  /// The bytes of output per call of zlib: few enough to be in the cache still when the checksum is computed.
   private static let step = 256 << 10
 
   private let file: RandomAccessFile
   private let member: ZipMember
   private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferSize, alignment: 16)
-  // On the heap because zlib keeps a pointer to it.
+  // The stream is on the heap because zlib keeps a pointer to it.
   private let inflater = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
   private var position = 0
   private var end = 0
@@ -21,7 +21,7 @@ final class ZipMemberStream {
     self.file = file
     self.member = member
     inflater.initialize(to: z_stream())
-    // Raw deflate: ZIP has no zlib header.
+    // Negative window bits select raw deflate: ZIP members have no zlib header.
     guard inflateInit2_(inflater, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
       fatalError("zlib cannot be initialised: out of memory or incompatible with its header")
     }
@@ -35,12 +35,13 @@ final class ZipMemberStream {
     input.deallocate()
   }
 
-  /// Unpacked bytes that have not been read.
+  /// The number of unpacked bytes that have not been read.
   var remaining: Int { member.size - produced }
 
   private func malformed(_ reason: String) -> FileError { .malformed(file.path, memberName(member), reason) }
 
-  /// Where the member's data starts: behind the local header, whose name and extra field have lengths of their own.
+  /// The offset of the member's data, which follows the local header. The local header's name and extra field
+  /// may have other lengths than in the central directory.
   private func dataOffset() throws(FileError) -> Int {
     let overrun = malformed("its local header is cut short")
     var header = ByteCursor(try file.bytes(at: member.headerOffset, count: 30)[...], overrun: overrun)
@@ -57,7 +58,7 @@ final class ZipMemberStream {
     return start
   }
 
-  /// Fills `destination` with the next bytes.
+  /// Fills `destination` with the next unpacked bytes. Throws ``FileError``.
   func read(into destination: UnsafeMutableRawBufferPointer) throws(FileError) {
     guard destination.count <= remaining else { throw malformed("is too short") }
     var done = 0
@@ -101,7 +102,8 @@ final class ZipMemberStream {
     }
   }
 
-  /// Checks, once every byte has been read, that nothing is left over and that the CRC-32 is right.
+  /// Checks that the member's data ends where it should and that its CRC-32 is right. Call it once every byte
+  /// has been read.
   func finish() throws(FileError) {
     if member.method == .deflate { try finishInflating() }
     guard UInt32(truncatingIfNeeded: checksum) == member.checksum else {
@@ -127,7 +129,7 @@ final class ZipMemberStream {
   }
 }
 
-/// The name under which users know a member: without `.npy`.
+/// The member's name without `.npy`, as NumPy's users know it.
 func memberName(_ member: ZipMember) -> String {
   member.name.hasSuffix(".npy") ? String(member.name.dropLast(4)) : member.name
 }

@@ -6,15 +6,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// A program's own malloc takes the place of the C library's for all libraries of the process. These count, and pass
-// every call on to the allocator that would have had it: glibc's, or one that is preloaded, whose `free` and other
-// functions stay as they are.
+// A malloc in the program itself replaces that of the C library for all libraries of the process. The
+// functions below count each call and pass it on to the allocator that would have received it: glibc's or a
+// preloaded one, whose `free` and other functions are not replaced.
 
 static atomic_long calls;
 
 long allocation_count(void) { return atomic_load_explicit(&calls, memory_order_relaxed); }
 
-// The next function of this name after the program's own. Looking it up does not allocate.
+// The next function of this name after the program's own. Looking it up does not allocate memory.
 #define NEXT(name) \
   static __typeof__(&name) next; \
   if (next == NULL) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \

@@ -2,37 +2,39 @@
 
 #include <string.h>
 
-// Single-precision matrix products at the sizes of an update.
+// Single-precision matrix products for the sizes that occur in an update.
 //
-// A panel is some columns of op(b), copied (unless a has few rows) so that a row of it is one or two registers side by
-// side; a group of panels stays in the second-level cache. a is read in place, an element at a time, each multiplied
-// with a row of the panel. What that adds up to, some rows of the panel's width, stays in registers until it is
-// complete: a tile of c.
+// A panel is a copy of some columns of op(b) in which each row is one or two registers wide. (If a has few
+// rows, b is used in place.) A group of panels stays in the second-level cache. Elements of a are read one at
+// a time, in place unless COPIES says otherwise, and each is multiplied by a row of the panel. The sums, for
+// several rows of a and the width of the panel, form a tile of c, which stays in registers until complete.
 //
 //                                panels: depth × 1 or 2 registers each
 //                                  ↓
 //     rows of a: ROWS × depth  →  tile of c: ROWS × 1 or 2 registers
 //
-// The layers of memory are used as in K. Goto and R. van de Geijn, Anatomy of high-performance matrix multiplication
-// (2008), without a copy of a, which pays for larger matrices only. Each sum is added up in the order of its terms,
-// so that the instruction set is not to be seen in the result.
+// The levels of the cache are used as in K. Goto and R. van de Geijn, Anatomy of high-performance matrix
+// multiplication (2008), but mostly without a copy of a, which pays only for larger matrices. The terms of
+// each sum are added in order, so the result does not depend on the instruction set.
 
 #ifdef __x86_64__
 
-/// Numbers in a group of panels: 256 KiB, on the stack. Terms of a sum that its panels hold unless a is transposed.
+/// GROUP: the floats in a group of panels, 256 KiB, on the stack. DEPTH: the most terms of a sum that a panel
+/// holds; half as many if a is transposed.
 enum { GROUP = 65536, DEPTH = 512 };
 
-/// Rows of a so few that a copy of b would be as much work as the product: b is used in place. One that is transposed
-/// is too, as the first operand of the transposed product, if the rows fill a register at least by half.
+/// Up to FEW rows of a, copying b would take as long as the product, so b is used in place. A transposed b is
+/// used in place, too, as the first operand of the transposed product, if a has at least HALF rows, enough to
+/// fill about half a register.
 enum { FEW = 32, HALF = 5 };
 
-/// Columns of a transposed a that are copied at a time: whole lines, whole tiles.
+/// The columns of a transposed a that are copied at a time: whole cache lines and whole tiles.
 enum { STRIP = 48 };
 
-/// Floats in a cache line.
+/// The number of floats in a cache line.
 enum { LINE = 16 };
 
-/// A block of a row-major matrix that is needed soon, and how much of it has been asked for.
+/// A block of a row-major matrix that will be needed soon, and the next cache line of it to prefetch.
 struct soon {
   const float *row;
   long rows, stride;
@@ -43,7 +45,7 @@ static struct soon soon(const float *block, long rows, long columns, long stride
   return (struct soon){block, rows, stride, (int)((columns + LINE - 1) / LINE), 0};
 }
 
-/// Asks for the next line of the block, without waiting for it.
+/// Prefetches the next cache line of the block.
 static inline void fetch(struct soon *block) {
   if (block->rows == 0) return;
   __builtin_prefetch(block->row + block->line * LINE, 0, 2);
@@ -53,7 +55,7 @@ static inline void fetch(struct soon *block) {
   block->rows--;
 }
 
-/// A tile's share of a, its panel, and its place in c; what is needed after it.
+/// The inputs of a tile: its rows of a, its panel, its place in c, and the block to prefetch meanwhile.
 struct tile {
   long depth;
   const float *a;
@@ -69,7 +71,7 @@ struct tile {
 
 typedef float quad __attribute__((vector_size(16), aligned(4)));
 
-/// panel ← `columns` columns of b, `width` to a row, zeros in the columns that there are not.
+/// panel ← `columns` columns of b, in rows of `width` floats; missing columns are filled with zeros.
 static void copy_rows(const float *b, long stride, long depth, int columns, float *panel, int width) {
   for (long k = 0; k < depth; k++) {
     const float *from = b + k * stride;
@@ -81,7 +83,7 @@ static void copy_rows(const float *b, long stride, long depth, int columns, floa
   }
 }
 
-/// panel ← the same of a b that is transposed: its rows become columns, four by four.
+/// panel ← `columns` columns of bᵀ, as in copy_rows. Blocks of 4 × 4 floats are transposed in registers.
 static void copy_transposed(const float *b, long stride, long depth, int columns, float *panel, int width) {
   int j = 0;
   for (; j + 4 <= columns; j += 4) {

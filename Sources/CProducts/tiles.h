@@ -1,23 +1,24 @@
-// The product for one instruction set. Included once for each, with
-//   LANES  floats in a register
-//   ROWS   rows of a tile: as many as leave registers for a row of the panel and for elements of a
-//   COPIES whether a transposed a is copied. In place, every term of a tile is on another line: with few rows and
-//          short registers there is too little to do for each
-//   NAME   gives a function the name of the set
+// The product for one instruction set. This file is included once for each set, with LANES  the floats in a
+// register ROWS   the rows of a tile: as many as leave registers for a row of the panel and for elements of a
+// COPIES whether a transposed a is copied. In place, each term of a tile lies on another cache line, and
+// tiles of
+//          few rows with short registers have too little work for each line
+//   NAME   a macro that adds the name of the set to the name of a function
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 typedef float NAME(vector) __attribute__((vector_size(4 * LANES), aligned(4)));
 
-/// c, `rows` rows of `registers` registers ← the sums over a panel; or is added to. The caller passes constants for
-/// `rows`, `registers` and `transposed`.
+/// The tile of c, `rows` rows of `registers` registers ← the sums over a panel, or the tile plus the sums.
+/// The caller passes constants for `rows`, `registers` and `transposed`.
 INLINE void NAME(tile)(int rows, int registers, bool transposed, const struct tile *t) {
   // Element (i, k) of op(a) is at a[i · row + k · term].
   long row = transposed ? 1 : t->a_stride, term = transposed ? t->a_stride : 1;
   const float *a = t->a, *panel = t->panel;
   NAME(vector) sums[ROWS][2] = {};
-  // Every third row's start: the two after it are one and two strides on, which an address can say by itself.
+  // The start of every third row. The two rows after it are one and two strides away, which an address can
+  // express.
   const float *starts[(ROWS + 2) / 3];
   UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] = a + i * row;
   UNROLL for (int i = 0; i < rows; i++) {
@@ -29,7 +30,7 @@ INLINE void NAME(tile)(int rows, int registers, bool transposed, const struct ti
       NAME(vector) x[2];
       UNROLL for (int v = 0; v < registers; v++)
         x[v] = *(const NAME(vector) *)(panel + k * t->panel_stride + v * LANES);
-      // Across its rows, a's next line is on another page: nothing else looks ahead there.
+      // In a transposed a the next term is on another page, which the processor does not prefetch by itself.
       if (transposed) __builtin_prefetch(a + k * term + 2 * LINE);
       UNROLL for (int i = 0; i < rows; i++) {
         float factor = starts[i / 3][i % 3 * row + k * term];
@@ -45,7 +46,7 @@ INLINE void NAME(tile)(int rows, int registers, bool transposed, const struct ti
   }
 }
 
-/// The same with any number of rows.
+/// Computes a tile with any number of rows; `registers` and `transposed` are constants.
 INLINE void NAME(tile_of)(int rows, int registers, bool transposed, const struct tile *t) {
 #define TILE(n)                                                \
   case n:                                                      \
@@ -57,7 +58,7 @@ INLINE void NAME(tile_of)(int rows, int registers, bool transposed, const struct
 #undef TILE
 }
 
-/// The same with all three from the caller.
+/// Computes a tile with any number of rows and registers, transposed or not.
 static void NAME(any_tile)(int rows, int registers, bool transposed, const struct tile *t) {
   if (registers == 1)
     transposed ? NAME(tile_of)(rows, 1, true, t) : NAME(tile_of)(rows, 1, false, t);
@@ -65,7 +66,8 @@ static void NAME(any_tile)(int rows, int registers, bool transposed, const struc
     transposed ? NAME(tile_of)(rows, 2, true, t) : NAME(tile_of)(rows, 2, false, t);
 }
 
-/// Some rows of c, over `columns` columns. `t` is the first tile; from column to column its panel moves by `step`.
+/// Computes `rows` rows of c over `columns` columns, tile by tile. `t` is the first tile; `step` is the
+/// distance in memory between the panels of neighbouring columns.
 static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, long step, bool packed) {
   const float *panels = t.panel;
   float *c = t.c;
@@ -79,7 +81,8 @@ static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, 
       NAME(any_tile)(rows, registers, transposed, &t);
       continue;
     }
-    // The panel reaches beyond c, or c is transposed: a tile of its own.
+    // The panel is wider than the rest of c, or c is transposed: compute the tile apart and copy its
+    // elements.
     float edge[ROWS * 2 * LANES];
     struct tile apart = t;
     apart.c = edge;
@@ -94,7 +97,7 @@ static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, 
   }
 }
 
-/// panels ← some columns of op(b), `columns` at most as many as a group has.
+/// panels ← `columns` columns of op(b), at most as many as fit a group.
 static void NAME(copy_group)(long columns, long depth, const float *b, long b_stride, bool b_transposed,
                              float *panels) {
   for (long j = 0; j < columns; j += 2 * LANES) {
@@ -107,7 +110,7 @@ static void NAME(copy_group)(long columns, long depth, const float *b, long b_st
   }
 }
 
-/// strip ← `columns` columns of a transposed a, at most a strip, tile by tile, ROWS to a term.
+/// strip ← `columns` columns of a transposed a, at most STRIP, tile by tile, with ROWS floats for each term.
 static void NAME(copy_strip)(const float *a, long stride, long depth, long columns, float *strip) {
   for (long k = 0; k < depth; k++) {
     const float *from = a + k * stride;
@@ -118,13 +121,14 @@ static void NAME(copy_strip)(const float *a, long stride, long depth, long colum
   }
 }
 
-/// The product, as products.h has it; into c's transpose where asked.
+/// The product as products.h defines it, with the option to write the transpose of c.
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
                            long c_stride, bool c_transposed, bool adds) {
   _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
-  // The rows of a transposed a that one pass reads across have to fit the second-level cache. In place, a tile's share
-  // of them does not stay in the first level for another panel, so that one panel is the group.
+  // The rows of a transposed a that are read for a group have to fit the second-level cache. If a is used in
+  // place, a tile's elements do not stay in the first-level cache until the next panel, so a group then has a
+  // single panel.
   bool copies = COPIES && a_transposed && columns > 128, few = rows <= FEW && !b_transposed;
   long most = a_transposed ? DEPTH / 2 : DEPTH;
   long group = few || (a_transposed && !copies) ? 2 * LANES : GROUP / most;

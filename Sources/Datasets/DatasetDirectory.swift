@@ -1,32 +1,33 @@
 import ArrayFiles
 import Foundation
 
-/// A dataset as the project keeps it: a directory with one uncompressed `.npy` file for each field and a manifest.
+/// A dataset in the project's own format: a directory with one uncompressed `.npy` file for each field and a
+/// manifest.
 ///
-///     manifest.json                        fields, statistics, digests, where the data are from
-///     observations.npy (rows, O) float32   every state of an episode, the final one too
+///     manifest.json                        fields, statistics, digests, provenance
+///     observations.npy (rows, O) float32   every state of an episode, including the final one
 ///     actions.npy (rows, A) float32        in ±(1 − 1e-5)
 ///     rewards.npy, masks.npy (rows)        float32
 ///     terminals.npy (rows)                 bool; true on the last row of each episode
-///     validation/                          the same for validation data, if there are any
+///     validation/                          a dataset directory of validation data, if there are any
 ///
-/// Row i starts a transition to row i + 1 wherever `terminals[i]` is false. A directory is only ever renamed into
-/// place when it is whole, and read as untrusted input all the same.
+/// Row i starts a transition to row i + 1 wherever `terminals[i]` is false. Whoever makes a directory renames
+/// it into place only when it is complete; it is read as untrusted input nevertheless.
 public struct DatasetDirectory: DatasetSource {
-  /// The directory.
+  /// The path of the directory.
   public let path: String
-  /// Sizes.
+  /// The sizes of the dataset, from the manifest.
   public let plan: DatasetPlan
   public var provenance: [String: String] { manifest.provenance }
   private let manifest: DatasetManifest
   private let files: [DatasetField: NpyFile]
 
-  /// Whether `path` is a dataset directory, whole or not.
+  /// Whether `path` is a directory with a manifest. The other files are not looked at.
   public static func exists(at path: String) -> Bool {
     FileManager.default.fileExists(atPath: "\(path)/\(DatasetManifest.fileName)")
   }
 
-  /// Opens the directory and checks that its files are those of its manifest as far as types and sizes go. Throws
+  /// Opens the directory and checks the types and shapes of its files against the manifest. Throws
   /// ``FileError``.
   public init(path: String) throws(FileError) {
     self.path = path
@@ -52,21 +53,21 @@ public struct DatasetDirectory: DatasetSource {
     return file
   }
 
-  /// The validation data that belong to the dataset at `path`; nil if there are none.
+  /// The path of the validation data of the dataset at `path`; nil if there are none.
   public static func validationPath(of path: String) -> String? {
     let validation = "\(path)/\(validationName)"
     return exists(at: validation) ? validation : nil
   }
 
-  /// The name of the directory that holds the validation data of the one it is in.
+  /// The name of the subdirectory that holds a dataset's validation data.
   public static let validationName = "validation"
 
-  /// What the data look like, according to the manifest.
+  /// The statistics, as the manifest gives them.
   public func survey() -> DatasetStatistics { manifest.statistics }
 
   // MARK: Into memory
 
-  /// Puts all data into memory. Every byte is held against the manifest's digests.
+  /// Reads all fields into `block` and checks every byte against the manifest's digests.
   public func load(into block: UnsafeMutableRawBufferPointer) throws(FileError) -> DatasetStatistics {
     var memory = DatasetMemory(plan, block)
     for field in DatasetField.allCases where field != .terminals {
@@ -81,7 +82,7 @@ public struct DatasetDirectory: DatasetSource {
     return manifest.statistics
   }
 
-  /// Reads all files and holds them against the manifest's digests.
+  /// Reads all files and compares their digests with the manifest's. Throws ``FileError``.
   public func verify() throws(FileError) {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.piece, alignment: 64)
     defer { buffer.deallocate() }
@@ -94,12 +95,13 @@ public struct DatasetDirectory: DatasetSource {
     }
   }
 
-  /// Bytes that are read at a time.
+  /// The number of bytes that are read at a time.
   private static let piece = 1 << 22
 
   private func file(_ field: DatasetField) -> NpyFile { files[field]! }
 
-  /// Lets `read` read a field piece by piece and compares the digest.
+  /// Calls `read` with consecutive byte ranges of `field`, and compares the digest of the bytes that it
+  /// returns with the manifest's.
   private func verify(
     _ field: DatasetField, _ read: (Range<Int>) throws(FileError) -> UnsafeRawBufferPointer
   ) throws(FileError) {
@@ -131,18 +133,19 @@ public struct DatasetDirectory: DatasetSource {
 
   // MARK: Row by row
 
-  /// Bytes that ``TransitionFiles`` of this dataset needs for its episode index.
+  /// The bytes of the episode index that ``transitions(index:)`` needs.
   public var indexByteCount: Int { EpisodeIndex.byteCount(episodes: plan.episodes) }
 
-  /// Writes the episode index to `block`, which has ``indexByteCount`` bytes at a multiple of 8.
+  /// Writes the episode index to `block`, which must have at least ``indexByteCount`` bytes and start at a
+  /// multiple of 8. Throws ``FileError``.
   public func loadIndex(into block: UnsafeMutableRawBufferPointer) throws(FileError) {
     precondition(block.count >= indexByteCount, "the block is smaller than the index")
     var index = EpisodeIndexBuilder(block.baseAddress!, capacity: plan.episodes)
     try readIndex(&index)
   }
 
-  /// The transitions, read from the files as they are needed, with the index that ``loadIndex(into:)`` wrote to
-  /// `index`.
+  /// The transitions, each read from the files when it is gathered. `index` points to the episode index that
+  /// ``loadIndex(into:)`` wrote.
   public func transitions(index: UnsafeRawPointer) -> TransitionFiles {
     TransitionFiles(
       plan, EpisodeIndex(index, episodes: plan.episodes), observations: file(.observations),

@@ -1,22 +1,24 @@
 import ArrayFiles
 
-/// What a dataset holds for each of its rows. A row is a state of an episode and the action taken in it.
+/// The fields of a dataset: what it holds for each row. A row is a state of an episode and the action taken
+/// in it.
 enum DatasetField: String, CaseIterable, Sendable {
   /// States, O numbers a row.
   case observations
   /// Actions in [−1, 1], A numbers a row.
   case actions
-  /// Rewards of the transitions that start in the rows.
+  /// The rewards of the transitions that start in the rows.
   case rewards
-  /// 0 where the value of the next state does not count, else 1.
+  /// Masks of the transitions that start in the rows: 0 where the value of the next state does not count,
+  /// else 1.
   case masks
   /// Whether the row is the last of its episode: a final state, whose action, reward and mask are not used.
   case terminals
 
-  /// The type of its numbers.
+  /// The type of the field's elements.
   var dtype: ElementType { self == .terminals ? .bool : .float32 }
 
-  /// The dimensions behind the first one, the rows.
+  /// The shape of one row of the field, without the dimension that counts rows.
   func rowShape(observationSize: Int, actionSize: Int) -> [Int] {
     switch self {
     case .observations: [observationSize]
@@ -26,7 +28,7 @@ enum DatasetField: String, CaseIterable, Sendable {
   }
 }
 
-/// The ``Digest`` of each field and of all of them.
+/// The ``Digest`` of each field, updated as rows are added.
 struct FieldDigests {
   private var fields = [Digest](repeating: Digest(), count: DatasetField.allCases.count)
 
@@ -40,7 +42,7 @@ struct FieldDigests {
     for field in DatasetField.allCases { self[field].update(block.bytes(of: field)) }
   }
 
-  /// Identifies the data: 16 hexadecimal digits.
+  /// The digest of a whole dataset, from the digests of its fields: 16 hexadecimal digits.
   static func combined(_ digests: (DatasetField) -> String) -> String {
     var digest = Digest()
     for field in DatasetField.allCases {

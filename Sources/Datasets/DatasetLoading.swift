@@ -1,23 +1,24 @@
 import ArrayFiles
 
-/// A dataset that can be looked at and put into memory.
+/// A dataset that can be surveyed and loaded into memory.
 public protocol DatasetSource: Sendable {
-  /// Its file or directory.
+  /// The path of the dataset's file or directory.
   var path: String { get }
-  /// What it needs in memory.
+  /// The sizes of the dataset and its layout in memory.
   var plan: DatasetPlan { get }
-  /// Where the data are from, in words for people; empty if nobody has written it down.
+  /// Where the data come from, as keys and values for people to read; empty if it was not recorded.
   var provenance: [String: String] { get }
 
-  /// What the data look like, without keeping them.
+  /// Computes the statistics without keeping the data. Throws ``FileError``.
   func survey() throws(FileError) -> DatasetStatistics
 
-  /// Puts it into `block`, which has `plan.byteCount` bytes, best at a multiple of 64, and checks it. Throws
-  /// ``FileError``, naming field, row and value, for data that are damaged or cannot be meant.
+  /// Loads the dataset into `block` and checks it. `block` has at least `plan.byteCount` bytes and starts at
+  /// a multiple of 8, better of 64. Throws ``FileError``, naming field, row and value, for data that are
+  /// damaged or out of range.
   func load(into block: UnsafeMutableRawBufferPointer) throws(FileError) -> DatasetStatistics
 }
 
-/// The parts of the block that a ``DatasetPlan`` lays out, while it is filled.
+/// Fills the block that a ``DatasetPlan`` lays out: the fields and the episode index.
 struct DatasetMemory {
   let plan: DatasetPlan
   var index: EpisodeIndexBuilder
@@ -32,7 +33,7 @@ struct DatasetMemory {
     index = EpisodeIndexBuilder(base + plan.episodesOffset, capacity: plan.episodes)
   }
 
-  /// All of a field that is stored as Float.
+  /// The memory of all rows of a field that is stored as Float.
   func floats(of field: DatasetField) -> UnsafeMutableBufferPointer<Float> {
     let (offset, width) =
       switch field {
@@ -46,7 +47,7 @@ struct DatasetMemory {
     return UnsafeMutableBufferPointer(start: start, count: plan.rows * width)
   }
 
-  /// Adds rows behind those before. False if they do not fit.
+  /// Appends rows. Returns false if there are more rows or episodes than the plan says.
   mutating func append(_ block: RowBlock) -> Bool {
     guard block.rows <= plan.rows - rows else { return false }
     for field in DatasetField.allCases where field != .terminals {
@@ -59,6 +60,6 @@ struct DatasetMemory {
     return index.add(UnsafeBufferPointer(start: block.terminals, count: block.rows))
   }
 
-  /// Whether all rows and episodes are there.
+  /// Whether all rows and episodes of the plan have been added.
   var isComplete: Bool { rows == plan.rows && index.isComplete }
 }

@@ -1,30 +1,30 @@
 import ArrayFiles
 import Foundation
 
-/// `manifest.json` of a dataset directory: what the files beside it hold.
+/// The contents of `manifest.json` in a dataset directory, which describes the other files.
 struct DatasetManifest: Codable {
   static let fileName = "manifest.json"
   private static let format = "fan-dist dataset"
   private static let version = 1
-  /// The longest manifest that is read; one is a few thousand bytes.
+  /// The size of the largest manifest that is read, in bytes. Ordinary manifests have a few thousand.
   private static let longest = 1 << 20
 
-  /// A field's array.
+  /// The array of one field.
   struct Field: Codable, Equatable {
-    /// NumPy's name of the element type.
+    /// The name of the element type, such as `float32`.
     let dtype: String
-    /// Rows first.
+    /// The dimensions; the first one counts rows.
     let shape: [Int]
-    /// ``Digest`` of the elements' bytes.
+    /// The ``Digest`` of the elements' bytes.
     let digest: String
   }
 
   private let format: String
   private let version: Int
-  /// By the field's name; the file is `NAME.npy`.
+  /// The arrays by field name. The file of the field NAME is `NAME.npy`.
   let fields: [String: Field]
   let statistics: DatasetStatistics
-  /// Where the data are from, in words for people.
+  /// Where the data come from, as keys and values for people to read.
   let provenance: [String: String]
 
   init(fields: [String: Field], statistics: DatasetStatistics, provenance: [String: String]) {
@@ -46,7 +46,7 @@ struct DatasetManifest: Codable {
     if let problem { throw FileError(.malformed, file: path, reason: problem) }
   }
 
-  /// What it says that cannot be, in words; nil if nothing.
+  /// The first contradiction in the manifest, in words; nil if there is none.
   private var problem: String? {
     guard format == Self.format else { return "is not the manifest of a fan-dist dataset" }
     guard version == Self.version else {
@@ -56,7 +56,7 @@ struct DatasetManifest: Codable {
       let actions = fields["actions"]?.shape, actions.count == 2,
       let rows = observations.first, (1...1 << 40).contains(rows),
       [observations[1], actions[1]].allSatisfy({ (1...1 << 16).contains($0) })
-    else { return "does not say how many rows of which sizes there are" }
+    else { return "does not give the number of rows and the sizes of observations and actions" }
     for field in DatasetField.allCases {
       let shape = [rows] + field.rowShape(observationSize: observations[1], actionSize: actions[1])
       guard let entry = fields[field.rawValue] else { return "lacks the field '\(field.rawValue)'" }
@@ -67,13 +67,13 @@ struct DatasetManifest: Codable {
     }
     guard statistics.rows == rows, (1..<rows).contains(statistics.episodes),
       statistics.transitions == rows - statistics.episodes
-    else { return "counts rows, episodes and transitions that do not go together" }
+    else { return "has numbers of rows, episodes and transitions that contradict each other" }
     for spread in [statistics.reward, statistics.mask, statistics.episodeLength]
     where !(spread.minimum <= spread.maximum) {
-      return "gives statistics that cannot be"
+      return "gives a minimum that is greater than its maximum"
     }
     guard statistics.digest == FieldDigests.combined({ fields[$0.rawValue]?.digest ?? "" }) else {
-      return "has a digest that is not that of its fields"
+      return "has a digest that does not match those of its fields"
     }
     return nil
   }
@@ -85,7 +85,7 @@ struct DatasetManifest: Codable {
       actionSize: fields["actions"]?.shape.last ?? 0)
   }
 
-  /// As it is written: JSON with sorted keys.
+  /// The manifest as it is written: JSON with sorted keys.
   func encoded() -> Data {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase

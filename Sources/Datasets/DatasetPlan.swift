@@ -2,18 +2,20 @@
 ///
 ///     observations (rows, O) | actions (rows, A) | rewards (rows) | masks (rows) | episode index
 ///
-/// All but the index are Float; each part starts at a multiple of 64 bytes.
+/// All elements but those of the index are Float. Each field, and the index, starts at a multiple of 64
+/// bytes.
 public struct DatasetPlan: Equatable, Sendable {
   /// The number of rows; a row is a state and the action taken in it.
   public let rows: Int
   /// The number of episodes.
   public let episodes: Int
-  /// O, the numbers of an observation.
+  /// O, the size of an observation.
   public let observationSize: Int
-  /// A, the numbers of an action.
+  /// A, the size of an action.
   public let actionSize: Int
 
-  /// The plan for these sizes, each of them at least 1, and at least one transition.
+  /// The plan for the given sizes. Each is at least 1, and there are more rows than episodes, hence a
+  /// transition.
   public init(rows: Int, episodes: Int, observationSize: Int, actionSize: Int) {
     precondition(rows > episodes && episodes >= 1 && observationSize >= 1 && actionSize >= 1, "empty dataset")
     self.rows = rows
@@ -25,28 +27,28 @@ public struct DatasetPlan: Equatable, Sendable {
   /// N, the number of transitions: every row but the last of its episode starts one.
   public var transitions: Int { rows - episodes }
 
-  /// The plan as numbers that can be sent to other ranks, ``wordCount`` of them.
+  /// The plan as ``wordCount`` integers, to be sent to other ranks.
   public var words: [Int64] { [rows, episodes, observationSize, actionSize].map { Int64($0) } }
 
   /// The number of ``words``.
   public static let wordCount = 4
 
-  /// The plan whose ``words`` these are.
+  /// The plan that has the given ``words``.
   public init(words: [Int64]) {
     precondition(words.count == Self.wordCount, "a plan is \(Self.wordCount) words")
     self.init(
       rows: Int(words[0]), episodes: Int(words[1]), observationSize: Int(words[2]), actionSize: Int(words[3]))
   }
 
-  /// Where the observations start, in bytes.
+  /// The offset of the observations in the block, in bytes.
   public var observationsOffset: Int { 0 }
-  /// Where the actions start, in bytes.
+  /// The offset of the actions in the block, in bytes.
   public var actionsOffset: Int { aligned(4 * rows * observationSize) }
-  /// Where the rewards start, in bytes.
+  /// The offset of the rewards in the block, in bytes.
   public var rewardsOffset: Int { actionsOffset + aligned(4 * rows * actionSize) }
-  /// Where the masks start, in bytes.
+  /// The offset of the masks in the block, in bytes.
   public var masksOffset: Int { rewardsOffset + aligned(4 * rows) }
-  /// Where the episode index starts, in bytes.
+  /// The offset of the episode index in the block, in bytes.
   public var episodesOffset: Int { masksOffset + aligned(4 * rows) }
   /// The size of the block in bytes.
   public var byteCount: Int { episodesOffset + aligned(EpisodeIndex.byteCount(episodes: episodes)) }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// What a dataset looks like, to be shown before training starts: a wrong reward sign or masks that are all 1 are
-/// easily seen here and hardly ever later.
+/// Statistics of a dataset, shown before training starts: a reward of the wrong sign or masks that are all 1
+/// are easy to see here and hard to notice later.
 public struct DatasetStatistics: Sendable, Equatable, Codable {
   /// Smallest value, mean and largest value.
   public struct Spread: Sendable, Equatable, Codable {
@@ -12,7 +12,7 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     /// The largest value.
     public let maximum: Double
 
-    /// A spread of these three.
+    /// A spread with the given values.
     public init(minimum: Double, mean: Double, maximum: Double) {
       self.minimum = minimum
       self.mean = mean
@@ -26,13 +26,13 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   public let episodes: Int
   /// The number of transitions.
   public let transitions: Int
-  /// Episodes of one row, which give no transition.
+  /// The number of episodes of one row, which have no transition.
   public let emptyEpisodes: Int
-  /// Transitions per episode.
+  /// The number of transitions of an episode.
   public let episodeLength: Spread
-  /// Rewards of the transitions.
+  /// The rewards of the transitions.
   public let reward: Spread
-  /// Masks of the transitions. Their mean is the share of transitions after which the task goes on.
+  /// The masks of the transitions. Their mean is the share of transitions after which the task goes on.
   public let mask: Spread
   /// The smallest action component before clipping.
   public let actionMinimum: Float
@@ -40,12 +40,12 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   public let actionMaximum: Float
   /// The share of action components that clipping changed.
   public let clippedShare: Double
-  /// Action components that lay outside [−1, 1].
+  /// The number of action components that lay outside [−1, 1] by more than rounding.
   public let actionsOutside: Int
-  /// Identifies the data as they are stored, all fields of them: 16 hexadecimal digits.
+  /// The digest of all fields as they are stored: 16 hexadecimal digits.
   public let digest: String
 
-  /// The statistics in a few lines for people; warnings apart.
+  /// The statistics in a few lines for people to read, without the warnings.
   public var lines: [String] {
     let lengths = "\(whole(episodeLength.minimum)) to \(whole(episodeLength.maximum))"
     return [

@@ -1,20 +1,20 @@
 import ArrayFiles
 
-/// What to do with actions outside [−1, 1].
+/// The treatment of actions outside [−1, 1].
 public enum ActionBounds: Sendable {
-  /// They are a mistake in data that are meant to be trained on as they are.
+  /// Throw an error: data to be trained on must be in range.
   case refuse
-  /// Clip them, as the environments that they were recorded in do, and count them.
+  /// Clip and count them. The environments in which data are recorded clip actions, too.
   case clip
 }
 
-/// Checks the rows of a dataset as they pass, clips their actions, and adds up statistics and digests.
+/// Checks the rows of a dataset, clips their actions, and accumulates statistics and digests.
 struct DatasetSurvey {
-  /// Actions are clipped to ±actionLimit as in the published training code, so that the inverse of tanh and
-  /// densities on the open interval are finite.
+  /// Actions are clipped to ±actionLimit, as in the published training code, so that the inverse of tanh and
+  /// densities on the open interval (−1, 1) are finite.
   static let actionLimit: Float = 1 - 1e-5
 
-  /// How far outside [−1, 1] an action may lie before it is taken for a mistake rather than for rounding.
+  /// An action may lie this far outside [−1, 1] because of rounding; farther outside it counts as a mistake.
   static let actionTolerance: Float = 1e-6
 
   private(set) var digests = FieldDigests()
@@ -26,14 +26,14 @@ struct DatasetSurvey {
   private var mask = SpreadSum()
   private var episodeLength = SpreadSum()
   private var emptyEpisodes = 0
-  /// Transitions of the episode that has not ended yet.
+  /// The number of transitions of the episode that has not ended yet.
   private var length = 0
 
   init(bounds: ActionBounds) { self.bounds = bounds }
 
-  /// Adds rows, the first of which is row number `first` of `file`, and clips their actions in place. Throws
-  /// ``FileError``, naming field, row and value, for NaN and infinity, for actions that are to be refused and for
-  /// masks outside [0, 1].
+  /// Adds the rows of `block`, the first of which is row `first` of `file`, and clips their actions in place.
+  /// Throws ``FileError``, naming field, row and value, for NaN and infinity, for actions that are to be
+  /// refused and for masks outside [0, 1].
   mutating func add(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
     for field in DatasetField.allCases where field != .terminals {
       try requireFinite(block, field, file, first)
@@ -87,7 +87,8 @@ struct DatasetSurvey {
     _ block: RowBlock, _ field: DatasetField, _ file: String, _ first: Int
   ) throws(FileError) {
     let values = block.floats(of: field)
-    // Adding one to an exponent of all ones carries into the sign bit. Integers, so that this becomes SIMD.
+    // Infinity and NaN have an exponent of all ones: adding one to it carries into the sign bit. The test is
+    // on integers so that the compiler turns the loop into SIMD.
     var carries: UInt32 = 0
     for value in values { carries |= (value.bitPattern & 0x7F80_0000) &+ 0x0080_0000 }
     guard carries >> 31 == 1, let index = values.firstIndex(where: { !$0.isFinite }) else { return }
@@ -104,10 +105,10 @@ struct DatasetSurvey {
     return FileError(.malformed, file: file, member: field.rawValue, reason: "\(place) is \(value), \(fault)")
   }
 
-  /// Whether a transition has been seen.
+  /// Whether the rows added so far have a transition.
   var hasTransitions: Bool { reward.count > 0 }
 
-  /// What has been seen; at least one transition.
+  /// The statistics of the rows added so far, which must have a transition.
   var statistics: DatasetStatistics {
     DatasetStatistics(
       rows: rows, episodes: episodeLength.count, transitions: reward.count, emptyEpisodes: emptyEpisodes,
@@ -118,7 +119,7 @@ struct DatasetSurvey {
   }
 }
 
-/// Adds up smallest value, mean and largest value.
+/// Accumulates the smallest value, the mean and the largest value.
 private struct SpreadSum {
   private(set) var count = 0
   private var minimum = Double.infinity

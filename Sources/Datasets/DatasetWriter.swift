@@ -1,9 +1,9 @@
 import ArrayFiles
 import Foundation
 
-/// Writes the files of a ``DatasetDirectory`` from rows as they come, in little memory.
+/// Writes the files of a ``DatasetDirectory`` from blocks of rows, in little memory.
 ///
-/// The manifest comes last: without it nothing is taken for a dataset.
+/// The manifest is written last: a directory without a manifest is not taken for a dataset.
 public final class DatasetWriter {
   private let directory: String
   private let source: String
@@ -12,10 +12,11 @@ public final class DatasetWriter {
   private var rows = 0
   private var endsEpisode = true
 
-  /// Starts a dataset in `directory`, which is created if it is not there.
+  /// Starts a dataset in `directory`, which is created unless it exists. Throws ``FileError`` of kind
+  /// `.unwritable`.
   ///
   /// - Parameters:
-  ///   - source: where the rows are from, for error messages.
+  ///   - source: where the rows come from, for error messages.
   ///   - bounds: what to do with actions outside [−1, 1].
   public init(
     directory: String, observationSize: Int, actionSize: Int, source: String, bounds: ActionBounds
@@ -33,8 +34,8 @@ public final class DatasetWriter {
     self.files = files
   }
 
-  /// Adds rows, of which the first is row number `first` of `file`. Throws ``FileError``, naming field, row and value,
-  /// for numbers that cannot be meant.
+  /// Appends the rows of `block`, the first of which is row `first` of `file`. Throws ``FileError``, naming
+  /// field, row and value, for numbers that are not finite or out of range.
   public func append(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
     guard block.rows > 0 else { return }
     try survey.add(block, from: file, row: first)
@@ -43,12 +44,13 @@ public final class DatasetWriter {
     endsEpisode = block.terminals[block.rows - 1] != 0
   }
 
-  /// Adds rows behind the last ones.
+  /// Appends the rows of `block`; errors count rows from the start of the dataset. Throws ``FileError``.
   public func append(_ block: RowBlock) throws(FileError) { try append(block, from: source, row: rows) }
 
-  /// Completes the dataset, in which the last episode has ended.
+  /// Completes the dataset. Its last episode must have ended, and there must be a transition; throws
+  /// ``FileError`` if not.
   ///
-  /// - Parameter provenance: where the data are from, in words for people.
+  /// - Parameter provenance: where the data come from, as keys and values for people to read.
   public func finish(provenance: [String: String]) throws(FileError) -> DatasetStatistics {
     guard endsEpisode, survey.hasTransitions else {
       let reason = endsEpisode ? "gives no transitions" : "ends within an episode"

@@ -1,11 +1,11 @@
-/// Which row each transition starts in.
+/// Finds the row in which a transition starts.
 ///
-/// All rows of an episode but its last start a transition, so before the rows of episode e there are e rows that
-/// start none: transition t, if it belongs to episode e, starts in row t + e. The numbers lie in memory that somebody
-/// else owns, usually shared between the ranks of a node. It is Sendable although it holds a pointer: the memory is
-/// filled before it is made and never changes afterwards.
+/// Every row of an episode but the last starts a transition. Before the rows of episode e there are e last
+/// rows, so transition t of episode e starts in row t + e. The index lies in memory that the caller owns,
+/// usually shared between the ranks of a node. The type is Sendable although it holds a pointer, because the
+/// memory is filled before the index is made and never changes afterwards.
 public struct EpisodeIndex: @unchecked Sendable {
-  /// The number of the first transition of each episode, ascending.
+  /// The first transition of each episode, ascending.
   private let firstTransitions: UnsafePointer<Int64>
   private let episodes: Int
 
@@ -15,12 +15,12 @@ public struct EpisodeIndex: @unchecked Sendable {
     self.episodes = episodes
   }
 
-  /// Bytes that the index of `episodes` episodes takes.
+  /// The bytes that the index of `episodes` episodes takes.
   public static func byteCount(episodes: Int) -> Int { 8 * episodes }
 
-  /// The row that a transition starts in; the transition leads to the row after it.
+  /// The row in which `transition` starts; the transition leads to the row after it.
   public func row(of transition: Int) -> Int {
-    // The last episode that starts with this transition or before it.
+    // Search for the last episode whose first transition is `transition` or an earlier one.
     var (low, high) = (0, episodes)
     while high - low > 1 {
       let middle = (low + high) / 2
@@ -30,22 +30,23 @@ public struct EpisodeIndex: @unchecked Sendable {
   }
 }
 
-/// Writes an ``EpisodeIndex`` while the rows of a dataset pass.
+/// Writes an ``EpisodeIndex`` while the rows of a dataset are read.
 struct EpisodeIndexBuilder {
-  /// Episodes that have ended.
+  /// The number of episodes that have ended.
   private(set) var episodes = 0
   private let firstTransitions: UnsafeMutablePointer<Int64>
   private let capacity: Int
   private var transitions: Int64 = 0
   private var startsEpisode = true
 
-  /// Writes to `base`, which has room for `capacity` episodes.
+  /// Makes a builder that writes to `base`, which has room for `capacity` episodes.
   init(_ base: UnsafeMutableRawPointer, capacity: Int) {
     firstTransitions = base.bindMemory(to: Int64.self, capacity: capacity)
     self.capacity = capacity
   }
 
-  /// Adds rows by their terminals. False if there are more episodes than there is room for; nothing is usable then.
+  /// Adds rows, given as their terminals. Returns false if there are more episodes than `capacity`; the index
+  /// is then unusable.
   mutating func add(_ terminals: UnsafeBufferPointer<UInt8>) -> Bool {
     for terminal in terminals {
       if startsEpisode {
@@ -58,6 +59,6 @@ struct EpisodeIndexBuilder {
     return true
   }
 
-  /// Whether every episode has ended and there are as many as there is room for.
+  /// Whether the last episode has ended and there are `capacity` episodes.
   var isComplete: Bool { startsEpisode && episodes == capacity }
 }

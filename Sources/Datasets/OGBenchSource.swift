@@ -1,21 +1,23 @@
 import ArrayFiles
 import Foundation
 
-/// Computes the reward r(s) and the mask of a transition from the observation of its first state s (O numbers).
+/// Computes the reward r(s) and the mask of a transition from the observation of its first state s (O
+/// numbers).
 public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward: Float, mask: Float)
 
-/// A dataset in OGBench's format, opened and checked as far as headers and `terminals` go: one `.npz` file, or a
-/// directory of them (shards).
+/// A dataset in OGBench's format: one `.npz` file, or a directory of them (file shards). Opening it checks
+/// headers and `terminals`.
 ///
-/// Members: `observations` (rows, O), `actions` (rows, A), `terminals` (rows), and optionally `rewards` and `masks`
-/// (rows), any number type. `terminals` is not zero on the last row of each episode, whose action is not used.
-/// Transition i leads from row i to row i + 1 wherever `terminals[i]` is zero; episodes also end with their file.
+/// Members: `observations` (rows, O), `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
+/// `masks` (rows), of any number type. `terminals` is not zero on the last row of each episode, whose action
+/// is not used. Transition i leads from row i to row i + 1 wherever `terminals[i]` is zero. An episode also
+/// ends where its file ends.
 public struct OGBenchSource: DatasetSource {
-  /// The file or directory.
+  /// The path of the file or directory.
   public let path: String
-  /// What the dataset needs in memory.
+  /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
-  /// Whether the files hold rewards and masks themselves.
+  /// Whether the files have the members `rewards` and `masks`.
   public let hasRewards: Bool
   public var provenance: [String: String] { [:] }
   /// The paths of the files, in order.
@@ -23,11 +25,11 @@ public struct OGBenchSource: DatasetSource {
   private let shards: [OGBenchShard]
   private let rule: RewardRule?
 
-  /// Opens the file `path`, or all `.npz` files of the directory `path` in the order of their names, without those
-  /// that end in `-val.npz`. Throws ``FileError`` if a member is missing or its shape or type is wrong, if
-  /// shards differ in sizes, dtypes or members, or if there is no episode or no transition.
+  /// Opens the file `path`, or all `.npz` files of the directory `path` in the order of their names, except
+  /// those that end in `-val.npz`. Throws ``FileError`` if a member is missing or its shape or type is wrong,
+  /// if files differ in sizes, dtypes or members, or if there is no episode or no transition.
   ///
-  /// - Parameter rule: gives rewards and masks when the files have none.
+  /// - Parameter rule: computes rewards and masks when the files have none.
   public init(path: String, rewards rule: RewardRule? = nil) throws(FileError) {
     self.path = path
     self.rule = rule
@@ -36,9 +38,10 @@ public struct OGBenchSource: DatasetSource {
     plan = try Self.plan(shards, path)
   }
 
-  /// Calls `body` with all rows in order, some at a time, each time with the file they are from and the number of
-  /// the first of them in it. Nothing is checked but what keeps them from being read. Throws ``FileError`` also if
-  /// there are neither rewards and masks in the files nor a rule for them.
+  /// Calls `body` with blocks of consecutive rows until all rows have been passed. `first` is the number of
+  /// the block's first row in `file`. Values are not checked, except that `terminals` must not contain NaN.
+  /// Throws ``FileError`` if the files cannot be read, or if they have no rewards and masks and there is no
+  /// rule for them.
   public func forEachBlock(
     _ body: (_ rows: RowBlock, _ file: String, _ first: Int) throws(FileError) -> Void
   ) throws(FileError) {
@@ -61,7 +64,7 @@ public struct OGBenchSource: DatasetSource {
     }
   }
 
-  /// What the data look like, without keeping them. Actions outside [−1, 1] are counted.
+  /// Computes the statistics without keeping the data. Actions outside [−1, 1] are counted, not refused.
   public func survey() throws(FileError) -> DatasetStatistics {
     var survey = DatasetSurvey(bounds: .clip)
     try forEachBlock { (rows, file, first) throws(FileError) in try survey.add(rows, from: file, row: first) }
@@ -80,8 +83,8 @@ public struct OGBenchSource: DatasetSource {
     return survey.statistics
   }
 
-  /// The validation file that OGBench puts beside a dataset: `NAME-val.npz` for `NAME.npz`; for a directory, that
-  /// of its first shard. Nil if there is none.
+  /// The validation file that OGBench puts beside a dataset: `NAME-val.npz` for `NAME.npz`; for a directory,
+  /// the validation file of its first file. Nil if there is none.
   public static func companionPath(of path: String) -> String? {
     guard let first = try? shardPaths(path).first, first.hasSuffix(".npz") else { return nil }
     let companion = String(first.dropLast(4)) + validationSuffix
@@ -118,7 +121,7 @@ public struct OGBenchSource: DatasetSource {
     return shards
   }
 
-  /// The sizes of all shards together. Reads their terminals.
+  /// The sizes of all files together. Counts the episodes by reading the terminals.
   private static func plan(_ shards: [OGBenchShard], _ path: String) throws(FileError) -> DatasetPlan {
     var (rows, episodes, hasEnd) = (0, 0, false)
     for shard in shards {
@@ -147,7 +150,7 @@ public struct OGBenchSource: DatasetSource {
   }
 }
 
-/// The rows of one file, from first to last.
+/// Reads the rows of one file, from first to last.
 private final class ShardReader {
   private let shard: OGBenchShard
   private let rule: RewardRule?
@@ -167,7 +170,7 @@ private final class ShardReader {
     masks = shard.hasRewards ? try shard.file.reader("masks") : nil
   }
 
-  /// Fills `block` with the next rows, as many as there are or fit.
+  /// Fills `block` with the next rows: its capacity, or fewer at the end of the file.
   func read(into block: RowBlock) throws(FileError) {
     block.rows = min(block.capacity, terminals.remaining)
     try observations.read(into: block.floats(of: .observations))
@@ -186,9 +189,10 @@ private final class ShardReader {
   }
 }
 
-/// The member `terminals` of a file, from first to last, with an end of the last episode where the file ends.
+/// Reads the member `terminals` of a file, from first to last. The last row of the file always ends an
+/// episode.
 private final class TerminalReader {
-  /// Whether a terminal has been read.
+  /// Whether a terminal that is not zero has been read.
   private(set) var hasEnd = false
   private let reader: NpzArrayReader
   private let path: String
@@ -215,14 +219,14 @@ private final class TerminalReader {
     }
     guard !hasNaN else {
       throw FileError(
-        .malformed, file: path, member: "terminals", reason: "contains NaN where yes or no is expected")
+        .malformed, file: path, member: "terminals", reason: "contains NaN; zero or another number is needed")
     }
-    // No row follows: an unfinished episode ends here.
+    // No row follows, so an unfinished episode ends here.
     if remaining == 0 { terminals[count - 1] = 1 }
   }
 }
 
-/// One file of a dataset with what its headers say.
+/// One file of a dataset and what its headers say.
 struct OGBenchShard: Sendable {
   let file: NpzFile
   let rows: Int
@@ -267,7 +271,7 @@ struct OGBenchShard: Sendable {
     return (header.shape[0], header.shape[1])
   }
 
-  /// Checks that there is one number a row, (rows) or (rows, 1), and returns its type.
+  /// Checks that the shape is (rows) or (rows, 1), and returns the element type.
   private static func column(
     _ header: NpyHeader, _ rows: Int, _ name: String, _ path: String
   ) throws(FileError) -> ElementType {

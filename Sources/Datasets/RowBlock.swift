@@ -1,28 +1,28 @@
-/// Consecutive rows of a dataset on their way from where they come from to where they are kept.
+/// A buffer of consecutive rows of a dataset, for passing rows from a source to memory or to a writer.
 public final class RowBlock {
-  /// Rows there is room for.
+  /// The number of rows that there is room for.
   public let capacity: Int
-  /// O, the numbers of an observation.
+  /// O, the size of an observation.
   public let observationSize: Int
-  /// A, the numbers of an action.
+  /// A, the size of an action.
   public let actionSize: Int
-  /// Rows in use, at most the capacity.
+  /// The number of rows in use, at most the capacity.
   public var rows = 0 {
     didSet { precondition((0...capacity).contains(rows), "more rows than there is room for") }
   }
 
-  /// (rows, O), one row after another.
+  /// Observations: (rows, O), one row after another.
   public let observations: UnsafeMutablePointer<Float>
-  /// (rows, A), one row after another.
+  /// Actions: (rows, A), one row after another.
   public let actions: UnsafeMutablePointer<Float>
-  /// (rows)
+  /// Rewards: (rows).
   public let rewards: UnsafeMutablePointer<Float>
-  /// (rows)
+  /// Masks: (rows).
   public let masks: UnsafeMutablePointer<Float>
-  /// (rows); 1 on the last row of an episode, else 0.
+  /// Terminals: (rows); 1 on the last row of an episode, else 0.
   public let terminals: UnsafeMutablePointer<UInt8>
 
-  /// Room for `capacity` rows.
+  /// Makes a buffer with room for `capacity` rows, none of them in use.
   public init(capacity: Int = 8192, observationSize: Int, actionSize: Int) {
     self.capacity = capacity
     self.observationSize = observationSize
@@ -44,7 +44,7 @@ public final class RowBlock {
     terminals.deallocate()
   }
 
-  /// The numbers of a field that is stored as Float, of the rows in use.
+  /// The elements of a field that is stored as Float, for the rows in use.
   func floats(of field: DatasetField) -> UnsafeMutableBufferPointer<Float> {
     switch field {
     case .observations: UnsafeMutableBufferPointer(start: observations, count: rows * observationSize)
@@ -55,8 +55,8 @@ public final class RowBlock {
     }
   }
 
-  /// Takes over `count` rows from the bytes of their fields, in the order in which they are declared above, each field
-  /// of all rows after the one before.
+  /// Fills the block with `count` rows from `bytes`: first the observations of all rows, then all actions,
+  /// rewards, masks and terminals.
   public func fill(_ count: Int, _ bytes: ArraySlice<UInt8>) {
     rows = count
     precondition(
@@ -72,7 +72,7 @@ public final class RowBlock {
     for row in 0..<count { terminals[row] = terminals[row] == 0 ? 0 : 1 }
   }
 
-  /// A field of the rows in use, as it is stored.
+  /// The stored bytes of a field, for the rows in use.
   func bytes(of field: DatasetField) -> UnsafeRawBufferPointer {
     field == .terminals
       ? UnsafeRawBufferPointer(start: terminals, count: rows) : UnsafeRawBufferPointer(floats(of: field))

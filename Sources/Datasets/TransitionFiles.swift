@@ -1,11 +1,12 @@
 import ArrayFiles
 
-/// The transitions of a dataset that stays in its files: a transition is read when it is gathered, so that a dataset
-/// may be larger than memory.
+/// The transitions of a dataset that stays in its files. Each transition is read when it is gathered, so a
+/// dataset may be larger than memory.
 ///
-/// The rows are read, not mapped: what the system keeps of the files is its page cache, which all ranks of a node
-/// share and which counts for none of them; and a file that is cut short or a network file system that fails ends a
-/// read with an error instead of the process with a signal.
+/// Rows are read, not mapped, for two reasons. The system then keeps the files in its page cache, which all
+/// ranks of a node share and which does not count as the memory of any of them. And when a file is cut short
+/// or a network file system fails, the read returns an error, where a mapping would end the process with a
+/// signal.
 public struct TransitionFiles: TransitionSource {
   public let plan: DatasetPlan
   private let episodes: EpisodeIndex
@@ -40,7 +41,7 @@ public struct TransitionFiles: TransitionSource {
     try masks.read(from: row, into: UnsafeMutableBufferPointer(start: mask, count: 1))
   }
 
-  /// Reads a row and the one after it.
+  /// Reads row `row` of `width` elements into `first` and the row after it into `second`.
   private func read(
     _ file: NpyFile, _ row: Int, _ width: Int, _ first: UnsafeMutablePointer<Float>,
     _ second: UnsafeMutablePointer<Float>
@@ -52,7 +53,7 @@ public struct TransitionFiles: TransitionSource {
     }
   }
 
-  /// Lets the system begin to read a transition, so that it is there when it is gathered.
+  /// Asks the system to begin reading a transition that will be gathered later, and returns without waiting.
   public func prefetch(_ transition: Int) {
     let row = episodes.row(of: transition)
     observations.prefetch(from: row * plan.observationSize, count: 2 * plan.observationSize)

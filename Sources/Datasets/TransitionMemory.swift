@@ -1,9 +1,9 @@
-/// The transitions of a dataset in memory that somebody else owns, usually shared between the ranks of a node.
+/// The transitions of a dataset in memory that the caller owns, usually shared between the ranks of a node.
 ///
-/// A view must not outlive its block. It is Sendable although it holds pointers: the block is filled before a view is
-/// made and never changes afterwards.
+/// The memory must outlive this view of it. The type is Sendable although it holds pointers, because the
+/// memory is filled before the view is made and never changes afterwards.
 public struct TransitionMemory: TransitionSource, @unchecked Sendable {
-  /// Sizes and layout.
+  /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
   private let observations: UnsafePointer<Float>
   private let actions: UnsafePointer<Float>
@@ -11,7 +11,7 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   private let masks: UnsafePointer<Float>
   private let episodes: EpisodeIndex
 
-  /// A view of the block of `plan.byteCount` bytes at `base` that a ``DatasetSource`` filled.
+  /// Makes a view of the block of `plan.byteCount` bytes at `base` that ``DatasetSource/load(into:)`` filled.
   public init(plan: DatasetPlan, base: UnsafeRawPointer) {
     self.plan = plan
     observations = (base + plan.observationsOffset).assumingMemoryBound(to: Float.self)

@@ -1,12 +1,14 @@
 import ArrayFiles
 
-/// The transitions of a dataset, wherever they are kept.
+/// Gives access to the transitions of a dataset in memory or in files.
 public protocol TransitionSource: Sendable {
-  /// Sizes.
+  /// The sizes of the dataset.
   var plan: DatasetPlan { get }
 
-  /// Copies transition number `transition` (below `plan.transitions`): state and next state (O numbers each), action
-  /// and next action (A each; the next action is the one stored in the next row), reward and mask (one each).
+  /// Copies transition number `transition` (from 0, below `plan.transitions`): state and next state (O
+  /// numbers each), action and next action (A numbers each), reward and mask (one number each). The next
+  /// action is that of the next row, even if that row ends its episode. Throws `FileError` if the data cannot
+  /// be read.
   func gather(
     _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
     reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,

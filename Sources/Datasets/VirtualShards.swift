@@ -1,23 +1,25 @@
 import Kernels
 import Randomness
 
-/// Which transition each sample of a batch is, and which rank supplies it, such that the first does not depend on
-/// the second: any number of ranks draws the same batches.
+/// Decides which transition each sample of a batch is, and which rank supplies the sample. The transition
+/// does not depend on the rank, so any number of ranks draws the same batches.
 ///
-/// The N transitions are divided into K parts of equal size; part k is the transitions ⌊kN/K⌋ ..< ⌊(k+1)N/K⌋.
-/// Sample i of the batch of B in step t has the global number g = tB + i, and is drawn uniformly from part
-/// g mod K. Rank r holds the parts k with k mod ranks = r. K ≤ B, so every part is used in every step.
+/// The N transitions are divided into K virtual shards of equal size up to rounding: shard k has the
+/// transitions ⌊kN/K⌋ ..< ⌊(k+1)N/K⌋. Sample i of the batch of B in step t has the global number g = tB + i
+/// and is drawn uniformly from shard g mod K. Rank r holds the shards k with k mod ranks = r. K ≤ B, so every
+/// shard supplies a sample in every step.
 public struct VirtualShards: Sendable {
-  /// K, the number of parts: as configured, but at most the batch and the transitions.
+  /// K, the number of virtual shards: the configured number, but at most the batch size and the number of
+  /// transitions.
   public let parts: Int
-  /// The most samples of one batch that this rank supplies in any step.
+  /// An upper bound on the samples that this rank supplies in one step.
   public let maximumRows: Int
   private let transitions: Int
   private let batch: Int
   private let ranks: Int
   private let rank: Int
 
-  /// One line that says why these numbers cannot be used together, nil if they can.
+  /// One line that says why the given numbers cannot be used together; nil if they can.
   public static func problem(transitions: Int, batch: Int, shards: Int = 64, ranks: Int) -> String? {
     guard transitions >= 1, batch >= 1, shards >= 1, ranks >= 1 else {
       return
@@ -32,7 +34,8 @@ public struct VirtualShards: Sendable {
     return nil
   }
 
-  /// The share of `rank` among `ranks`. The numbers must have no ``problem(transitions:batch:shards:ranks:)``.
+  /// The shards and samples of `rank` among `ranks`. The numbers must have no
+  /// ``problem(transitions:batch:shards:ranks:)``.
   public init(transitions: Int, batch: Int, shards: Int = 64, ranks: Int, rank: Int) {
     let problem = Self.problem(transitions: transitions, batch: batch, shards: shards, ranks: ranks)
     precondition(problem == nil, problem ?? "")
@@ -46,8 +49,9 @@ public struct VirtualShards: Sendable {
     maximumRows = Self.mostRows(batch: batch, parts: parts) { $0 % ranks == rank }
   }
 
-  /// The most samples of `batch` consecutive numbers whose part is `owned`: whole rounds over all parts, and the
-  /// best window for what remains.
+  /// The most samples among any `batch` consecutive global numbers whose shard is `owned`. The consecutive
+  /// numbers go around all K shards batch / K times and then over a window of batch mod K shards; the best
+  /// window counts.
   private static func mostRows(batch: Int, parts: Int, _ owned: (Int) -> Bool) -> Int {
     let rest = batch % parts
     var inWindow = (0..<rest).count(where: owned)
@@ -59,41 +63,41 @@ public struct VirtualShards: Sendable {
     return batch / parts * (0..<parts).count(where: owned) + most
   }
 
-  /// Calls `body` with each sample that this rank supplies in `step` (from 0): its number in the batch, ascending,
-  /// and its transition. At most ``maximumRows`` calls; nothing is allocated.
+  /// Calls `body` with each sample that this rank supplies in `step` (from 0): its number in the batch,
+  /// ascending, and its transition. Makes at most ``maximumRows`` calls and allocates nothing.
   ///
-  /// The draw is the upper half of the product of 64 random bits and the size of the part: uniform to within
-  /// size / 2⁶⁴. The bits are the first two words of Philox with key (seed, `RandomStream.sampling`) and counter
-  /// (i, lower word of t, upper word of t, 0).
+  /// The transition's place in its shard is the upper half of the 128-bit product of 64 random bits and the
+  /// shard's size; its distribution is uniform to within size / 2⁶⁴. The bits are the first two words of
+  /// Philox with key (seed, `RandomStream.sampling`) and counter (i, lower word of t, upper word of t, 0).
   @inlinable
   public func samples<Failure: Error>(
     step: Int, seed: UInt32, _ body: (_ sample: Int, _ transition: Int) throws(Failure) -> Void
   ) throws(Failure) {
     let numbers = batchAndParts
-    var part = firstPart(step: step)
+    var shard = firstShard(step: step)
     for sample in 0..<numbers.batch {
-      if isHeld(part) { try body(sample, transition(sample, step, seed, part)) }
-      part += 1
-      if part == numbers.parts { part = 0 }
+      if isHeld(shard) { try body(sample, transition(sample, step, seed, shard)) }
+      shard += 1
+      if shard == numbers.parts { shard = 0 }
     }
   }
 
   @usableFromInline var batchAndParts: (batch: Int, parts: Int) { (batch, parts) }
 
-  @usableFromInline func isHeld(_ part: Int) -> Bool { part % ranks == rank }
+  @usableFromInline func isHeld(_ shard: Int) -> Bool { shard % ranks == rank }
 
-  /// The part of sample 0: tB mod K, without overflow for any step.
-  @usableFromInline func firstPart(step: Int) -> Int { (step % parts) * (batch % parts) % parts }
+  /// The shard of sample 0, tB mod K, computed so that no step overflows.
+  @usableFromInline func firstShard(step: Int) -> Int { (step % parts) * (batch % parts) % parts }
 
-  @usableFromInline func transition(_ sample: Int, _ step: Int, _ seed: UInt32, _ part: Int) -> Int {
-    let start = bound(part)
+  @usableFromInline func transition(_ sample: Int, _ step: Int, _ seed: UInt32, _ shard: Int) -> Int {
+    let start = bound(shard)
     let counter = SIMD4(
       UInt32(sample), UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32), 0)
     let words = Philox.words(counter: counter, key: SIMD2(seed, RandomStream.sampling.rawValue))
     let bits = UInt64(words.y) << 32 | UInt64(words.x)
-    return start + Int(bits.multipliedFullWidth(by: UInt64(bound(part + 1) - start)).high)
+    return start + Int(bits.multipliedFullWidth(by: UInt64(bound(shard + 1) - start)).high)
   }
 
-  /// ⌊part · N / K⌋
-  private func bound(_ part: Int) -> Int { part * transitions / parts }
+  /// The first transition of a shard: ⌊shard · N / K⌋.
+  private func bound(_ shard: Int) -> Int { shard * transitions / parts }
 }

@@ -1,10 +1,10 @@
 import ArrayFiles
 
 extension BehaviourDataset {
-  /// Writes OGBench's `.npz` file to `path`: `observations`, `actions`, `qpos`, `qvel` (rows, 2) as float32 and
-  /// `terminals` (rows) as bool.
+  /// Writes the dataset to `path` as an `.npz` file in OGBench's format: `observations`, `actions`, `qpos`,
+  /// `qvel` (rows, 2) as float32 and `terminals` (rows) as bool.
   ///
-  /// The file appears under its name when it is complete. Throws `FileError` if it cannot be written.
+  /// The file appears under its name when it is complete. Throws `FileError` of kind `.unwritable`.
   public func write(to path: String) throws(FileError) {
     let file = try NpzWriter(path: path)
     try file.add("observations", observations, shape: [rows, 2])

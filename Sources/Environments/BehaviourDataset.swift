@@ -1,32 +1,32 @@
 import Kernels
 import Randomness
 
-/// Recorded behaviour in a point maze, made by a scripted agent as OGBench makes its datasets.
+/// Recorded behaviour in a point maze. A scripted agent acts as in the recording of OGBench's datasets.
 ///
-/// Rows follow each other in time. An episode's last row has `terminals` set and holds the final state, with
-/// the action that the agent would have taken there and nobody uses.
+/// Rows follow each other in time. The last row of an episode has `terminals` set and holds the final state;
+/// its action is the one that the agent would have taken there, and is not used.
 public struct BehaviourDataset: Sendable {
-  /// (rows, 2): what a policy sees.
+  /// Observations: (rows, 2).
   public private(set) var observations: [Float] = []
-  /// (rows, 2), each in [−1, 1].
+  /// Actions: (rows, 2), each component in [−1, 1].
   public private(set) var actions: [Float] = []
-  /// (rows): whether the row is its episode's last.
+  /// Terminals: (rows); true on the last row of each episode.
   public private(set) var terminals: [Bool] = []
-  /// (rows, 2): positions (x, y).
+  /// Positions (x, y) of the disc's centre: (rows, 2).
   public private(set) var qpos: [Float] = []
-  /// (rows, 2): zero, for the disc stops after every action.
+  /// Velocities of the disc: (rows, 2). They are zero, because the disc stops after every action.
   public var qvel: [Float] { [Float](repeating: 0, count: qpos.count) }
 
-  /// Number of rows.
+  /// The number of rows.
   public var rows: Int { terminals.count }
 
-  /// Behaviour for `task`, the same for the same `seed`.
+  /// Records behaviour for `task`. The same `seed` gives the same behaviour.
   ///
   /// - Parameters:
-  ///   - episodes: how many episodes; without it as many as the task's published dataset has (about 1,000,000
-  ///     rows, or 42,000 for the small task), a tenth of that for validation. A smaller number gives the first
-  ///     episodes of a larger one.
-  ///   - validation: makes the companion dataset, which shares no episode with the other one.
+  ///   - episodes: the number of episodes; nil means as many as the task's published dataset has (about
+  ///     1,000,000 rows, or 42,000 for the small task), or a tenth of that for validation. A smaller number
+  ///     gives the first episodes of a larger one.
+  ///   - validation: records the validation dataset, which shares no episode with the training dataset.
   public init(task: PointMazeTask, seed: UInt32, episodes: Int? = nil, validation: Bool = false) {
     let recipe = BehaviourRecipe(task)
     let count = episodes ?? (validation ? recipe.episodes / 10 : recipe.episodes)
@@ -37,7 +37,7 @@ public struct BehaviourDataset: Sendable {
     qpos.reserveCapacity(rows * 2)
     let paths = ShortestPaths(in: task.environment.maze)
     for episode in 0..<count {
-      // The upper half of the index tells the two datasets apart.
+      // Training and validation episodes differ in the upper half of the index.
       let index = UInt64(episode) | (validation ? 1 << 32 : 0)
       let random = RandomSequence(seed: seed, stream: .behaviour, index: index)
       var agent = ScriptedAgent(
@@ -63,13 +63,13 @@ public struct BehaviourDataset: Sendable {
   }
 }
 
-/// How much of a behaviour a dataset holds.
+/// The number, length and reach of the episodes that a dataset has.
 struct BehaviourRecipe {
-  /// Number of episodes.
+  /// The number of episodes.
   let episodes: Int
-  /// Actions in an episode.
+  /// The number of actions in an episode.
   let steps: Int
-  /// Cells between start and goal, for `stitch`.
+  /// The number of moves between cells from start to goal, for `stitch`.
   let goalDistance: Int
 
   init(_ task: PointMazeTask) {

@@ -1,21 +1,21 @@
-/// A task whose environment is a Gymnasium one, which runs in Python.
+/// A task in a Gymnasium environment, which runs in Python.
 public struct GymnasiumTask: Sendable, Equatable {
-  /// Whose names are used.
+  /// The project in which a task is looked up.
   public enum Source: String, Sendable, CaseIterable {
     /// OGBench's dataset names: `cube-single-play-singletask-v0`.
     case ogbench
-    /// Ids of Gymnasium's registry: `HalfCheetah-v5`, `module:Name-v0`.
+    /// Ids in Gymnasium's registry: `HalfCheetah-v5`, `module:Name-v0`.
     case gymnasium
-    /// Ids of Minari's datasets, which know their environment: `D4RL/pen/human-v2`.
+    /// Ids of Minari's datasets, which name their environment: `D4RL/pen/human-v2`.
     case minari
   }
 
-  /// Whose names are used.
+  /// The project in which the task is looked up.
   public let source: Source
-  /// The name there.
+  /// The name of the task in that project.
   public let name: String
 
-  /// The task called `SOURCE:NAME`, or nil if it is not called so.
+  /// The task called `SOURCE:NAME`; nil if `name` does not have this form.
   init?(prefixed name: String) {
     let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.count == 2, let source = Source(rawValue: String(parts[0])), !parts[1].isEmpty else {
@@ -25,22 +25,23 @@ public struct GymnasiumTask: Sendable, Equatable {
     self.name = String(parts[1])
   }
 
-  /// A task by the name it has in OGBench, which marks the tasks that come with rewards by a word.
+  /// The task that OGBench calls `name`; nil if the name lacks the word `singletask`, which marks OGBench's
+  /// tasks with rewards.
   init?(ogbench name: String) {
     guard name.split(separator: "-").contains("singletask") else { return nil }
     (source, self.name) = (.ogbench, name)
   }
 }
 
-/// A task by the name that `--env` gives it.
+/// A task that `--env` can name.
 public enum NamedTask: Sendable {
-  /// A maze that needs no Python.
+  /// A task in an embedded maze, which needs no Python.
   case embedded(PointMazeTask)
-  /// Everything else.
+  /// A task in a Gymnasium environment.
   case gymnasium(GymnasiumTask)
 
-  /// The task called `name`: an embedded one, `ogbench:NAME`, `gymnasium:ID`, `minari:ID`, or one of OGBench's
-  /// names as it is. Throws `UnknownTask`.
+  /// The task called `name`: an embedded task, `ogbench:NAME`, `gymnasium:ID`, `minari:ID`, or a name of
+  /// OGBench's without the prefix. Throws `UnknownTask`.
   public init(name: String) throws(UnknownTask) {
     if let task = GymnasiumTask(prefixed: name) {
       self = .gymnasium(task)
@@ -51,12 +52,12 @@ public enum NamedTask: Sendable {
     }
   }
 
-  /// The embedded task, if it is one.
+  /// The embedded task; nil for a Gymnasium task.
   public var embedded: PointMazeTask? {
     if case .embedded(let task) = self { task } else { nil }
   }
 
-  /// Whether its name says which Python module to import: `gymnasium:MODULE:ID`.
+  /// Whether the task's name says which Python module to import: `gymnasium:MODULE:ID`.
   public var importsModule: Bool {
     if case .gymnasium(let task) = self {
       task.source == .gymnasium && task.name.contains(":")
@@ -65,7 +66,7 @@ public enum NamedTask: Sendable {
     }
   }
 
-  /// Whether its name is also that of a dataset.
+  /// Whether the task's name also names a dataset.
   public var hasDataset: Bool {
     switch self {
     case .embedded: true
@@ -73,7 +74,7 @@ public enum NamedTask: Sendable {
     }
   }
 
-  /// Whether its project computes the rewards of data that have none.
+  /// Whether rewards can be computed for data of this task that have none.
   public var computesRewards: Bool {
     switch self {
     case .embedded: true
@@ -81,12 +82,13 @@ public enum NamedTask: Sendable {
     }
   }
 
-  /// Its environment.
+  /// Makes the task's environment. Gymnasium workers are started later, when they are first needed.
   ///
   /// - Parameters:
-  ///   - episodes: how many are going to be played.
-  ///   - workers: how Gymnasium environments are run.
-  ///   - isCancelled: asked while waiting; yes ends the wait with a failure.
+  ///   - seed: determines all episodes.
+  ///   - episodes: the number of episodes that will be played.
+  ///   - workers: how to run Gymnasium environments.
+  ///   - isCancelled: polled while waiting; true ends the wait with a failure.
   public func environment(
     seed: UInt32, episodes: Int, workers: GymnasiumEnvironment.Options,
     isCancelled: @escaping () -> Bool = { false }

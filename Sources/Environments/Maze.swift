@@ -5,9 +5,9 @@
 public struct Maze: Sendable {
   /// A square of the grid.
   public struct Cell: Hashable, Sendable {
-    /// Counts along y.
+    /// The row, which counts along y.
     public let row: Int
-    /// Counts along x.
+    /// The column, which counts along x.
     public let column: Int
 
     /// The cell in `row` and `column`.
@@ -17,18 +17,18 @@ public struct Maze: Sendable {
     }
   }
 
-  /// The word that stands for the maze in task names.
+  /// The maze's word in task names.
   public let name: String
-  /// Number of rows.
+  /// The number of rows.
   public let rows: Int
-  /// Number of columns.
+  /// The number of columns.
   public let columns: Int
   /// The cells that are not walls, row by row.
   public let freeCells: [Cell]
 
   private let walls: [Bool]
 
-  /// A maze from its rows, top first; "1" is a wall.
+  /// Makes a maze from its rows, separated by spaces, in the order of increasing y; "1" is a wall.
   init(_ name: String, _ map: String) {
     let lines = map.split(separator: " ")
     let walls = lines.flatMap { $0.map { $0 == "1" } }
@@ -40,15 +40,15 @@ public struct Maze: Sendable {
     freeCells = walls.indices.filter { !walls[$0] }.map { Cell($0 / columns, $0 % columns) }
   }
 
-  /// Whether `cell`, which lies in the grid, is a wall.
+  /// Whether `cell`, which must lie in the grid, is a wall.
   public func isWall(_ cell: Cell) -> Bool { walls[cell.row * columns + cell.column] }
 
-  /// The (x, y) of the middle of `cell`.
+  /// The centre (x, y) of `cell`.
   public func centre(of cell: Cell) -> SIMD2<Double> {
     SIMD2(Double(4 * cell.column - 4), Double(4 * cell.row - 4))
   }
 
-  /// The cell that holds the point `position` (x, y).
+  /// The cell that contains the point `position` (x, y).
   public func cell(at position: SIMD2<Double>) -> Cell {
     let index = (position * 0.25 + 1.5).rounded(.down)
     return Cell(Int(index.y), Int(index.x))
@@ -58,15 +58,18 @@ public struct Maze: Sendable {
 // MARK: - Motion
 
 extension Maze {
-  /// Radius of the moving disc.
+  /// The radius of the moving disc.
   public static let discRadius = 0.7
-  /// The share of its depth in a wall that the disc keeps after a move, fitted to MuJoCo's soft contact.
+  /// The share of its penetration into a wall that the disc keeps after a move, fitted to MuJoCo's soft
+  /// contact.
   public static let keptDepth = 0.1785
 
-  /// Where a disc with its centre at `position` comes to rest after being displaced by `displacement`.
+  /// The position where a disc with its centre at `position` comes to rest after it is displaced by
+  /// `displacement`.
   ///
-  /// Displacements are at most 0.2 along each axis: then a disc that was at most 0.25 deep in the walls has its
-  /// centre outside of them, and the shortest way out is the way it came.
+  /// Displacements must be at most 0.2 along each axis. The centre of a disc that was at most 0.25 deep in
+  /// the walls then stays outside the walls, and the shortest way out of the walls leads back the way it
+  /// came.
   func moved(from position: SIMD2<Double>, by displacement: SIMD2<Double>) -> SIMD2<Double> {
     let target = position + displacement
     let cell = cell(at: target)
@@ -76,11 +79,12 @@ extension Maze {
     return centre + outside + (offset - outside) * Maze.keptDepth
   }
 
-  /// The point nearest to `offset`, given from the centre of `cell`, at which the disc touches no wall.
+  /// The point nearest to `offset` at which the disc touches no wall. Both points are relative to the centre
+  /// of `cell`.
   ///
-  /// A disc smaller than a cell reaches into at most one neighbour along x, one along y and the diagonal one
-  /// between them. Out of the walls beside the cell it is pushed straight, which also frees it from the
-  /// diagonal one; only where both of those are open can it touch the diagonal wall's corner.
+  /// A disc smaller than a cell reaches into at most one neighbour along x, one along y and the diagonal cell
+  /// between them. A wall beside the cell pushes the disc straight out, which also frees it from the diagonal
+  /// cell. Only if both neighbours are open can the disc touch the corner of a diagonal wall.
   private func pushedOut(_ offset: SIMD2<Double>, cell: Cell) -> SIMD2<Double> {
     let halfCell = 2.0
     let reach = halfCell - Maze.discRadius
@@ -100,7 +104,7 @@ extension Maze {
     return distance < Maze.discRadius ? corner + away * (Maze.discRadius / distance) : offset
   }
 
-  /// How far a disc with its centre at `position`, in a free cell, is from touching no wall.
+  /// The distance by which a disc with its centre at `position`, in a free cell, must move to touch no wall.
   func depth(at position: SIMD2<Double>) -> Double {
     let cell = cell(at: position)
     let offset = position - centre(of: cell)

@@ -1,25 +1,28 @@
 import Kernels
 import Randomness
 
-/// A disc that has to find its way to a goal in a maze: the rules of a task, shared by all its episodes.
+/// A disc that has to find its way to a goal in a maze. This type holds the rules of a task, which all its
+/// episodes share.
 ///
-/// It follows OGBench's point maze without a simulator; one-step positions agree to 0.001 on average.
+/// It reproduces OGBench's point maze without a simulator; positions after one step agree to 0.001 on
+/// average.
 public struct PointMaze: Sendable {
-  /// What tells one running episode from another.
+  /// The state of one episode.
   public struct Episode: Sendable {
     /// The disc's centre (x, y).
     public internal(set) var position: SIMD2<Double>
-    /// Number of actions so far.
+    /// The number of actions so far.
     public internal(set) var steps = 0
   }
 
-  /// What an action leads to.
+  /// The result of an action.
   public struct Outcome: Sendable, Equatable {
-    /// 0 in a goal state, −1 elsewhere.
+    /// 0 if the action was taken in a goal state, else −1.
     public let reward: Float
-    /// The task was solved; no value follows.
+    /// Whether the action was taken in a goal state, which ends the task; the value of the next state does
+    /// not count.
     public let terminated: Bool
-    /// The step limit is reached.
+    /// Whether the step limit has been reached.
     public let truncated: Bool
   }
 
@@ -29,17 +32,18 @@ public struct PointMaze: Sendable {
   public let start: Maze.Cell
   /// The cell whose centre is the goal.
   public let goal: Maze.Cell
-  /// Moves of at most 0.2 along each axis that make up one action.
+  /// The number of moves, each of at most 0.2 along each axis, in one action.
   public let movesPerAction: Int
-  /// Positions are divided by this to give observations.
+  /// The number by which positions are divided to give observations.
   public let observationScale: Double
-  /// Number of actions after which an episode is cut off.
+  /// The number of actions after which an episode is truncated.
   public let stepLimit: Int
 
   /// The centre of the goal's cell (x, y).
   public var goalPosition: SIMD2<Double> { maze.centre(of: goal) }
 
-  /// A task on one of OGBench's mazes: actions move by 0.2, episodes end after 1,000 of them.
+  /// A task in one of OGBench's mazes: an action moves the disc by at most 0.2 along each axis, and an
+  /// episode is truncated after 1,000 actions.
   init(_ maze: Maze, from start: Maze.Cell, to goal: Maze.Cell) {
     self.init(maze, from: start, to: goal, movesPerAction: 1, observationScale: 1, stepLimit: 1000)
   }
@@ -60,30 +64,30 @@ public struct PointMaze: Sendable {
 // MARK: - Episodes
 
 extension PointMaze {
-  /// Episode number `episode` of an evaluation under `seed`, at a random place near the start.
+  /// Starts episode number `episode` of an evaluation under `seed`, at a random position in the start cell.
   ///
-  /// The place depends on these two numbers alone, so it does not matter who runs which episode.
+  /// The position depends on these two numbers alone, so it does not matter who runs which episode.
   public func reset(seed: UInt32, episode: UInt64) -> Episode {
     var random = RandomSequence(seed: seed, stream: .reset, index: episode)
     return Episode(position: maze.randomPosition(in: start, using: &random))
   }
 
-  /// An episode that starts with the disc's centre at `position` (x, y), in a cell that is not a wall and at
-  /// most 0.25 deep in its surroundings, as after any move.
+  /// Starts an episode with the disc's centre at `position` (x, y), which must lie in a free cell and at most
+  /// 0.25 deep in the walls around it. Every position after a move does.
   public func reset(to position: SIMD2<Double>) -> Episode {
     precondition(
       !maze.isWall(maze.cell(at: position)) && maze.depth(at: position) <= 0.25, "\(position) lies in a wall")
     return Episode(position: position)
   }
 
-  /// What a policy sees of the episode, (2).
+  /// The observation of the episode's present state: 2 numbers.
   public func observation(of episode: Episode) -> SIMD2<Float> { observation(at: episode.position) }
 
-  /// Applies `action`, (2), to the episode and says what it was worth.
+  /// Applies `action`, 2 numbers, to the episode.
   ///
-  /// The outcome judges the state in which the action was taken, as OGBench does, so a solved episode ends
-  /// with the action after the one that reached the goal. Components are clipped to [−1, 1]; NaN, which a
-  /// diverged policy may give, does not move.
+  /// Reward and termination are those of the state in which the action was taken, as in OGBench, so a solved
+  /// episode ends with the action after the one that reached the goal. Components are clipped to [−1, 1]. A
+  /// component that is NaN, which a diverged policy may give, counts as 0.
   public func step(_ episode: inout Episode, action: SIMD2<Float>) -> Outcome {
     let solved = isSolved(at: episode.position)
     episode.position = position(after: action, from: episode.position)
@@ -114,17 +118,17 @@ extension PointMaze {
 // MARK: - Labels
 
 extension PointMaze {
-  /// The reward and mask of a dataset's transition out of `observation`, (2).
+  /// The reward and mask of a dataset's transition that starts in the state with `observation`, 2 numbers.
   ///
-  /// Reward = success − 1 and mask = 1 − success, both of the state in which the action is taken: what
-  /// OGBench 1.2 writes into datasets that hold no rewards.
+  /// Reward = success − 1 and mask = 1 − success, both of the state in which the action is taken. OGBench 1.2
+  /// writes the same into datasets that have no rewards.
   public func rewardAndMask(observation: SIMD2<Float>) -> (reward: Float, mask: Float) {
     isSolved(at: SIMD2<Double>(observation) * observationScale) ? (0, 0) : (-1, 1)
   }
 }
 
 extension Maze {
-  /// Uniform on the middle square of side 2 of `cell`.
+  /// A position drawn uniformly from the square of side 2 in the middle of `cell`.
   func randomPosition(in cell: Cell, using random: inout RandomSequence) -> SIMD2<Double> {
     let x = 2 * Double(random.uniform()) - 1
     let y = 2 * Double(random.uniform()) - 1

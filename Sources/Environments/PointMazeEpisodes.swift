@@ -1,13 +1,13 @@
 import Kernels
 
-/// Episodes of an embedded point maze.
+/// Plays episodes of an embedded point maze.
 public final class PointMazeEpisodes: VectorEnvironment {
   public let capacity: Int
   private let maze: PointMaze
   private let seed: UInt32
   private var running: [PointMaze.Episode?]
 
-  /// Up to `capacity` episodes at once.
+  /// Makes an environment with `capacity` slots.
   public init(_ task: PointMazeTask, seed: UInt32, capacity: Int) {
     maze = task.environment
     self.seed = seed

@@ -1,16 +1,17 @@
-/// How the behaviour recorded in a dataset chooses where to go.
+/// How the agent whose behaviour a dataset records chooses where to go.
 public enum Behaviour: String, Sendable, CaseIterable {
-  /// From one random goal to the next.
+  /// The agent goes from one random goal to the next.
   case navigate
-  /// To one goal a few cells away, in short episodes that have to be stitched together to solve a task.
+  /// The agent goes to one goal a few cells away. To solve a task, several of these short episodes must be
+  /// stitched together.
   case stitch
-  /// Along random directions, each held for ten steps.
+  /// The agent goes in random directions, each for ten steps.
   case explore
 }
 
-/// A name that is not one of the embedded tasks'.
+/// An error: the name is not that of an embedded task.
 public struct UnknownTask: Error, CustomStringConvertible {
-  /// The name as given.
+  /// The name that was given.
   public let name: String
 
   /// One line with the name and the names that exist.
@@ -24,27 +25,28 @@ public struct UnknownTask: Error, CustomStringConvertible {
   }
 }
 
-/// An embedded task by the name that OGBench gives it, for instance `pointmaze-medium-navigate-singletask-v0`
-/// (task 1, the default) or `pointmaze-medium-navigate-singletask-task3-v0`.
+/// An embedded task. Its name is the one that OGBench gives it, for instance
+/// `pointmaze-medium-navigate-singletask-v0` (task 1, the default) or
+/// `pointmaze-medium-navigate-singletask-task3-v0`.
 ///
-/// `pointmaze-u-stitch-singletask-v0`, which OGBench does not have, is small enough to be solved in minutes.
+/// `pointmaze-u-stitch-singletask-v0` is not one of OGBench's; it is small enough to be solved in minutes.
 public struct PointMazeTask: Sendable {
-  /// Length of an observation.
+  /// The number of numbers in an observation: the scaled x and y of the disc's centre.
   public static let observationSize = 2
-  /// Length of an action.
+  /// The number of numbers in an action: the displacement along x and y, scaled to [−1, 1].
   public static let actionSize = 2
-  /// The small task.
+  /// The name of the small task.
   public static let defaultName = "pointmaze-u-stitch-singletask-v0"
 
   /// The task's name.
   public let name: String
   /// The name of the dataset that all tasks of this maze and behaviour share: `pointmaze-medium-navigate-v0`.
   public let datasetName: String
-  /// 1 to 5; which start and goal.
+  /// The number of the task on its maze, from 1 to 5, which determines start and goal.
   public let number: Int
-  /// How the dataset was recorded.
+  /// The behaviour that the dataset records.
   public let behaviour: Behaviour
-  /// The rules.
+  /// The maze, the start, the goal and the rules.
   public let environment: PointMaze
 
   /// The embedded task called `name`. Throws `UnknownTask`.
@@ -63,7 +65,7 @@ public struct PointMazeTask: Sendable {
     environment = tasks[number - 1]
   }
 
-  /// Whether a name is meant to be an embedded task's, if only by its beginning.
+  /// Whether a name begins like those of embedded tasks, and is therefore not looked up elsewhere.
   static func claims(_ name: String) -> Bool {
     ([small] + benchmark.map { $0[0] }).contains { name.hasPrefix("pointmaze-\($0.maze.name)-") }
   }
@@ -74,7 +76,8 @@ public struct PointMazeTask: Sendable {
     return benchmark.first { $0[0].maze.name == maze }
   }
 
-  /// Six cells from start to goal. One action moves up to 1.0, so solutions take about 25 steps, not hundreds.
+  /// Start and goal are six cells apart. An action moves up to 1.0 along each axis, so solutions take about
+  /// 25 steps instead of hundreds.
   static let small = PointMaze(
     .u, from: Maze.Cell(1, 1), to: Maze.Cell(3, 1), movesPerAction: 5, observationScale: 4, stepLimit: 60)
 

@@ -1,7 +1,8 @@
 import Kernels
 import Randomness
 
-/// The agent whose behaviour is recorded: a unit vector along its way, plus N(0, 0.5²) noise.
+/// The agent whose behaviour is recorded. Its action is a unit vector along its way plus noise from N(0,
+/// 0.5²) on each component, clipped to [−1, 1].
 struct ScriptedAgent {
   /// The disc's centre.
   private(set) var position: SIMD2<Double>
@@ -11,13 +12,13 @@ struct ScriptedAgent {
   private let paths: ShortestPaths
   private var random: RandomSequence
   private var steps = 0
-  /// Where `navigate` and `stitch` go: a cell by number and a point in it.
+  /// The cell, as an index of `maze.freeCells`, and the point in it that `navigate` and `stitch` go to.
   private var goal = 0
   private var goalPosition = SIMD2<Double>.zero
-  /// Where `explore` goes.
+  /// The direction in which `explore` goes.
   private var direction = SIMD2<Double>.zero
 
-  /// An agent in a random free cell.
+  /// Places an agent in a random free cell.
   init(
     environment: PointMaze, behaviour: Behaviour, recipe: BehaviourRecipe, paths: ShortestPaths,
     random: RandomSequence
@@ -35,7 +36,7 @@ struct ScriptedAgent {
     }
   }
 
-  /// Takes a step and gives the action that it consisted of.
+  /// Takes one action and returns it.
   mutating func act() -> SIMD2<Float> {
     if behaviour == .explore {
       if steps % 10 == 0 { direction = randomDirection() }
@@ -58,7 +59,8 @@ struct ScriptedAgent {
     goalPosition = maze.randomPosition(in: maze.freeCells[goal], using: &random)
   }
 
-  /// Towards the centre of the next cell on the shortest path, or towards the goal once in its cell.
+  /// The direction to the centre of the next cell on the shortest path or, in the goal's cell, to the goal
+  /// itself.
   private func directionToGoal() -> SIMD2<Double> {
     let maze = environment.maze
     let cell = paths.number(of: maze.cell(at: position))
@@ -67,7 +69,7 @@ struct ScriptedAgent {
     return unit(target - position)
   }
 
-  /// Two independent normals point in every direction equally often.
+  /// A direction drawn uniformly: two independent normals of equal variance favour none.
   private mutating func randomDirection() -> SIMD2<Double> {
     unit(SIMD2(Double(random.normal()), Double(random.normal())))
   }

@@ -1,25 +1,26 @@
-/// Shortest paths between the free cells of a maze along its corridors.
+/// The shortest paths between the free cells of a maze, moving between cells that share a side.
 ///
-/// Cells are numbered by their place in `maze.freeCells`.
+/// A cell's number is its index in `maze.freeCells`.
 struct ShortestPaths {
   let count: Int
-  /// (count, count): number of moves from the first cell to the second.
+  /// (count, count): the number of moves from the first cell to the second.
   private let distances: [Int]
-  /// (count, count): the cell to enter from the first cell on the way to the second, itself where they agree.
+  /// (count, count): the cell to enter from the first cell on the way to the second; the cell itself if both
+  /// are the same.
   private let nextCells: [Int]
-  /// (rows, columns): the number of the free cell at a place of the grid, −1 for walls.
+  /// (rows, columns): the number of the free cell in each row and column of the grid; −1 for walls.
   private let numbers: [Int]
   private let columns: Int
-  /// The cells where a path can turn or end: all but the middles of straight corridors.
+  /// The cells where a path can turn or end: all cells but the middles of straight corridors.
   let landmarks: [Int]
 
   init(in maze: Maze) {
     let cells = maze.freeCells
     var numbers = [Int](repeating: -1, count: maze.rows * maze.columns)
     for (number, cell) in cells.enumerated() { numbers[cell.row * maze.columns + cell.column] = number }
-    // Where several paths are equally short, the first of these directions is taken, and among goals the
-    // middles of corridors are left out: both bring the share of time that each of medium's cells is visited
-    // nearest to that of the published dataset.
+    // Among equally short paths, the first of these directions is taken, and the middles of corridors are no
+    // goals. Both choices bring the share of time spent in each cell of the medium maze closest to that
+    // in the published dataset.
     let around = cells.map { cell in
       [(-1, 0), (0, -1), (1, 0), (0, 1)].map { numbers[(cell.row + $0) * maze.columns + cell.column + $1] }
     }
@@ -42,7 +43,7 @@ struct ShortestPaths {
     self.distances = distances
   }
 
-  /// Breadth-first search: the number of moves from `origin` to every cell.
+  /// The number of moves from `origin` to every cell, by breadth-first search.
   private static func distances(from origin: Int, neighbours: [[Int]]) -> [Int] {
     var distances = [Int](repeating: .max, count: neighbours.count)
     var queue = [origin]
@@ -65,7 +66,7 @@ struct ShortestPaths {
   /// The cell to enter from `cell` on the way to `goal`.
   func next(from cell: Int, to goal: Int) -> Int { nextCells[cell * count + goal] }
 
-  /// The cells exactly `moves` moves away from `cell`.
+  /// The cells that are exactly `moves` moves away from `cell`.
   func cells(from cell: Int, at moves: Int) -> [Int] {
     (0..<count).filter { distances[cell * count + $0] == moves }
   }

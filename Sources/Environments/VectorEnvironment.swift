@@ -1,40 +1,41 @@
 import Kernels
 
-/// What is known of a task's environment before it is played.
+/// What is known about a task's environment before episodes are played.
 public struct EnvironmentDescription: Sendable, Equatable {
-  /// O, the numbers of an observation.
+  /// O, the size of an observation.
   public let observationSize: Int
-  /// A, the numbers of an action.
+  /// A, the size of an action.
   public let actionSize: Int
-  /// The returns that the task's benchmark scores 0 and 100, if it does.
+  /// The two returns that the task's benchmark scores 0 and 100; nil if the benchmark defines no score.
   public let referenceReturns: [Double]?
 
-  /// An environment of these sizes.
+  /// Makes a description with the given values.
   public init(observationSize: Int, actionSize: Int, referenceReturns: [Double]? = nil) {
     self.observationSize = observationSize
     self.actionSize = actionSize
     self.referenceReturns = referenceReturns
   }
 
-  /// The score of a return: 100 · (R − low) / (high − low); nil where the benchmark defines none.
+  /// The normalised score of a return R, 100 · (R − low) / (high − low) with the two reference returns; nil
+  /// if the benchmark defines none.
   public func normalisedScore(_ total: Double) -> Double? {
     guard let referenceReturns else { return nil }
     return 100 * (total - referenceReturns[0]) / (referenceReturns[1] - referenceReturns[0])
   }
 }
 
-/// What an action led to.
+/// The result of one action in one episode.
 public struct StepOutcome: Sendable, Equatable {
   /// The reward.
   public let reward: Double
-  /// The episode ended in a state after which nothing is worth anything.
+  /// Whether the episode ended in a terminal state, after which no rewards follow.
   public let terminated: Bool
-  /// The episode was cut off.
+  /// Whether the episode was cut off, for instance by a limit of its steps.
   public let truncated: Bool
   /// Whether the task is solved; nil where the environment does not say.
   public let success: Bool?
 
-  /// An outcome.
+  /// Makes an outcome with the given values.
   public init(reward: Double, terminated: Bool, truncated: Bool, success: Bool?) {
     self.reward = reward
     self.terminated = terminated
@@ -42,34 +43,36 @@ public struct StepOutcome: Sendable, Equatable {
     self.success = success
   }
 
-  /// No more steps follow.
+  /// Whether the episode has ended.
   public var isLast: Bool { terminated || truncated }
 }
 
-/// Several episodes of one task at once, each in a slot, numbered from 0, so that a policy can act in batches.
+/// Plays several episodes of one task at once, each in a slot, numbered from 0, so that a policy can act in
+/// batches.
 ///
-/// Episode number e of a seed is the same whatever slot it is played in, and whatever was played there before.
+/// Episode number e of a seed is the same in any slot, whatever was played there before.
 public protocol VectorEnvironment: AnyObject {
-  /// Number of slots.
+  /// The number of slots.
   var capacity: Int { get }
 
-  /// What is known of it. May start what it needs.
+  /// Describes the environment. May start worker processes.
   func describe() throws -> EnvironmentDescription
 
   /// Begins episodes, one in each of `slots`.
   ///
   /// - Parameters:
-  ///   - episodes: their numbers, as many as slots.
+  ///   - episodes: the numbers of the episodes, as many as there are slots.
   ///   - observations: row i receives the first observation in `slots[i]`.
   func start(_ episodes: [Int], in slots: [Int], _ observations: Matrix<Float>) throws
 
-  /// Takes one step in each of `slots`, in which episodes are running.
+  /// Takes one step in each of `slots`, where episodes must be running. Returns the outcomes in the order of
+  /// `slots`.
   ///
   /// - Parameters:
-  ///   - actions: row i, in [−1, 1], is for `slots[i]`.
-  ///   - observations: row i receives the observation that follows.
+  ///   - actions: row i is the action for `slots[i]`, with components in [−1, 1].
+  ///   - observations: row i receives the next observation in `slots[i]`.
   func step(_ slots: [Int], _ actions: Matrix<Float>, _ observations: Matrix<Float>) throws -> [StepOutcome]
 
-  /// Ends what it has started. It can be used again and starts anew then.
+  /// Ends all episodes and processes. The environment may be used again and then starts afresh.
   func stop()
 }

@@ -2,20 +2,21 @@ import ArrayFiles
 import Networks
 import ProtobufFiles
 
-/// A graph with its parameters as an ONNX file. Field numbers are those of onnx.proto,
-/// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+/// An operator graph and its parameters, to be written as an ONNX file. Field numbers are those of
+/// onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 struct ONNXModel {
-  /// What it computes.
+  /// The computation.
   let graph: OperatorGraph
-  /// The parameters it needs, by name, row-major.
+  /// The parameters of the graph by name, with row-major values.
   let parameters: [String: (shape: [Int], values: [Float])]
-  /// What it says about itself.
+  /// The metadata of the file.
   let metadata: [String: String]
 
-  /// Protocol buffers end at 2 GB; some room is left for all that is not parameters.
+  /// The largest size of all parameters in bytes. Protocol buffers are limited to 2 GiB, which leaves room
+  /// for the rest of the file.
   private static let largest = 2_000_000_000
 
-  /// Writes the file.
+  /// Writes the model to the file `path`.
   ///
   /// - Throws: `FileError` of kind `.unwritable`.
   func write(to path: String) throws(FileError) {
@@ -35,7 +36,7 @@ struct ONNXModel {
     operators.add(1, "")
     operators.add(2, 13)
     var model = ProtobufMessage()
-    // The version of the format that came with operator set 13.
+    // Version 7 of the format, the one released with operator set 13.
     model.add(1, 7)
     model.add(2, "fan-dist")
     model.add(8, operators)
@@ -105,7 +106,7 @@ struct ONNXModel {
     return message
   }
 
-  /// A tensor of float32 with its sizes.
+  /// The description of an input or output: a float32 tensor, whose unknown dimension is called "batch".
   private func message(_ port: OperatorGraph.Port) -> ProtobufMessage {
     var sizes = ProtobufMessage()
     for size in port.shape {

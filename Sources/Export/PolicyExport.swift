@@ -3,26 +3,26 @@ import ArrayFiles
 import Networks
 import Training
 
-/// A trained policy on its way to other programs.
+/// A trained policy, to be written as a file for other programs.
 public struct PolicyExport {
-  /// The files it can be written as; raw values are the ends of their names.
+  /// The formats of files; the raw values are file name extensions.
   public enum Format: String, CaseIterable, Sendable {
-    /// The tensors that acting needs, and in the metadata how to act with them.
+    /// The policy's tensors; the metadata describe how to compute actions from them.
     case safetensors
-    /// What acting computes, for ONNX runtimes.
+    /// The policy's computation, for ONNX runtimes.
     case onnx
   }
 
-  /// What acting needs, such as `observation (batch, 28), noise (batch, 5)`.
+  /// The policy's inputs with their shapes, such as `observation (batch, 28), noise (batch, 5)`.
   public var inputs: String { Self.list(graph.inputs) }
-  /// What acting gives, in the same way.
+  /// The policy's outputs with their shapes, in the same form.
   public var outputs: String { Self.list(graph.outputs) }
 
   private let graph: OperatorGraph
   private let parameters: [String: (shape: [Int], values: [Float])]
   private let metadata: [String: String]
 
-  /// The policy of a file.
+  /// Prepares the policy of a saved file.
   public init(_ saved: SavedPolicy) {
     let agent = saved.configuration.hyperparameters.agent
     let policy = saved.policy(rows: 1)
@@ -36,7 +36,7 @@ public struct PolicyExport {
     ]) { $1 }
   }
 
-  /// Writes a file.
+  /// Writes the policy to the file `path`. Throws `FileError` of kind `.unwritable`.
   public func write(_ format: Format, to path: String) throws {
     switch format {
     case .onnx: try ONNXModel(graph: graph, parameters: parameters, metadata: metadata).write(to: path)
@@ -45,7 +45,7 @@ public struct PolicyExport {
   }
 
   private func writeTensors(to path: String) throws {
-    // One block of memory for all of them, which the writer's views point into.
+    // The values of all tensors are copied into one array, because the writer takes views of memory.
     let all = parameters.sorted { $0.key < $1.key }
     let values = all.flatMap(\.value.values)
     try values.withUnsafeBufferPointer { values in

@@ -1,16 +1,18 @@
 import COpenBLAS
 import Foundation
 
-/// The BLAS library: products of double precision, products with a vector, and those of single precision that have no
-/// kernels of our own (`ProductKernels`).
+/// OpenBLAS, which computes products in double precision, products with a vector, and the products in single
+/// precision that `ProductKernels` does not compute itself.
 public enum BLAS {
-  /// Sets the threads of each product; 1 unless asked otherwise, as every rank computes on its own.
+  /// Sets the number of threads that compute each product. It is 1 by default, because every rank computes on
+  /// its own.
   public static func setThreads(_ count: Int) {
     openblas_set_num_threads(Int32(count))
     ProductKernels.chosen = count == 1 ? .fastest : .openBLAS
   }
 
-  /// Name, version and the processor family its kernels were chosen for; before it, kernels of our own in use.
+  /// The library's name, its version and the processor family that its kernels were chosen for, preceded by
+  /// the project's own kernels if they are in use.
   public static var description: String {
     let configuration = String(cString: openblas_get_config()).split(separator: " ").prefix(2)
     let library = configuration.joined(separator: " ") + " (" + String(cString: openblas_get_corename()) + ")"
@@ -18,11 +20,12 @@ public enum BLAS {
       ? library : "own products (\(ProductKernels.chosen.rawValue)), \(library)"
   }
 
-  /// Starts this program again with better kernels if OpenBLAS took old ones; otherwise, or when the environment
-  /// names kernels, does nothing. To be called before anything else.
+  /// Restarts this program with better kernels if OpenBLAS has chosen outdated ones. Does nothing if the
+  /// environment already names kernels. Call it before anything else.
   ///
-  /// OpenBLAS knows the processors there were when it was released. On a newer one it may fall back to kernels of
-  /// 2004, which are several times slower than those the processor can run. It chooses when it is loaded.
+  /// OpenBLAS knows the processors that existed when it was released. On a newer processor it may choose
+  /// kernels from 2004, which are several times slower than the best ones that the processor can run. It
+  /// chooses when it is loaded.
   public static func restartWithFittingKernels() {
     guard getenv(kernelVariable) == nil,
       let kernels = fittingKernels(
@@ -30,10 +33,11 @@ public enum BLAS {
     else { return }
     setenv(kernelVariable, kernels, 1)
     execv("/proc/self/exe", CommandLine.unsafeArgv)
-    // Still here: it could not be started again, and runs as it is.
+    // execv has failed: the program continues with the kernels that it has.
   }
 
-  /// Kernels to ask for instead of the `chosen` ones; nil when those are of this decade, or no better ones run.
+  /// The kernels to request instead of the `chosen` ones; nil if those are recent, or if the processor runs
+  /// no better ones.
   public static func fittingKernels(chosen: String, processorFeatures: Set<String>) -> String? {
     guard !["haswell", "zen", "skylakex", "cooperlake", "sapphirerapids"].contains(chosen.lowercased()) else {
       return nil
@@ -46,7 +50,8 @@ public enum BLAS {
 
   private static let kernelVariable = "OPENBLAS_CORETYPE"
 
-  /// What Linux says an x86 processor can do; nothing on others, where OpenBLAS is left alone.
+  /// The features of an x86 processor according to Linux; empty on other processors, for which OpenBLAS's
+  /// choice is kept.
   private static var processorFeatures: Set<String> {
     let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
     let line = text.split(separator: "\n").first { $0.hasPrefix("flags") } ?? ""

@@ -1,7 +1,7 @@
 import COpenBLAS
 import Glibc
 
-/// The definition of every kernel, in plain loops.
+/// Kernels in double precision. These plain loops define what every kernel computes.
 extension Double: Real {
   public static func tanh(_ x: Double) -> Double { Glibc.tanh(x) }
   public static func exp(_ x: Double) -> Double { Glibc.exp(x) }
@@ -67,7 +67,7 @@ extension Double: Real {
   ) {
     let width = Double(gradient.columns)
     for r in 0..<gradient.rows {
-      // With x̂ the normalised features and ĝ = ∂/∂x̂: ∂/∂g = (ĝ − mean ĝ − x̂ · mean(ĝ·x̂)) / deviation.
+      // With x̂ the normalised features and ĝ = ∂L/∂x̂: ∂L/∂g = (ĝ − mean ĝ − x̂ · mean(ĝ·x̂)) / deviation.
       var mean = 0.0
       var projection = 0.0
       for c in 0..<gradient.columns {
@@ -90,7 +90,8 @@ extension Double: Real {
   ) {
     let width = Double(tangent.columns)
     for r in 0..<tangent.rows {
-      // ∂x̂ = (∂g − mean ∂g − x̂ · mean(∂g·x̂)) / deviation.
+      // With g the activations and x̂ the normalised ones: ∂x̂ = (∂g − mean ∂g − x̂ · mean(∂g·x̂)) /
+      // deviation.
       var mean = 0.0
       var projection = 0.0
       for c in 0..<tangent.columns {

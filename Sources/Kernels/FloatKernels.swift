@@ -1,7 +1,8 @@
 import COpenBLAS
 import Glibc
 
-/// The kernels that train: single precision, vectorised, each row kept in the first-level cache.
+/// Kernels in single precision, for training. They are vectorised, and keep each row in the first-level
+/// cache.
 extension Float: Real {
   public static func tanh(_ x: Float) -> Float { Glibc.tanhf(x) }
   public static func exp(_ x: Float) -> Float { Glibc.expf(x) }
@@ -17,29 +18,29 @@ extension Float: Real {
       a, transposed: transposeA, b, transposed: transposeB, into: c, accumulate: accumulate)
   }
 
-  /// The products in which one of the three sizes is 1: a general one would copy the whole matrix to use each element
-  /// once. True when it was one of those.
+  /// Computes products in which one of the three sizes is 1, and returns true; returns false for other
+  /// products. A general kernel would copy the whole matrix to use each element once.
   private static func multiplyVector(
     _ a: Matrix<Float>, _ transposeA: Bool, _ b: Matrix<Float>, _ transposeB: Bool, into c: Matrix<Float>,
     accumulate: Bool
   ) -> Bool {
     let kept: Float = accumulate ? 1 : 0
     if c.rows == 1 && !transposeA {
-      // A row times a matrix: one observation to act on.
+      // A row times a matrix, as for acting on a single observation.
       cblas_sgemv(
         CblasRowMajor, transposeB ? CblasNoTrans : CblasTrans, blasint(b.rows), blasint(b.columns), 1, b.base,
         blasint(b.stride), a.base, 1, kept, c.base, 1)
       return true
     }
     if c.columns == 1 && !transposeB {
-      // A matrix times a column: the single output of a critic, and the gradient of its weights.
+      // A matrix times a column, as for the single output of a critic and for the gradient of its weights.
       cblas_sgemv(
         CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, blasint(a.rows), blasint(a.columns), 1, a.base,
         blasint(a.stride), b.base, blasint(b.stride), kept, c.base, blasint(c.stride))
       return true
     }
     if a.columns == 1 && !transposeA && transposeB && b.stride == 1 && !accumulate {
-      // A column times a row: from the gradient of a critic's output to that of its last hidden layer.
+      // A column times a row, as for the gradient of a critic's last hidden layer.
       for r in 0..<c.rows {
         let row = c.row(r)
         let factor = a[r, 0]
@@ -56,7 +57,7 @@ extension Float: Real {
     for r in 0..<u.rows { gelu(u.row(r), bias: bias, into: h.row(r), keep: keep, count: u.columns) }
   }
 
-  /// `gelu` of one row. A function of its own: in the midst of others' variables it runs slower.
+  /// `gelu` of one row. It is not inlined, because it runs slower among the variables of a larger function.
   @inline(never)
   private static func gelu(
     _ u: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>, into h: UnsafeMutablePointer<Float>,
@@ -176,7 +177,8 @@ extension Float: Real {
     for r in 0..<y.rows { sumRow(y.row(r), bias, into: y.row(r), count: w) }
   }
 
-  /// c ← a + b. Outputs of networks have few columns: filling lanes with them takes longer than adding them singly.
+  /// c ← a + b. The outputs of networks have few columns, which are added one by one faster than they fill a
+  /// vector.
   @inline(__always)
   private static func sumRow(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>, count: Int
@@ -208,7 +210,8 @@ extension Float: Real {
   public static func cosines(_ tau: Float, into c: UnsafeMutablePointer<Float>, count: Int) {
     let half = Lanes(repeating: tau / 2)
     forEachLanes(count) { j, n in
-      // In turns i · τ/2, of which whole ones are taken off without rounding: i · τ may have more bits than a Float.
+      // The angle in turns is i · τ/2. The fused product takes off whole turns before it rounds, because i ·
+      // τ may have more bits than a Float.
       let i = Lanes(SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)) + Float(j + 1)
       let turns = i * half
       let whole = (turns + 12_582_912) - 12_582_912
@@ -224,7 +227,7 @@ extension Float: Real {
   }
 
   public static func sumOfSquares(_ x: UnsafePointer<Float>, count: Int) -> Double {
-    // Blocks short enough for single precision, their sums in double.
+    // Sums over blocks, short enough for single precision, are added in double precision.
     let block = 1024
     var total = 0.0
     for start in stride(from: 0, to: count, by: block) {
@@ -240,8 +243,8 @@ extension Float: Real {
   }
 }
 
-/// GELU and its slope. With y = 2√(2/π)·(u + 0.044715·u³): ½(1 + tanh(y/2)) = 1 / (1 + e^−y) = s, so
-/// g = u·s and g′ = s + g·(1 − s)·y′.
+/// GELU and its derivative. With y = 2√(2/π)·(u + 0.044715·u³) and s = ½(1 + tanh(y/2)) = 1 / (1 + e^−y): g =
+/// u·s and g′ = s + g·(1 − s)·y′.
 @inlinable @inline(__always)
 func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
   let slope = Float(2 * geluSlope)
@@ -250,7 +253,7 @@ func geluLanes(_ u: Lanes) -> (value: Lanes, slope: Lanes) {
   // Beyond ±10, s is 0 or 1 to single precision, and the cube stays finite.
   let x = u.limited(from: -10, to: 10)
   let square = x * x
-  // −y in units of ln 2: e^−y is a power of two.
+  // −y / ln 2, so that e^−y is a power of two.
   let exponent = x * square.timesPlus(Lanes(repeating: cubic * perTurn), slope * perTurn)
   let s = 1 / (1 + powerOfTwo(exponent))
   let value = u * s

@@ -1,27 +1,29 @@
 import Glibc
 import Synchronization
 
-/// Size of a large page on x86-64 and most ARM systems.
+/// The size of a large page in bytes, on x86-64 and most ARM systems.
 private let hugePage = 2 << 20
 
 private let bytesInBuffers = Atomic(0)
 
-/// Bytes of all buffers that are alive.
+/// The bytes that all living buffers of this process take.
 public var bufferBytes: Int { bytesInBuffers.load(ordering: .relaxed) }
 
-/// Memory for `count` elements, aligned to 64 bytes (a cache line, one AVX-512 register), zero at first.
+/// Memory for `count` elements, aligned to 64 bytes (a cache line and an AVX-512 register) and initially
+/// zero.
 ///
-/// The views handed out (`Matrix`, pointers) do not keep it alive: whoever owns the buffer outlives them.
+/// Views of the memory (`Matrix`, pointers) do not keep it alive: the owner of the buffer must outlive them.
 public final class Buffer<T: Real> {
   /// The first element.
   public let base: UnsafeMutablePointer<T>
-  /// Number of elements.
+  /// The number of elements.
   public let count: Int
 
   /// Reserves and zeroes `count` elements.
   public init(count: Int) {
     let bytes = Swift.max(count, 1) * MemoryLayout<T>.stride
-    // Large blocks in large pages: products and optimiser otherwise miss the address cache on every row.
+    // Large buffers use large pages; otherwise products and the optimiser miss the address cache on every
+    // row.
     let isLarge = bytes >= hugePage
     let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? hugePage : 64)
     if isLarge { madvise(raw, bytes, MADV_HUGEPAGE) }
@@ -37,18 +39,19 @@ public final class Buffer<T: Real> {
   }
 }
 
-/// A view of a row-major matrix in memory owned elsewhere: element (r, c) is at `base[r · stride + c]`.
+/// A view of a row-major matrix in memory that somebody else owns: element (r, c) is at `base[r · stride +
+/// c]`.
 public struct Matrix<T: Real> {
   /// Element (0, 0).
   public let base: UnsafeMutablePointer<T>
-  /// Number of rows.
+  /// The number of rows.
   public let rows: Int
-  /// Number of columns.
+  /// The number of columns.
   public let columns: Int
-  /// Distance between the starts of two rows, in elements.
+  /// The distance between the starts of two rows, in elements.
   public let stride: Int
 
-  /// A view of `rows × columns` elements at `base`; rows are contiguous unless `stride` says otherwise.
+  /// Makes a view of `rows × columns` elements at `base`. Rows are contiguous unless `stride` is given.
   @inlinable
   public init(_ base: UnsafeMutablePointer<T>, rows: Int, columns: Int, stride: Int? = nil) {
     self.base = base
@@ -57,27 +60,27 @@ public struct Matrix<T: Real> {
     self.stride = stride ?? columns
   }
 
-  /// A view of a whole buffer as `rows × columns`.
+  /// Makes a view of the first `rows × columns` elements of a buffer.
   public init(_ buffer: Buffer<T>, rows: Int, columns: Int) {
     precondition(buffer.count >= rows * columns, "buffer smaller than the matrix")
     self.init(buffer.base, rows: rows, columns: columns)
   }
 
-  /// Some of the rows.
+  /// A view of the rows in `range`.
   @inlinable
   public func rows(_ range: Range<Int>) -> Matrix {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows outside the matrix")
     return Matrix(base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
   }
 
-  /// Some of the columns.
+  /// A view of the columns in `range`.
   @inlinable
   public func columns(_ range: Range<Int>) -> Matrix {
     precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns outside the matrix")
     return Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
   }
 
-  /// The start of a row.
+  /// The address of element (r, 0).
   @inlinable
   public func row(_ r: Int) -> UnsafeMutablePointer<T> { base + r * stride }
 
@@ -95,21 +98,21 @@ public struct Matrix<T: Real> {
     for r in 0..<rows { row(r).update(from: source.row(r), count: columns) }
   }
 
-  /// Each row becomes the rows of `a` and `b` one after the other.
+  /// Sets each row to the row of `a` followed by the row of `b`.
   @inlinable
   public func concatenate(_ a: Matrix, _ b: Matrix) {
     columns(0..<a.columns).copy(a)
     columns(a.columns..<columns).copy(b)
   }
 
-  /// Each row becomes the rows of `a`, `b` and `c` one after the other.
+  /// Sets each row to the rows of `a`, `b` and `c`, one after another.
   @inlinable
   public func concatenate(_ a: Matrix, _ b: Matrix, _ c: Matrix) {
     columns(0..<a.columns + b.columns).concatenate(a, b)
     columns(a.columns + b.columns..<columns).copy(c)
   }
 
-  /// Each element becomes what `change` makes of it.
+  /// Replaces each element by `change` of it, row by row.
   @inlinable
   public func replaceEach(_ change: (T) -> T) {
     for r in 0..<rows {
@@ -117,7 +120,7 @@ public struct Matrix<T: Real> {
     }
   }
 
-  /// Each element becomes that of `source`, limited to −1 … 1.
+  /// Sets each element to that of `source`, limited to [−1, 1].
   @inlinable
   public func clip(_ source: Matrix) {
     precondition(rows == source.rows && columns == source.columns, "shapes differ")
@@ -127,19 +130,19 @@ public struct Matrix<T: Real> {
   }
 }
 
-/// Owns the matrices that are allocated through it, all zero at first.
+/// Allocates matrices and vectors, initially zero, and owns their memory.
 public final class Workspace<T: Real> {
   private var buffers: [Buffer<T>] = []
 
-  /// No memory yet.
+  /// Makes a workspace without memory.
   public init() {}
 
-  /// Memory for a matrix that lives as long as the workspace.
+  /// A new matrix, valid as long as the workspace.
   public func matrix(rows: Int, columns: Int) -> Matrix<T> {
     Matrix(vector(rows * columns), rows: rows, columns: columns)
   }
 
-  /// Memory for `count` elements that live as long as the workspace.
+  /// A new vector of `count` elements, valid as long as the workspace.
   public func vector(_ count: Int) -> UnsafeMutablePointer<T> {
     let buffer = Buffer<T>(count: count)
     buffers.append(buffer)

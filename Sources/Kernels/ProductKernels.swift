@@ -1,19 +1,20 @@
 import COpenBLAS
 import CProducts
 
-/// What multiplies matrices of single precision.
+/// The implementations of matrix products in single precision.
 public enum ProductKernels: String, CaseIterable, Sendable {
-  /// `CProducts` with 16 numbers in a register.
+  /// `CProducts` with AVX-512 registers of 16 floats.
   case avx512
-  /// `CProducts` with 8.
+  /// `CProducts` with AVX2 registers of 8 floats.
   case avx2
-  /// OpenBLAS: on other processors, and with several threads.
+  /// OpenBLAS, used on other processors and with several threads.
   case openBLAS = "openblas"
 
-  /// The kernels of every product: the fastest that there are here, unless `BLAS.setThreads` or `use` chose others.
+  /// The kernels that compute all products: the fastest ones, unless `BLAS.setThreads` or `use` has chosen
+  /// others.
   nonisolated(unsafe) public internal(set) static var chosen = fastest
 
-  /// The fastest that this processor can run.
+  /// The fastest kernels that this processor can run.
   public static let fastest: ProductKernels =
     switch product_best() {
     case product_avx512: .avx512
@@ -21,24 +22,25 @@ public enum ProductKernels: String, CaseIterable, Sendable {
     default: .openBLAS
     }
 
-  /// Those that this processor can run, the fastest first.
+  /// The kernels that this processor can run, the fastest first.
   public static var usable: ArraySlice<ProductKernels> {
     allCases.drop { $0 != fastest }
   }
 
-  /// Makes these the kernels of every product, for comparisons. They have to be usable.
+  /// Makes these kernels compute all products, for comparisons. They must be ``usable``.
   public func use() {
     precondition(Self.usable.contains(self), "this processor cannot run these kernels")
     Self.chosen = self
   }
 
-  /// c ← op(a) · op(b), or added to c, for sizes that fit. The kernels of `CProducts` give the same bits.
+  /// c ← op(a) · op(b), or c ← c + op(a) · op(b) if `accumulate`; op transposes where asked. The sizes must
+  /// fit. The two kinds of kernels of `CProducts` give the same bits.
   public func multiply(
     _ a: Matrix<Float>, transposed transposeA: Bool, _ b: Matrix<Float>, transposed transposeB: Bool,
     into c: Matrix<Float>, accumulate: Bool
   ) {
     let depth = transposeA ? a.rows : a.columns
-    // Without a term or an element there is nothing to sum up, but c may have to be cleared.
+    // Empty products go to OpenBLAS, which clears c if there are no terms.
     guard self != .openBLAS, depth > 0, c.rows > 0, c.columns > 0 else {
       return cblas_sgemm(
         CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,

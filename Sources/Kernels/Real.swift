@@ -1,11 +1,11 @@
-/// The arithmetic of networks, in one of two precisions.
+/// The arithmetic of networks, in single or double precision.
 ///
-/// `Double` conforms with plain loops that spell the formulas out: it is the definition, and what gradients
-/// are checked in. `Float` conforms with vectorised kernels: it is what trains. Tests hold the second to the
-/// first.
+/// `Double` conforms with plain loops that spell the formulas out; they are the definition, and gradients are
+/// checked with them. `Float` conforms with vectorised kernels, for training. Tests compare the kernels of
+/// `Float` with those of `Double`.
 ///
-/// Letters: n rows (samples), w columns (features). GELU is the tanh approximation,
-/// g(u) = u/2 · (1 + tanh(√(2/π)·(u + 0.044715·u³))).
+/// In the shapes below, n is the number of rows (samples) and w the number of columns (features). GELU is the
+/// tanh approximation g(u) = u/2 · (1 + tanh(√(2/π)·(u + 0.044715·u³))).
 public protocol Real: BinaryFloatingPoint, Sendable {
   /// The hyperbolic tangent.
   static func tanh(_ x: Self) -> Self
@@ -14,7 +14,7 @@ public protocol Real: BinaryFloatingPoint, Sendable {
   /// The natural logarithm.
   static func log(_ x: Self) -> Self
 
-  /// c ← op(a) · op(b), or c ← c + op(a) · op(b) when accumulating; op transposes where asked.
+  /// c ← op(a) · op(b), or c ← c + op(a) · op(b) if `accumulate`; op transposes where asked.
   static func multiply(
     _ a: Matrix<Self>, transposed: Bool, _ b: Matrix<Self>, transposed: Bool, into c: Matrix<Self>,
     accumulate: Bool)
@@ -22,27 +22,31 @@ public protocol Real: BinaryFloatingPoint, Sendable {
   /// h ← g(u + bias), for n × w matrices. With `keep`, u becomes g′(u + bias), which the backward pass needs.
   static func gelu(_ u: Matrix<Self>, bias: UnsafePointer<Self>, into h: Matrix<Self>, keep: Bool)
 
-  /// h ← LayerNorm(g(u + bias)) = x̂ · scale + shift, x̂ = (g − mean)·(variance + 10⁻⁶)^−½ over the features.
+  /// h ← LayerNorm(g(u + bias)) = x̂ · scale + shift with x̂ = (g − mean)·(variance + 10⁻⁶)^−½, mean and
+  /// variance over the features.
   ///
-  /// With `keep`, u becomes g′(u + bias), and `normalised` (n × w) and `inverseDeviation` (n) what the names say;
-  /// otherwise both are scratch.
+  /// With `keep`, u becomes g′(u + bias), `normalised` (n × w) becomes x̂, and `inverseDeviation` (n) becomes
+  /// (variance + 10⁻⁶)^−½. Without `keep`, the contents of `normalised` and `inverseDeviation` are undefined
+  /// afterwards.
   static func geluNorm(
     _ u: Matrix<Self>, bias: UnsafePointer<Self>, norm: Norm<Self>, normalised: Matrix<Self>,
     inverseDeviation: UnsafeMutablePointer<Self>, into h: Matrix<Self>, keep: Bool)
 
-  /// From the gradient with respect to h to that with respect to u, in place in `gradient`; `derivative` is
-  /// the u that `gelu` kept. Adds the column sums to `biasGradient` unless that is nil.
+  /// Turns the gradient with respect to h into that with respect to u, in place; both are n × w. `derivative`
+  /// is the u that `gelu` kept. Adds the column sums to `biasGradient` (w) unless it is nil.
   static func geluBackward(
     _ gradient: Matrix<Self>, derivative: Matrix<Self>, biasGradient: UnsafeMutablePointer<Self>?)
 
-  /// The same through `geluNorm`; `parameterGradients`, unless nil, receives the sums for bias, scale, shift.
+  /// Turns the gradient with respect to h into that with respect to u for `geluNorm`, in place, from what its
+  /// forward pass kept. Adds the gradients of bias, scale and shift to `parameterGradients` unless it is nil.
   static func geluNormBackward(
     _ gradient: Matrix<Self>, derivative: Matrix<Self>, normalised: Matrix<Self>,
     inverseDeviation: UnsafePointer<Self>, scale: UnsafePointer<Self>,
     parameterGradients: HiddenGradients<Self>?)
 
-  /// The other way, forward mode: from a change of u to that of h = `geluNorm`, in place in `tangent`, from what
-  /// the forward pass kept. (Without a norm that is `geluBackward` without sums: a product with the slope.)
+  /// Forward mode: turns the derivative of u into that of h = `geluNorm`, in place, from what its forward
+  /// pass kept. (Without a norm, `geluBackward` without `biasGradient` does the same: both are products with
+  /// the slope.)
   static func geluNormTangent(
     _ tangent: Matrix<Self>, derivative: Matrix<Self>, normalised: Matrix<Self>,
     inverseDeviation: UnsafePointer<Self>, scale: UnsafePointer<Self>)
@@ -50,7 +54,7 @@ public protocol Real: BinaryFloatingPoint, Sendable {
   /// Adds `bias` (w) to every row.
   static func addBias(_ bias: UnsafePointer<Self>, to y: Matrix<Self>)
 
-  /// sums (w) ← sums + Σ over rows.
+  /// sums (w) ← sums + the sums of the columns of y (n × w).
   static func addColumnSums(of y: Matrix<Self>, to sums: UnsafeMutablePointer<Self>)
 
   /// c ← a · b, element by element.
@@ -67,32 +71,32 @@ public protocol Real: BinaryFloatingPoint, Sendable {
   /// a ← a + b over `count` elements.
   static func add(_ b: UnsafePointer<Self>, to a: UnsafeMutablePointer<Self>, count: Int)
 
-  /// Σ x², accumulated in double precision; not finite exactly when some x is not (or overflows).
+  /// Σ x² in double precision. It is not finite exactly if an x is not finite or its square overflows.
   static func sumOfSquares(_ x: UnsafePointer<Self>, count: Int) -> Double
 }
 
-/// The learned scale and shift of a layer norm, w each.
+/// The learned scale and shift of a layer norm, w elements each.
 public struct Norm<T: Real> {
-  /// Multiplies the normalised features.
+  /// The factors of the normalised features.
   public let scale: UnsafePointer<T>
-  /// Is added after that.
+  /// The terms that are added to the scaled features.
   public let shift: UnsafePointer<T>
-  /// Scale and shift at these addresses.
+  /// Makes a view of scale and shift.
   public init(scale: UnsafePointer<T>, shift: UnsafePointer<T>) {
     self.scale = scale
     self.shift = shift
   }
 }
 
-/// Where the gradients of a normalised hidden layer's vectors are accumulated, w each.
+/// The memory in which the gradients of a normalised hidden layer's vectors are accumulated, w elements each.
 public struct HiddenGradients<T: Real> {
-  /// The dense layer's bias.
+  /// The gradient of the dense layer's bias.
   public let bias: UnsafeMutablePointer<T>
-  /// The norm's scale.
+  /// The gradient of the norm's scale.
   public let scale: UnsafeMutablePointer<T>
-  /// The norm's shift.
+  /// The gradient of the norm's shift.
   public let shift: UnsafeMutablePointer<T>
-  /// Gradients at these addresses.
+  /// Makes a view of the three gradients.
   public init(
     bias: UnsafeMutablePointer<T>, scale: UnsafeMutablePointer<T>, shift: UnsafeMutablePointer<T>
   ) {
@@ -106,5 +110,5 @@ public struct HiddenGradients<T: Real> {
 public let geluSlope = 0.797_884_560_802_865_4
 /// The cubic coefficient of GELU's tanh approximation.
 public let geluCubic = 0.044_715
-/// What layer norm adds to the variance.
+/// The number that layer norm adds to the variance.
 public let normEpsilon = 1e-6

@@ -1,16 +1,16 @@
-/// The vector that the Float kernels work in: one AVX-512 register, or two of AVX2.
+/// The vector type of the Float kernels: one AVX-512 register, or two AVX2 registers.
 public typealias Lanes = SIMD16<Float>
 @usableFromInline typealias LaneBits = SIMD16<UInt32>
 
 extension Lanes {
-  /// `self · y + z`, each lane rounded once.
+  /// self · y + z, with a single rounding in each lane.
   @inlinable @inline(__always)
   func timesPlus(_ y: Lanes, _ z: Lanes) -> Lanes { z.addingProduct(self, y) }
 
   @inlinable @inline(__always)
   func timesPlus(_ y: Lanes, _ z: Float) -> Lanes { Lanes(repeating: z).addingProduct(self, y) }
 
-  /// Each lane limited to a range; a NaN stays one. (`clamped` is a loop over the lanes.)
+  /// Each lane limited to a range; NaN stays NaN. (`clamped` compiles to a loop over the lanes.)
   @inlinable @inline(__always)
   public func limited(from low: Float, to high: Float) -> Lanes {
     let floor = Lanes(repeating: low)
@@ -27,9 +27,10 @@ extension LaneBits {
   var floats: Lanes { unsafeBitCast(self, to: Lanes.self) }
 }
 
-/// 2ˣ with a relative error below 2·10⁻⁷ for −126 ≤ x ≤ 126; the caller keeps x there.
+/// 2ˣ with a relative error below 2·10⁻⁷. The caller ensures −126 ≤ x ≤ 126.
 ///
-/// x = n + r with |r| ≤ ½; 2ʳ = e^(r·ln 2) by its Taylor series, whose seventh-order remainder is below 10⁻⁷.
+/// x = n + r with |r| ≤ ½, and 2ʳ = e^(r·ln 2) by its Taylor series, whose remainder of seventh order is
+/// below 10⁻⁷.
 @inlinable @inline(__always)
 public func powerOfTwo(_ x: Lanes) -> Lanes {
   let shifted = x + 12_582_912
@@ -43,10 +44,11 @@ public func powerOfTwo(_ x: Lanes) -> Lanes {
   return ((shifted.bits &<< 23) &+ p.bits).floats
 }
 
-/// √x with a relative error below 3·10⁻⁷ for 0 ≤ x < ∞, 0 for 0. (`squareRoot` of a vector is a loop over the
+/// √x with a relative error below 3·10⁻⁷ for 0 ≤ x < ∞; 0 for 0. (`squareRoot` compiles to a loop over the
 /// lanes.)
 ///
-/// 1/√x by halving the exponent, good to 4 %, and three of Newton's steps y ← y · (3/2 − x·y²/2); times x.
+/// Halving the exponent gives 1/√x to within 4 %. Three of Newton's steps y ← y · (3/2 − x·y²/2) refine it,
+/// and a product with x gives √x.
 @inlinable @inline(__always)
 public func root(_ x: Lanes) -> Lanes {
   var y = (LaneBits(repeating: 0x5F37_59DF) &- (x.bits &>> 1)).floats
@@ -55,10 +57,11 @@ public func root(_ x: Lanes) -> Lanes {
   return x * y
 }
 
-/// The natural logarithm of positive normal numbers, relative error below 2·10⁻⁷ (polynomial of Cephes' `logf`).
+/// The natural logarithm of positive normal numbers, with a relative error below 2·10⁻⁷ (polynomial of
+/// Cephes' `logf`).
 @inlinable @inline(__always)
 public func logarithm(_ x: Lanes) -> Lanes {
-  // x = m·2ᵉ with m in [√½, √2): subtracting the bits of √½ makes the exponent field round that way.
+  // x = m·2ᵉ with m in [√½, √2). After subtracting the bits of √½, the exponent field is e.
   let offset = x.bits &- LaneBits(repeating: 0x3f35_04f3)
   let exponent = SIMD16<Int32>(truncatingIfNeeded: offset) &>> 23
   let e = Lanes(exponent)
@@ -76,10 +79,10 @@ public func logarithm(_ x: Lanes) -> Lanes {
   return (m + tail).addingProduct(e, Lanes(repeating: 0.693_359_375))
 }
 
-/// cos 2πu and sin 2πu for u in [0, 1), absolute error below 2·10⁻⁷.
+/// cos 2πu and sin 2πu for u in [0, 1), with an absolute error below 2·10⁻⁷.
 @inlinable @inline(__always)
 public func cosineSine(turns u: Lanes) -> (cosine: Lanes, sine: Lanes) {
-  // u = q/4 + r with |r| ≤ 1/8: no rounding in the reduction, and q says which quadrant.
+  // u = q/4 + r with |r| ≤ 1/8 is exact, and q is the quadrant.
   let shifted = u.timesPlus(Lanes(repeating: 4), 12_582_912)
   let quadrant = shifted.bits
   let r = (shifted - 12_582_912).timesPlus(Lanes(repeating: -0.25), u)
@@ -97,12 +100,13 @@ public func cosineSine(turns u: Lanes) -> (cosine: Lanes, sine: Lanes) {
   return (cosine.floats, sine.floats)
 }
 
-/// Calls `body` for each group of lanes of an array of `count`: its first index, and how many of its elements
-/// there are, fewer than all in the last group only.
+/// Splits `count` elements into vectors and calls `body` for each: with the index of its first element, and
+/// with the number of its elements, which is less than all lanes only in the last one.
 ///
-/// The compiler inlines a small closure at both calls, but not a large one: then every load asks how many lanes
-/// there are, and Adam takes three times as long. A local function marked `@inline(__always)` is inlined at both.
-/// (Not where it would change a variable outside of it: that then lives in memory.)
+/// The compiler inlines a small closure at both calls of `body`, but not a large one; then every load has to
+/// compare the number of lanes, and Adam takes three times as long. A local function marked
+/// `@inline(__always)` is inlined at both calls. (That does not pay if it changes a variable outside itself,
+/// because that variable then lives in memory.)
 @inlinable @inline(__always)
 public func forEachLanes(_ count: Int, _ body: (_ j: Int, _ n: Int) -> Void) {
   var j = 0
@@ -113,7 +117,7 @@ public func forEachLanes(_ count: Int, _ body: (_ j: Int, _ n: Int) -> Void) {
   if j < count { body(j, count &- j) }
 }
 
-/// The `n` elements from `base[j]` on, with `padding` in the other lanes.
+/// The `n` elements from `base[j]` on; the other lanes get `padding`.
 @inlinable @inline(__always)
 public func load(
   _ base: UnsafePointer<Float>, _ j: Int, _ n: Int, else padding: Lanes = .zero
@@ -124,7 +128,7 @@ public func load(
   return lanes
 }
 
-/// Stores the first `n` lanes to `base[j]` and on.
+/// Stores the first `n` lanes to the memory from `base[j]` on.
 @inlinable @inline(__always)
 public func store(_ lanes: Lanes, _ base: UnsafeMutablePointer<Float>, _ j: Int, _ n: Int) {
   if n == Lanes.scalarCount {

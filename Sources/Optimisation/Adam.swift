@@ -1,14 +1,16 @@
 import Kernels
 
-/// A precision in which parameters are trained: Adam's step, and targets that follow.
+/// A precision in which parameters are trained, with Adam's step and the step of target parameters.
 ///
 /// As for `Real`, `Double` is the definition and `Float` is vectorised.
 public protocol Trainable: Real {
-  /// target ← tau · online + (1 − tau) · target.
+  /// target ← tau · online + (1 − tau) · target, over `count` parameters.
   static func moveTarget(
     _ target: UnsafeMutablePointer<Self>, toward online: UnsafePointer<Self>, tau: Self, count: Int)
 
-  /// One Adam step over `count` parameters (Kingma & Ba, 2015, algorithm 1; ε outside the root).
+  /// One Adam step over `count` parameters (Kingma and Ba, 2015, algorithm 1): with m and v the two moments,
+  /// m ← β₁·m + (1 − β₁)·gradient, v ← β₂·v + (1 − β₂)·gradient², and parameters ← parameters − lr · m̂ /
+  /// (√v̂ + ε), where m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
   static func adam(
     _ parameters: UnsafeMutablePointer<Self>, gradient: UnsafePointer<Self>,
     firstMoment: UnsafeMutablePointer<Self>, secondMoment: UnsafeMutablePointer<Self>,
@@ -17,18 +19,18 @@ public protocol Trainable: Real {
 
 /// The constants of one Adam step.
 public struct AdamStep<T: Real> {
-  /// Decay of the first moment, 0.9.
+  /// β₁, the decay of the first moment: 0.9.
   public let beta1: T = 0.9
-  /// Decay of the second moment, 0.999.
+  /// β₂, the decay of the second moment: 0.999.
   public let beta2: T = 0.999
-  /// Added to the root, 1e-8.
+  /// ε, which is added to the root: 1e-8.
   public let epsilon: T = 1e-8
-  /// Learning rate over the first moment's bias correction, lr / (1 − β₁ᵗ).
+  /// The learning rate with the first moment's bias correction: lr / (1 − β₁ᵗ).
   public let rate: T
   /// The second moment's bias correction, 1 / (1 − β₂ᵗ).
   public let secondCorrection: T
 
-  /// Constants for the `number`-th step, counted from 1.
+  /// Makes the constants of step t = `number`, counted from 1.
   public init(number: Int, learningRate: Double) {
     var power1 = 1.0
     var power2 = 1.0

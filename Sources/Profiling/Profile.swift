@@ -1,11 +1,11 @@
 import Basics
 
-/// Where the time of updates goes. Off unless a benchmark turns it on; then every measured piece costs two
-/// readings of the clock.
+/// Measures where the time of updates goes. It is off unless a benchmark turns it on; then each measurement
+/// reads the clock twice.
 ///
-/// A learner has one, which its networks and its exchange share. One thread uses it.
+/// A learner has one profile, which its networks and its exchange share. Only one thread may use it.
 public final class Profile {
-  /// The parts of an update.
+  /// The kinds of work in an update.
   public enum Part: Int, CaseIterable, Sendable {
     /// Matrix products.
     case products
@@ -21,29 +21,29 @@ public final class Profile {
     case sampling
   }
 
-  /// Whether pieces are measured.
+  /// Whether time is measured.
   public var isOn = false
-  /// Seconds spent in each part since the last reset.
+  /// The seconds spent on each kind of work since the last reset, indexed by its raw value.
   private var seconds = SIMD8<Double>.zero
-  /// Floating-point operations of the matrix products that were measured.
+  /// The floating-point operations of the matrix products that were measured.
   public private(set) var productOperations = 0
-  /// What the networks were asked for while pieces were measured.
+  /// The products that networks were asked for while the profile was on.
   public var work = Work()
 
-  /// Nothing measured yet.
+  /// Makes a profile that is off.
   public init() {}
 
-  /// Forgets what was measured.
+  /// Sets all measurements to zero.
   public func reset() {
     seconds = .zero
     productOperations = 0
     work = Work()
   }
 
-  /// Seconds spent in one part.
+  /// The seconds spent on one kind of work since the last reset.
   public func seconds(_ part: Part) -> Double { seconds[part.rawValue] }
 
-  /// Runs `body` as a piece of `part`.
+  /// Runs `body` and, if the profile is on, adds its time to `part`.
   @inlinable @inline(__always)
   public func time<E: Error>(_ part: Part, _ body: () throws(E) -> Void) throws(E) {
     guard isOn else { return try body() }
@@ -52,7 +52,7 @@ public final class Profile {
     add(ContinuousClock.now - start, to: part)
   }
 
-  /// Notes a product of m × k by k × n.
+  /// Counts the 2·m·n·k operations of an m × k by k × n product if the profile is on.
   @inlinable @inline(__always)
   public func countProduct(_ m: Int, _ n: Int, _ k: Int) {
     if isOn { addOperations(2 * m * n * k) }

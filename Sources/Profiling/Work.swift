@@ -1,20 +1,22 @@
-/// The matrix products that networks were asked for, in multiplications and additions.
+/// The matrix products that networks were asked for, counted in floating-point operations (multiplications
+/// and additions).
 public struct Work: Sendable, Equatable {
-  /// Those of forward passes, and of derivatives in forward mode, which cost the same.
+  /// The operations of forward passes, and of derivatives in forward mode, which cost the same.
   public var forward = 0
-  /// Those of gradients by weights.
+  /// The operations of gradients with respect to weights.
   public var weights = 0
-  /// Those of gradients by inputs, each taken to cost what a forward pass does.
+  /// The operations of gradients with respect to inputs, each counted like a forward pass.
   public var inputs = 0
-  /// Rows that passed through a network in any of these ways; members of ensembles are counted singly.
+  /// The number of rows that passed through a network in any of these ways. Members of an ensemble are
+  /// counted separately.
   public var rows = 0
-  /// What the kernels compute of all that: less, as a first layer gives gradients by its inputs only for the
-  /// columns that somebody needs.
+  /// The operations that kernels compute. They are fewer than ``total``, because a first layer computes
+  /// gradients only for the input columns that are needed.
   public var computed = 0
 
-  /// None yet.
+  /// Makes a count of zero.
   public init() {}
 
-  /// All of them together.
+  /// The operations of forward passes and of all gradients.
   public var total: Int { forward + weights + inputs }
 }

@@ -1,18 +1,18 @@
 import ArrayFiles
 import Foundation
 
-/// A file of events that TensorBoard shows while it grows.
+/// A file of events that TensorBoard shows while the file grows.
 ///
-/// It is a sequence of records, each with checksums of its length and of its data; the data is an `Event` of
-/// TensorFlow's event.proto.
+/// The file is a sequence of records, each with checksums of its length and of its data. The data is an
+/// `Event` of TensorFlow's event.proto.
 public final class EventFile {
   /// The file's path.
   public let path: String
   private let descriptor: Int32
 
-  /// Starts a file in `directory`, to be read after those that are there.
+  /// Starts a new file in `directory`, which readers will read after the event files already there.
   ///
-  /// - Parameter step: what older files say of this step and later ones no longer counts.
+  /// - Parameter step: readers drop the values that older files have for this step and later ones.
   /// - Throws: `FileError` of kind `.unwritable`.
   public init(directory: String, from step: Int) throws(FileError) {
     path = directory + "/" + Self.name(after: directory)
@@ -21,7 +21,7 @@ public final class EventFile {
     var version = Self.event(step: 0)
     version.add(3, "brain.Event:2")
     try append(version)
-    // A SessionLog with status START: readers drop what they have of its step and later ones.
+    // A SessionLog with status START makes readers drop the values they have for its step and later ones.
     var session = ProtobufMessage()
     session.add(1, 1)
     var start = Self.event(step: step)
@@ -31,7 +31,7 @@ public final class EventFile {
 
   deinit { close(descriptor) }
 
-  /// Adds scalars of one step.
+  /// Appends scalars of one step.
   ///
   /// - Throws: `FileError` of kind `.unwritable`.
   public func write(step: Int, _ scalars: [(tag: String, value: Float)]) throws(FileError) {
@@ -47,7 +47,7 @@ public final class EventFile {
     try append(event)
   }
 
-  /// An event of now.
+  /// An event of `step` with the present time.
   private static func event(step: Int) -> ProtobufMessage {
     var event = ProtobufMessage()
     event.add(1, Date().timeIntervalSince1970)
@@ -55,7 +55,8 @@ public final class EventFile {
     return event
   }
 
-  /// Appends a record, in one piece so that a reader seldom sees a part of it.
+  /// Appends a record with a single call of `write` where possible, so that a reader seldom sees an
+  /// incomplete record.
   private func append(_ event: ProtobufMessage) throws(FileError) {
     let length = withUnsafeBytes(of: UInt64(event.bytes.count).littleEndian) { Array($0) }
     let record = length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes)
@@ -74,8 +75,8 @@ public final class EventFile {
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// `events.out.tfevents.SECONDS.HOST.PROCESS.0`. Files are read in the order of their names, so the seconds are
-  /// later than those of all files there, also where the clock is not.
+  /// The name `events.out.tfevents.SECONDS.HOST.PROCESS.0`. Readers take files in the order of their names,
+  /// so SECONDS is greater than in all names already in the directory, even if the clock went back.
   private static func name(after directory: String) -> String {
     let prefix = "events.out.tfevents."
     let others = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
@@ -87,15 +88,15 @@ public final class EventFile {
   }
 }
 
-/// CRC-32C of `bytes` as records hold it: rotated and offset, so that the checksum of data that contains checksums
-/// is a good one too. Four bytes, lowest first.
+/// The masked CRC-32C of `bytes`: four bytes, least significant first. Records hold checksums rotated and
+/// offset, because the CRC of data that itself contains CRCs detects errors poorly.
 private func maskedChecksum(_ bytes: [UInt8]) -> [UInt8] {
   let crc = ~bytes.reduce(~0 as UInt32) { crc32cTable[Int(($0 ^ UInt32($1)) & 0xFF)] ^ $0 >> 8 }
   let masked = (crc >> 15 | crc << 17) &+ 0xA282_EAD8
   return withUnsafeBytes(of: masked.littleEndian) { Array($0) }
 }
 
-/// The remainders of all bytes by Castagnoli's polynomial, bits reversed.
+/// The CRC-32C of each byte value: remainders by Castagnoli's polynomial with its bits reversed.
 private let crc32cTable: [UInt32] = (0..<256).map { byte in
   (0..<8).reduce(UInt32(byte)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0x82F6_3B78 : rest >> 1 }
 }

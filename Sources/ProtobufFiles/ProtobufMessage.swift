@@ -1,8 +1,9 @@
-/// A message of protocol buffers in its wire format, written field by field.
+/// A protocol buffer message in wire format, written field by field.
 ///
-/// A field is a key, number · 8 + wire type, and its value: https://protobuf.dev/programming-guides/encoding
+/// A field is a key (field number · 8 + wire type) followed by a value:
+/// https://protobuf.dev/programming-guides/encoding
 public struct ProtobufMessage: Sendable {
-  /// What has been written so far.
+  /// The encoded fields added so far.
   public private(set) var bytes: [UInt8] = []
 
   /// A message without fields.
@@ -39,7 +40,8 @@ public struct ProtobufMessage: Sendable {
     bytes += content
   }
 
-  /// Seven bits a byte, lowest first; the top bit says that more follow.
+  /// Appends `value` as a varint: seven bits a byte, least significant first. The top bit of a byte is 1 if
+  /// more bytes follow.
   private mutating func varint(_ value: Int) {
     var rest = UInt64(bitPattern: Int64(value))
     while rest >= 0x80 {

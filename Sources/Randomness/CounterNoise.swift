@@ -1,19 +1,21 @@
 import Kernels
 
-/// Fills the rows of a matrix with noise that depends on a key and on a counter for each row only.
+/// Fills matrices with noise. The noise in a row depends only on a key and on the row's counter.
 public enum CounterNoise {
-  /// N(0, 1), every element of the first `rows` rows.
+  /// Fills the first `rows` rows with draws from N(0, 1).
   ///
-  /// - Parameter counter: the counter of a row, whose first word is zero: it numbers the blocks of four columns.
+  /// - Parameter counter: returns the counter of a row. Its first word must be zero, because that word
+  ///   numbers the blocks of four columns.
   @inlinable
   public static func normal(
     _ matrix: Matrix<Float>, rows: Int, key: SIMD2<UInt32>, counter: (_ row: Int) -> SIMD4<UInt32>
   ) {
     let blocksPerRow = (matrix.columns + 3) / 4
     let blocks = rows * blocksPerRow
-    // Eight blocks of four words make sixteen pairs for the vectorised Box–Muller: in memory the pairs' first words,
-    // then the second ones; then their cosines and sines. (Setting lanes of a vector one by one takes longer than
-    // all the rest. A larger alignment would take the memory from the heap.)
+    // Eight blocks of four words make the sixteen pairs of a vectorised Box–Muller transform. The memory
+    // holds the first words of all pairs, then the second words, then the cosines and the sines. (Setting the
+    // lanes of a vector one by one takes longer than all the rest, and with a larger alignment the memory
+    // would come from the heap.)
     let vector = MemoryLayout<Lanes>.size
     withUnsafeTemporaryAllocation(byteCount: 256, alignment: 16) { memory in
       memory.initializeMemory(as: UInt8.self, repeating: 0)
@@ -41,7 +43,8 @@ public enum CounterNoise {
           let row = matrix.row(block / blocksPerRow)
           let pairs = normals + 8 * (block - start)
           for c in column..<min(column + 4, matrix.columns) {
-            // Cosine and sine of the first pair, then of the second.
+            // The elements of a block are the cosine and sine of its first pair, then those of its second
+            // pair.
             let i = c &- column
             row[c] = pairs.load(fromByteOffset: 4 &* (i &>> 1) &+ vector &* (i & 1), as: Float.self)
           }
@@ -50,7 +53,7 @@ public enum CounterNoise {
     }
   }
 
-  /// Uniform on [0, 1), every element of the first `rows` rows.
+  /// Fills the first `rows` rows with draws that are uniform on [0, 1).
   ///
   /// - Parameter counter: as for ``normal(_:rows:key:counter:)``.
   @inlinable

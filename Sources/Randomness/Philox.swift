@@ -1,10 +1,10 @@
-/// The counter-based random generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-/// 1, 2, 3", SC 2011): a pure function from a 128-bit counter and a 64-bit key to four random words.
+/// The counter-based random generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
+/// 2, 3", SC 2011): a pure function from a 128-bit counter and a 64-bit key to four random words.
 ///
-/// Because nothing is carried from one call to the next, what a sample receives depends only on its key and
-/// counter, never on which rank asks or in which order.
+/// Calls share no state, so the noise of a sample depends only on its key and counter, and not on which rank
+/// draws it or in which order.
 public enum Philox {
-  /// Four random words for `counter` under `key`.
+  /// The four random words for `counter` under `key`.
   @inlinable
   public static func words(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
     var c = counter
@@ -21,17 +21,17 @@ public enum Philox {
   }
 }
 
-/// A sequence of draws from one Philox stream, for code that consumes randomness in order: dataset
-/// generation, environment resets, initialisation.
+/// A sequence of draws from one Philox stream, for code that draws in order: recorded behaviour, resets of
+/// environments, initial parameters.
 ///
-/// Streams with a different `seed`, `stream` or `index` are independent.
+/// Sequences that differ in `seed`, `stream` or `index` are independent.
 public struct RandomSequence {
   @usableFromInline let key: SIMD2<UInt32>
   @usableFromInline var counter: SIMD4<UInt32>
   @usableFromInline var buffer = SIMD4<UInt32>.zero
   @usableFromInline var used = 4
 
-  /// The sequence number `index` of `stream` under `seed`.
+  /// Starts sequence number `index` of `stream` under `seed`.
   public init(seed: UInt32, stream: RandomStream, index: UInt64 = 0) {
     key = SIMD2(seed, stream.rawValue)
     counter = SIMD4(0, 0, UInt32(truncatingIfNeeded: index), UInt32(truncatingIfNeeded: index >> 32))
@@ -49,50 +49,50 @@ public struct RandomSequence {
     return buffer[used]
   }
 
-  /// Uniform on [0, 1), a multiple of 2⁻²⁴.
+  /// A number uniform on [0, 1), a multiple of 2⁻²⁴.
   @inlinable
   public mutating func uniform() -> Float { unitInterval(word()) }
 
-  /// Uniform on {0, …, count − 1}; `count` is positive.
+  /// An integer uniform on {0, …, count − 1}, up to a bias of count / 2³². `count` must be positive.
   @inlinable
   public mutating func below(_ count: Int) -> Int {
     Int((UInt64(word()) &* UInt64(count)) >> 32)
   }
 
-  /// Standard normal (Box–Muller; the second value of a pair is not kept).
+  /// A draw from N(0, 1) by Box–Muller; the second number of the pair is not used.
   @inlinable
   public mutating func normal() -> Float { boxMuller(word(), word()).0 }
 }
 
-/// The purposes for which random numbers are drawn; each is a stream of its own.
+/// The purposes for which random numbers are drawn. Each has a stream of its own.
 public struct RandomStream: RawRepresentable, Sendable {
-  /// The stream's number, the upper word of the Philox key.
+  /// The number of the stream, which is the second word of the Philox key.
   public let rawValue: UInt32
-  /// A stream by number.
+  /// Makes a stream from its number.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// Initial network parameters.
   public static let initialisation = RandomStream(rawValue: 1)
-  /// Which transition a batch sample is.
+  /// The transitions of a batch's samples.
   public static let sampling = RandomStream(rawValue: 2)
-  /// Generated behaviour datasets.
+  /// Recorded behaviour in embedded mazes.
   public static let behaviour = RandomStream(rawValue: 3)
-  /// Environment resets in evaluation.
+  /// Resets of environments in evaluation.
   public static let reset = RandomStream(rawValue: 4)
-  /// Policy noise in evaluation.
+  /// The policy's noise in evaluation.
   public static let acting = RandomStream(rawValue: 5)
-  /// Policy noise in evaluation: draw number `index` of the policy.
+  /// The policy's noise in evaluation, for the policy's draw number `index`.
   public static func acting(_ index: Int) -> RandomStream {
     index == 0 ? acting : RandomStream(rawValue: 128 + UInt32(index))
   }
   /// Validation batches and their noise.
   public static let validation = RandomStream(rawValue: 6)
-  /// What a report draws: runs for its intervals, noise for critics.
+  /// Draws of a report: runs for bootstrap intervals, and noise for critics.
   public static let report = RandomStream(rawValue: 7)
-  /// The draws of an update: draw number `index` of the agent.
+  /// The noise of updates, for the agent's draw number `index`.
   public static func draw(_ index: Int) -> RandomStream { RandomStream(rawValue: 256 + UInt32(index)) }
 }
 
-/// Uniform on [0, 1) from the upper 24 bits of a word.
+/// A number in [0, 1), from the upper 24 bits of a word.
 @inlinable
 public func unitInterval(_ word: UInt32) -> Float { Float(word >> 8) * 0x1p-24 }

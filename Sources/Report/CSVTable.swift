@@ -1,20 +1,20 @@
 import Foundation
 
-/// A CSV file of a run, read as far as it can be: it may be unfinished, cut off or damaged.
+/// A CSV file of a run. Damaged lines are skipped: the file may be unfinished, cut off or damaged.
 struct CSVTable {
   let columns: [String]
-  /// Whole rows in the order of their first column, the update; a row for each update.
+  /// The undamaged rows, sorted by their first column, the update.
   private(set) var rows: [[Substring]] = []
-  /// Lines that were passed over.
+  /// The number of damaged lines, which were skipped.
   private(set) var damagedLines = 0
 
-  /// Files beyond this size are not what a run writes.
+  /// The largest file that is read, in bytes. Runs write smaller ones.
   static let sizeLimit = 256 << 20
 
-  /// Reads what `text` holds.
+  /// Reads a table from the text of a file.
   init(_ text: String) {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    // What follows the last newline is empty, or a row that is just being written.
+    // The text after the last newline is empty, or a row that is being written.
     lines.removeLast()
     columns = lines.first?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
     var byStep: [(step: Double, fields: [Substring])] = []
@@ -26,12 +26,12 @@ struct CSVTable {
         damagedLines += 1
       }
     }
-    // Runs write in order; sorting keeps that order for rows of the same update.
+    // Runs write rows in the order of updates. The sort keeps the order of rows of the same update.
     rows = byStep.enumerated().sorted { ($0.element.step, $0.offset) < ($1.element.step, $1.offset) }
       .map(\.element.fields)
   }
 
-  /// The rows whose `column` is `value`; all when there is no such column.
+  /// The table of the rows whose `column` is `value`; the whole table if there is no such column.
   func filtered(_ column: String, is value: String) -> CSVTable {
     guard let index = columns.firstIndex(of: column) else { return self }
     var table = self
@@ -39,9 +39,10 @@ struct CSVTable {
     return table
   }
 
-  /// A column's numbers by update, without those that are missing; empty when there is no such column.
+  /// The numbers of a column and their updates, without fields that are not numbers; empty if there is no
+  /// such column.
   ///
-  /// What is not finite stays, to be seen as a gap.
+  /// Values that are not finite are kept, because charts show them as gaps.
   func values(_ column: String) -> [(step: Double, value: Double)] {
     guard let index = columns.firstIndex(of: column) else { return [] }
     return rows.compactMap { row in Double(row[index]).map { (Double(row[0]) ?? 0, $0) } }

@@ -1,6 +1,6 @@
 import Agents
 
-/// What updates cost, and what success costs, where runs of several agents are compared.
+/// The section on the time of an update and on success against that time; empty unless agents are compared.
 func cost(_ groups: [RunGroup]) -> Markup {
   let timed = groups.filter { !$0.updateRates.isEmpty }
   guard Set(timed.compactMap { $0.agent }).count > 1,
@@ -10,8 +10,8 @@ func cost(_ groups: [RunGroup]) -> Markup {
   let success: Markup =
     measure.map {
       """
-       Below, the \($0.name) of the last evaluation against it, with its 95 % bootstrap interval over seeds; up and to \
-      the left is better.
+       The chart below shows the \($0.name) of the last evaluation against this time, with 95 % bootstrap intervals \
+      over seeds; up and to the left is better.
       """
     } ?? ""
   return section(
@@ -22,7 +22,7 @@ func cost(_ groups: [RunGroup]) -> Markup {
     ])
 }
 
-/// Bars of the time of an update, those of the reference 1 long.
+/// Bars of the time of an update, relative to that of `reference`.
 private func relativeCosts(_ groups: [RunGroup], to reference: RunGroup) -> BarChart {
   BarChart(
     description: "time of an update relative to \(reference.name)",
@@ -46,7 +46,7 @@ private func table(_ groups: [RunGroup], _ reference: RunGroup, _ measure: Measu
     })
 }
 
-/// A measure of the last evaluation against the time of an update.
+/// The chart of a measure of the last evaluation against the time of an update.
 private func successes(_ measure: Measure, _ groups: [RunGroup]) -> Markup {
   let items = groups.compactMap { group in
     measure.curve(group).last.map { point in
@@ -63,9 +63,9 @@ private func successes(_ measure: Measure, _ groups: [RunGroup]) -> Markup {
 }
 
 extension RunGroup {
-  /// The agent of its runs.
+  /// The agent of the group's runs.
   fileprivate var agent: String? { runs.first?["agent"] }
 
-  /// Milliseconds an update, the median of its runs.
+  /// The milliseconds an update takes: the median over the group's runs.
   fileprivate var milliseconds: Double { 1000 / median(updateRates) }
 }

@@ -2,19 +2,21 @@ import Foundation
 import Kernels
 import Randomness
 
-/// A figure over the updates of a group's runs: their mean and the interval it lies in.
+/// The mean of a figure over a group's runs, by update, with its bootstrap interval.
 struct Curve {
-  /// The mean where all runs have the figure.
+  /// The means at the updates for which all runs have the figure.
   private(set) var points: [LineChart.Point] = []
-  /// The mean where only some have it yet, beginning with the last point of all; empty when all are as far.
+  /// The means at the later updates, for which only some runs have the figure yet, preceded by the last point
+  /// of ``points``; empty if no run is ahead.
   private(set) var partial: [LineChart.Point] = []
 
-  /// The curve of `column` in one table of each run; tables without the column do not count.
+  /// Makes the curve of `column` in one table of each run; tables without the column do not count.
   init(_ tables: [CSVTable], _ column: String) { self.init(tables.map { $0.values(column) }) }
 
-  /// The curve of some runs' values by update.
+  /// Makes the curve of the values of several runs, each with its update.
   init(_ runs: [[(step: Double, value: Double)]]) {
-    // More rows than a chart can show become means over equal numbers of them, the same number for all runs.
+    // A chart shows about 400 points, so longer tables are averaged over consecutive rows, as many for all
+    // runs.
     let size = (runs.map(\.count).max() ?? 0) / 400 + 1
     let runs = runs.filter { !$0.isEmpty }.map { averaged($0, by: size) }
     var byStep: [Double: [Double]] = [:]
@@ -28,16 +30,17 @@ struct Curve {
         x: step, y: mean(values), low: interval?.low, high: interval?.high)
       if values.count >= runs.count { points.append(point) } else { partial.append(point) }
     }
-    // Only what follows the common part is worth showing.
+    // Partial means are shown only after the last update for which all runs have the figure.
     partial.removeAll { $0.x < points.last?.x ?? 0 }
     if let last = points.last, !partial.isEmpty { partial.insert(.init(x: last.x, y: last.y), at: 0) }
   }
 
-  /// The last point of all runs, or of those that have one.
+  /// The last point for which all runs have the figure; if there is none, the last for which any run has.
   var last: LineChart.Point? { points.last ?? partial.last }
 }
 
-/// Rows averaged in groups of `size`, each at its last update; what is left over at the end goes.
+/// Rows averaged over `size` consecutive ones, each mean at the last update of its rows. Rows left over at
+/// the end are dropped.
 private func averaged(
   _ rows: [(step: Double, value: Double)], by size: Int
 ) -> [(step: Double, value: Double)] {
@@ -50,9 +53,10 @@ private func averaged(
 
 func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
 
-/// The 95 % bootstrap interval of a mean (percentile method; Efron and Tibshirani, An Introduction to the Bootstrap,
-/// 1993, chapter 13): the mean's spread when runs are drawn with replacement. Nil for less than two values or values
-/// that are not finite. The draws are always the same.
+/// The 95 % bootstrap interval of a mean (percentile method; Efron and Tibshirani, An Introduction to the
+/// Bootstrap, 1993, chapter 13): the range of the means of values drawn with replacement. Nil for fewer than
+/// two values, or if a value is not plottable. The same values give the same interval, because the random
+/// draws are the same each time.
 func bootstrapInterval(of values: [Double]) -> (low: Double, high: Double)? {
   guard values.count > 1, values.allSatisfy(\.isPlottable) else { return nil }
   var random = RandomSequence(seed: 0, stream: .report)

@@ -1,4 +1,4 @@
-/// What the critics say of the batch.
+/// The section on the values that critics give the samples of a batch.
 func values(_ groups: [RunGroup]) -> Markup {
   let columns = trainingColumns(groups)
   let critics = columns.filter { $0.hasPrefix("critic/") && $0.hasSuffix("_mean") }.map {
@@ -16,11 +16,11 @@ func values(_ groups: [RunGroup]) -> Markup {
   guard !charts.isEmpty else { return "" }
   return section(
     "Values",
-    "What the critics give the batch: its mean, and dotted its smallest and largest value. Averages over seeds.",
+    "The values that the critics give a batch: the mean and, dotted, the smallest and the largest. Means over seeds.",
     groups.count == 1 ? charts : ["<div class=\"charts\">\(charts)</div>"])
 }
 
-/// The mean of a critic over the batch, and the smallest and largest value in it.
+/// Lines of the mean, the smallest and the largest value that a critic gives the samples of a batch.
 private func valueLines(_ critic: String, _ group: RunGroup, style: Int) -> [LineChart.Series] {
   ["mean", "min", "max"].compactMap { part in
     let points = Curve(group.runs.compactMap(\.training), "\(critic)_\(part)").points.map {
@@ -33,7 +33,7 @@ private func valueLines(_ critic: String, _ group: RunGroup, style: Int) -> [Lin
   }
 }
 
-/// The losses and the other figures of train.csv, a small chart for each.
+/// The section on losses and the other figures of train.csv, with a small chart for each.
 func losses(_ groups: [RunGroup]) -> Markup {
   let columns = trainingColumns(groups).filter { column in
     !["time/", "validation/"].contains(where: column.hasPrefix)
@@ -44,8 +44,8 @@ func losses(_ groups: [RunGroup]) -> Markup {
   return section(
     "Losses",
     """
-    Figures of train.csv as the published code names them; means over seeds with their 95 % bootstrap intervals. \
-    Dotted: the same of validation data. Where values span more than two powers of ten, the scale is logarithmic.
+    The figures of train.csv, named as in the published code: means over seeds with 95 % bootstrap intervals. Dotted: \
+    the same figures on validation data. Where values span more than two powers of ten, the scale is logarithmic.
     """,
     [
       legend(groups), "<div class=\"charts\">\(drawn.map(\.1))</div>",
@@ -57,7 +57,7 @@ func losses(_ groups: [RunGroup]) -> Markup {
 
 private let quarters = ["first", "¼", "½", "¾", "last"]
 
-/// A column's means at five points of each group's training.
+/// The means of a column at five points of the training, one row for each group.
 private func rows(_ column: String, _ groups: [RunGroup]) -> [[DataTable.Cell]] {
   groups.compactMap { group in
     let points = Curve(group.runs.compactMap(\.training), column).points
@@ -85,7 +85,7 @@ private func chart(_ column: String, _ groups: [RunGroup]) -> Markup? {
   return figure(chart.svg)
 }
 
-/// The columns of train.csv, in the order in which runs have them.
+/// The columns of train.csv in all runs, in the order in which they first appear.
 private func trainingColumns(_ groups: [RunGroup]) -> [String] {
   groups.flatMap(\.runs).flatMap { $0.training?.columns.dropFirst().map(\.self) ?? [] }.unique()
 }

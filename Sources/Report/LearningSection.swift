@@ -1,4 +1,4 @@
-/// Evaluations over updates and over time.
+/// The section on evaluations, over updates and over time.
 func learning(_ groups: [RunGroup]) -> Markup {
   let measures = Measure.known(in: groups)
   guard let first = measures.first else { return "" }
@@ -7,13 +7,13 @@ func learning(_ groups: [RunGroup]) -> Markup {
   return section(
     "Learning",
     """
-    Means over seeds; bands are their 95 % bootstrap intervals. Where a line is dotted, not all runs of its setting \
-    have come so far.
+    Means over seeds; bands are their 95 % bootstrap intervals. A line is dotted where some runs of its setting have \
+    not got that far yet.
     """,
     [chart(first, groups, isSmall: false), byTime(first, groups), small])
 }
 
-/// A measure over updates.
+/// The chart of a measure over updates.
 private func chart(_ measure: Measure, _ groups: [RunGroup], isSmall: Bool) -> Markup {
   let curves = groups.map { ($0, measure.curve($0)) }
   var chart = LineChart(
@@ -28,7 +28,7 @@ private func chart(_ measure: Measure, _ groups: [RunGroup], isSmall: Bool) -> M
   return figure(chart.svg, caption, numbers: numbers(curves, x: "updates"))
 }
 
-/// The lines of one group.
+/// The lines of one group's curve: one for all runs, and a dotted one where only some runs have the figure.
 func series(_ group: RunGroup, _ curve: Curve) -> [LineChart.Series] {
   [
     LineChart.Series(name: group.name, style: group.style, points: curve.points),
@@ -38,7 +38,7 @@ func series(_ group: RunGroup, _ curve: Curve) -> [LineChart.Series] {
   ]
 }
 
-/// The rows of some curves: their means and intervals at each x.
+/// A table of curves: their means and intervals at each x.
 func numbers(_ curves: [(RunGroup, Curve)], x: String) -> DataTable {
   let points = curves.map { Dictionary($1.points.map { ($0.x, $0) }) { $1 } }
   return DataTable(
@@ -48,14 +48,15 @@ func numbers(_ curves: [(RunGroup, Curve)], x: String) -> DataTable {
     })
 }
 
-/// What the behaviour flow alone reaches, the mean over all runs.
+/// The measure that behaviour cloning reaches at the end, averaged over all runs; nil if it was not
+/// evaluated.
 private func imitation(_ measure: Measure, _ groups: [RunGroup]) -> Double? {
   let values = groups.flatMap(\.runs).compactMap { $0.behaviour?.values(measure.column).last?.value }
     .filter(\.isPlottable)
   return values.isEmpty ? nil : mean(values)
 }
 
-/// A level across the chart.
+/// A horizontal line across the chart.
 private func reference(_ level: Double, over series: [LineChart.Series]) -> LineChart.Series {
   let last = series.flatMap(\.points).map(\.x).max() ?? 1
   return LineChart.Series(
@@ -63,7 +64,7 @@ private func reference(_ level: Double, over series: [LineChart.Series]) -> Line
     points: [.init(x: 0, y: level), .init(x: last, y: level)], isDashed: true, isMain: false)
 }
 
-/// A measure over the time that the updates took.
+/// The chart of a measure over the time that the updates took.
 private func byTime(_ measure: Measure, _ groups: [RunGroup]) -> Markup {
   let curves = groups.map { ($0, atTimes($0, measure.curve($0))) }
   guard curves.contains(where: { $1.count > 1 }) else { return "" }
@@ -73,10 +74,10 @@ private func byTime(_ measure: Measure, _ groups: [RunGroup]) -> Markup {
     series: curves.map { .init(name: $0.name, style: $0.style, points: $1) }, including: measure.limits)
   return figure(
     chart.svg,
-    "The same over the time that the updates took, without evaluation: the mean of a setting's runs.")
+    "The same measure over the time that the updates took, without evaluations; times are means over runs.")
 }
 
-/// A curve's points where all runs count, at the seconds that these took for so many updates on average.
+/// The points of a curve, with x the seconds that the group's runs took on average for the updates.
 private func atTimes(_ group: RunGroup, _ curve: Curve) -> [LineChart.Point] {
   let clocks = group.runs.compactMap(\.clock)
   guard !clocks.isEmpty else { return [] }

@@ -1,7 +1,7 @@
-/// A piece of HTML or SVG.
+/// A piece of HTML or SVG, also well-formed as XML.
 ///
-/// A literal is markup. What is interpolated into it is text from anywhere, such as a file somebody else wrote,
-/// and is escaped; only other `Markup` goes in as it is. The result is well-formed XML too.
+/// String literals are markup. Interpolated text is escaped, because it may come from anywhere, such as a
+/// file that somebody else wrote; only interpolated `Markup` is inserted unchanged.
 ///
 ///     let cell: Markup = "<td class=\"name\">\(name)</td>"
 struct Markup: ExpressibleByStringInterpolation {
@@ -20,20 +20,20 @@ struct Markup: ExpressibleByStringInterpolation {
     mutating func appendInterpolation(_ parts: [Markup]) { for part in parts { html += part.html } }
     mutating func appendInterpolation(_ text: String) { html += escaped(text) }
     mutating func appendInterpolation(_ count: Int) { html += "\(count)" }
-    /// A coordinate: two decimals are more than a screen or a printer shows.
+    /// Appends a coordinate with two decimals, more than a screen or a printer shows.
     mutating func appendInterpolation(_ coordinate: Double) { html += decimals(coordinate, upTo: 2) }
   }
 }
 
 extension Array where Element == Markup {
-  /// The pieces one after the other.
+  /// The concatenated pieces.
   var joined: Markup { "\(self)" }
 }
 
-/// Text as it may stand between tags and in quoted attributes.
+/// Escapes text for use between tags and in quoted attributes.
 ///
-/// Control characters, which XML forbids, and those that turn the direction of the text around become �. Very long
-/// text is cut.
+/// Control characters, which XML forbids, and characters that change the direction of text become �. Text is
+/// cut after 2,000 characters.
 private func escaped(_ text: String) -> String {
   var result = ""
   for scalar in text.unicodeScalars.prefix(2000) {

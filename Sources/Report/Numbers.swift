@@ -1,6 +1,6 @@
 import Foundation
 
-/// A number with at most `places` decimals, without trailing zeros: a coordinate, not for people.
+/// A number with at most `places` decimals and without trailing zeros, for coordinates.
 func decimals(_ value: Double, upTo places: Int) -> String {
   let text = String(format: "%.\(places)f", value)
   guard text.contains(".") else { return text }
@@ -8,7 +8,7 @@ func decimals(_ value: Double, upTo places: Int) -> String {
   return String(trimmed) == "-0" ? "0" : String(trimmed)
 }
 
-/// A number for people, with three significant digits unless more stand before the point.
+/// A number for people to read, with three significant digits, or more if its integer part has more.
 func short(_ value: Double) -> String {
   guard value.isFinite else { return value.isNaN ? "–" : value < 0 ? "−∞" : "∞" }
   let magnitude = abs(value)
@@ -17,24 +17,24 @@ func short(_ value: Double) -> String {
   return minus(String(format: "%.\(places)f", value))
 }
 
-/// A number with a fixed count of decimals for people.
+/// A number for people to read, with exactly `places` decimals.
 func fixed(_ value: Double, _ places: Int) -> String {
   value.isFinite ? minus(String(format: "%.\(places)f", value)) : "–"
 }
 
-/// A count with its thousands apart: 30 000.
+/// A count with its digits in groups of three: 30 000.
 func grouped(_ count: Int) -> String {
   var digits = Array(String(count.magnitude))
   for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert("\u{202F}", at: place) }
   return (count < 0 ? "−" : "") + String(digits)
 }
 
-/// A duration: 45 s, 12 min, 3.4 h.
+/// A duration in seconds for people to read: 45 s, 12 min, 3.4 h.
 func duration(_ seconds: Double) -> String {
   if seconds < 100 { return "\(short(seconds)) s" }
   if seconds < 6000 { return "\(short(seconds / 60)) min" }
   return "\(short(seconds / 3600)) h"
 }
 
-/// A true minus sign in place of the hyphen.
+/// Replaces hyphens by minus signs.
 private func minus(_ text: String) -> String { text.replacing("-", with: "−") }

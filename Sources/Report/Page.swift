@@ -1,7 +1,8 @@
 import Foundation
 import Training
 
-/// The frame of a page: everything it needs is in it, and a browser is told to fetch and run nothing.
+/// A whole HTML page around `body`. The page needs no other files, and its security policy keeps browsers
+/// from loading or running anything.
 func page(title: String, _ body: Markup) -> String {
   let page: Markup = """
     <!DOCTYPE html>
@@ -16,7 +17,7 @@ func page(title: String, _ body: Markup) -> String {
   return page.html
 }
 
-/// Writes a page to a file.
+/// Writes a page to the file `path`. Throws `Failure` with code 73 if it cannot be written.
 func save(_ page: String, to path: String) throws {
   do {
     try Data(page.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
@@ -25,27 +26,28 @@ func save(_ page: String, to path: String) throws {
   }
 }
 
-/// A part of the page under a heading; nothing when it has no content.
+/// A section of the page under a heading; empty if `content` is empty.
 func section(_ title: String, _ introduction: Markup = "", _ content: [Markup]) -> Markup {
   guard !content.isEmpty else { return "" }
   let paragraph: Markup = introduction.html.isEmpty ? "" : "<p>\(introduction)</p>"
   return "<section><h2>\(title)</h2>\(paragraph)\(content)</section>\n"
 }
 
-/// A chart with what it shows, and its numbers for those who cannot see it. On a narrow screen a large chart scrolls.
+/// A chart with its caption, and a folded table with its numbers for readers who cannot see the chart. Large
+/// charts scroll on narrow screens.
 func figure(_ chart: Markup, _ caption: Markup = "", numbers: DataTable? = nil) -> Markup {
   let text: Markup = caption.html.isEmpty ? "" : "<figcaption>\(caption)</figcaption>"
   return "<figure><div class=\"scroll\">\(chart)</div>\(text)\(numbers.map(\.folded) ?? "")</figure>\n"
 }
 
-/// A table of texts: names on the left, numbers in the other columns.
+/// A table with names in the first column and numbers in the others.
 struct DataTable {
   /// A cell.
   struct Cell: ExpressibleByStringInterpolation {
     var text: String
-    /// In the colour of the group of this style.
+    /// The style whose colour is shown before the text, if any.
     var style: Int?
-    /// Whether it is meant to be seen first.
+    /// Whether the text is highlighted.
     var isMarked = false
 
     init(stringLiteral value: String) { text = value }
@@ -57,10 +59,10 @@ struct DataTable {
   var header: [String]
   var rows: [[Cell]]
 
-  /// The table, to be unfolded.
+  /// The table, folded until the reader opens it.
   var folded: Markup { "<details><summary>Numbers</summary>\(markup)</details>" }
 
-  /// The table; wide ones scroll.
+  /// The table. It scrolls if it is wider than the page.
   var markup: Markup {
     """
     <div class="wide"><table><thead><tr>\(header.map { "<th scope=\"col\">\($0)</th>" as Markup })</tr></thead>\
@@ -78,7 +80,8 @@ struct DataTable {
   }
 }
 
-/// The colours of the groups by name, for charts that do not name their lines.
+/// The names of the groups with their colours, for charts that do not name their lines; empty for a single
+/// group.
 func legend(_ groups: [RunGroup]) -> Markup {
   guard groups.count > 1 else { return "" }
   let entries = groups.map { group -> Markup in

@@ -6,36 +6,37 @@ import Kernels
 import Randomness
 import Training
 
-/// The best policy of a run, played in the embedded maze that it was trained for, and what its critics expect there.
+/// Plays the best policy of a run in its embedded maze, and computes the returns that its critics expect
+/// there.
 struct PlayedPolicy {
   /// An episode.
   struct Episode {
-    /// Where the disc was (x, y), from the start to the end.
+    /// The disc's positions (x, y), from the start to the end.
     fileprivate(set) var positions: [SIMD2<Double>]
-    /// Whether it reached the goal.
+    /// Whether the disc reached the goal.
     fileprivate(set) var isSolved = false
-    /// The sum of γᵗ · r.
+    /// The discounted return Σ γᵗ · r.
     fileprivate(set) var discountedReturn = 0.0
   }
 
-  /// The rules.
+  /// The maze, the start, the goal and the rules.
   let environment: PointMaze
-  /// Updates of the policy.
+  /// The number of updates after which the policy was saved.
   let step: Int
   /// The first episodes of the run's evaluation.
   let episodes: [Episode]
-  /// What the critics expect at the start of the first episode, after the action that it begins with.
+  /// The return that the critics expect from the start of the first episode, given its first action.
   let expected: ReturnEstimate
 
   private static let episodeCount = 16
-  /// Samples of the distribution of returns.
+  /// The number of samples of the distribution of returns.
   private static let sampleCount = 256
-  /// Playing may not take longer: nobody knows what a file's settings cost.
+  /// The longest time that playing may take. The settings come from a file and may be arbitrarily costly.
   private static let timeLimit = Duration.seconds(30)
 
-  /// Reads the run's best checkpoint and plays.
+  /// Reads the run's best checkpoint and plays its policy.
   ///
-  /// - Throws: what is wrong with the checkpoint.
+  /// - Throws: an error that says what is wrong with the checkpoint.
   init(_ run: RecordedRun, _ task: PointMazeTask) throws {
     let saved = try SavedPolicy(path: run.directory.best)
     guard saved.configuration.env == task.name,
@@ -49,11 +50,11 @@ struct PlayedPolicy {
     expected = Self.returns(saved, first)
   }
 
-  /// A state and the action in it.
+  /// An observation and the action taken there.
   private typealias Choice = (observation: SIMD2<Float>, action: SIMD2<Float>)
 
-  /// Plays all episodes; they and their noise are those of an evaluation. Returns the first choice of the first one
-  /// too.
+  /// Plays all episodes with the starts and the noise of the run's evaluation. Returns the episodes, and the
+  /// first observation and action of episode 0.
   private static func play(_ saved: SavedPolicy, _ environment: PointMaze) throws -> ([Episode], Choice) {
     let start = ContinuousClock.now
     let (seed, discount) = (saved.configuration.seed, saved.configuration.hyperparameters.discount)

@@ -1,11 +1,12 @@
 import Environments
 import Training
 
-/// The best policies of runs in embedded mazes: where they go, and what their critics expect.
+/// The section on the best policies in embedded mazes: their paths, and the returns that their critics
+/// expect.
 struct PolicySection {
-  /// The part of the page; nothing without such runs.
+  /// The section; empty if no run is in an embedded maze.
   private(set) var markup: Markup = ""
-  /// Checkpoints that could not be read.
+  /// One line for each checkpoint that could not be read.
   private(set) var notes: [String] = []
 
   /// A group's policy.
@@ -15,10 +16,10 @@ struct PolicySection {
     let played: PlayedPolicy
   }
 
-  /// Further groups are left out.
+  /// The number of groups that are shown; further groups are left out.
   private static let limit = 9
 
-  /// Plays one run of each group: the one with the middle success.
+  /// Plays the best policy of one run of each group: the run whose last success is in the middle.
   init(_ groups: [RunGroup]) {
     let tasks = groups.compactMap { group in
       group.middle["env"].flatMap { try? PointMazeTask(name: $0) }.map { (group, $0) }
@@ -42,8 +43,8 @@ struct PolicySection {
       "Policies",
       """
       The best policy of a run of each setting: of several seeds, the run whose last success is in the middle\
-      \(tasks.count > Self.limit ? "; the first \(Self.limit) of \(tasks.count) settings" : ""). The first episodes of \
-      its evaluation; grey and dashed those that do not reach the goal.
+      \(tasks.count > Self.limit ? "; the first \(Self.limit) of \(tasks.count) settings" : ""). The maps \
+      show the first episodes of its evaluation; paths that do not reach the goal are grey and dashed.
       """, pictures + [list])
   }
 
@@ -61,7 +62,7 @@ struct PolicySection {
       """)
   }
 
-  /// The returns that the critics expect, beside the one that came.
+  /// The chart and table of the returns that the critics expect, beside the actual return.
   private static func expectations(_ entries: [Entry]) -> Markup {
     let rows = entries.map { entry in
       let (expected, actual) = (entry.played.expected, entry.played.episodes[0].discountedReturn)
@@ -84,15 +85,16 @@ struct PolicySection {
     return figure(
       chart.svg,
       """
-      What the critics expect at the start of the first episode, after its first action: the distribution over noise \
-      or quantiles, where they know one, and the number that they learn by, Z or Q. “actual” is the discounted return \
-      of that episode. Critics that count the distance to the data as a cost expect less.
+      The return that the critics expect from the start of the first episode, given its first action: its \
+      distribution over noise or quantiles, if they learn one, and the number that they learn from, Z or Q. “actual” \
+      is the discounted return of that episode. Critics that count the distance to the data as a cost expect less.
       """, numbers: numbers)
   }
 }
 
 extension RunGroup {
-  /// The run whose last success is in the middle; the lower one of two.
+  /// The run whose last success is in the middle; for an even number of runs, the lower of the two in the
+  /// middle.
   fileprivate var middle: RecordedRun {
     func success(_ run: RecordedRun) -> Double {
       let last = run.evaluations?.values("success").last?.value ?? 0

@@ -2,26 +2,27 @@ import Foundation
 import Training
 import Yams
 
-/// What a run has written so far. Nothing in it is trusted: it may be unfinished, damaged or made up.
+/// The files that a run has written so far, read as untrusted input: they may be unfinished, damaged or
+/// forged.
 struct RecordedRun {
-  /// Its directory.
+  /// The run's directory.
   let directory: RunDirectory
-  /// What people call it: the last part of the path.
+  /// The name of the run's directory.
   let name: String
-  /// The lines of config.yaml in their order, names with underscores.
+  /// The settings in config.yaml, in their order, with underscores in their names.
   private(set) var settings: [(name: String, value: String)] = []
-  /// The comments of config.yaml: who wrote it, and what the data are.
+  /// The comments at the head of config.yaml, which say what wrote the file and describe the data.
   private(set) var facts: [String] = []
-  /// train.csv.
+  /// The rows of train.csv; nil if it cannot be read.
   private(set) var training: CSVTable?
-  /// The policy's rows of eval.csv.
+  /// The rows of eval.csv about the policy; nil if it cannot be read.
   private(set) var evaluations: CSVTable?
-  /// The behaviour flow's rows of eval.csv.
+  /// The rows of eval.csv about behaviour cloning; nil if it cannot be read.
   private(set) var behaviour: CSVTable?
-  /// What was missing or damaged.
+  /// One line for each thing that was missing or damaged.
   private(set) var notes: [String] = []
 
-  /// Reads the run in a directory.
+  /// Reads the run in the directory `path`.
   init(path: String) {
     directory = RunDirectory(path: path)
     name = URL(fileURLWithPath: path).lastPathComponent
@@ -32,21 +33,21 @@ struct RecordedRun {
     behaviour = all?.filtered("actor", is: "behaviour")
   }
 
-  /// Whether a directory looks like a run.
+  /// Whether a directory has a file of a run, config.yaml or train.csv.
   static func isRun(_ path: String) -> Bool {
     let directory = RunDirectory(path: path)
     return [directory.configuration, directory.training].contains(where: FileManager.default.fileExists)
   }
 
-  /// The value of a setting.
+  /// The value of a setting; nil if config.yaml does not have it.
   subscript(setting: String) -> String? { settings.first { $0.name == setting }?.value }
 
-  /// Updates that train.csv or eval.csv tell of.
+  /// The last update that train.csv or eval.csv mentions; 0 if there is none.
   var lastStep: Int {
     Int([training, evaluations].compactMap { $0?.rows.last?.first }.compactMap { Double($0) }.max() ?? 0)
   }
 
-  /// Updates that it is meant to do.
+  /// The number of updates that the run is set to do.
   var steps: Int? { self["steps"].flatMap { Int($0) } }
 
   private mutating func table(_ path: String) -> CSVTable? {

@@ -1,21 +1,21 @@
 import Foundation
 import Training
 
-/// One page about some runs: how they learned, what they cost, what they were set to.
+/// A page about several runs: how they learned, what they cost, and their settings.
 ///
-/// The same runs give the same page, byte for byte. Runs may be unfinished; what is missing or damaged is noted on
-/// the page.
+/// The same runs give the same page, byte for byte. Runs may be unfinished; the page notes what is missing or
+/// damaged.
 public struct Report {
-  /// The page.
+  /// The page as HTML.
   public let html: String
-  /// Number of runs on it.
+  /// The number of runs on the page.
   public let runCount: Int
   /// One line for each thing that was missing or damaged.
   public let notes: [String]
 
-  /// Reads runs.
+  /// Reads runs and makes the page.
   ///
-  /// - Parameter paths: run directories, or directories that contain some, such as a sweep's.
+  /// - Parameter paths: run directories, or directories that contain run directories, such as a sweep's.
   /// - Throws: `Failure` for a path that is neither.
   public init(paths: [String]) throws {
     let runs = try paths.flatMap(Self.directories).map(RecordedRun.init)
@@ -31,10 +31,10 @@ public struct Report {
       """)
   }
 
-  /// Writes the page.
+  /// Writes the page to the file `path`. Throws `Failure` with code 73 if it cannot be written.
   public func write(to path: String) throws { try save(html, to: path) }
 
-  /// The run at a path, or the runs right inside it, by name.
+  /// The run directory at `path`, or the run directories directly inside it, sorted by name.
   private static func directories(_ path: String) throws -> [String] {
     if RecordedRun.isRun(path) { return [path] }
     let names = try? FileManager.default.contentsOfDirectory(atPath: path)
@@ -63,7 +63,7 @@ public struct Report {
 }
 
 extension Array where Element: Hashable {
-  /// Each element where it comes first.
+  /// The elements without repetitions, in the order of their first occurrences.
   func unique() -> [Element] {
     var seen = Set<Element>()
     return filter { seen.insert($0).inserted }

@@ -1,7 +1,8 @@
 import Examples
 import Foundation
 
-/// The page of `ReturnsExample`: the decision problem, and what three critics make of its returns.
+/// The page about `ReturnsExample`: the decision problem, and the values and distributions that its critics
+/// learn.
 public struct ReturnsPage {
   private let example: ReturnsExample
   private let exact = ExactReturns()
@@ -14,10 +15,10 @@ public struct ReturnsPage {
     static let z = 3
   }
 
-  /// The page of an example.
+  /// Makes the page about an example.
   public init(_ example: ReturnsExample) { self.example = example }
 
-  /// Writes it.
+  /// Writes the page to the file `path`. Throws `Failure` with code 73 if it cannot be written.
   public func write(to path: String) throws { try save(html, to: path) }
 
   private var html: String {
@@ -36,10 +37,10 @@ public struct ReturnsPage {
     section(
       "The problem",
       """
-      Two steps, left or right at each. Rewards stand at the steps, their sum at the end. The policy that the critics \
-      value goes left or right with equal chance. The best return, \(signed(best)), is one path of four. The average \
-      hides it: going left first gives \(signed(exact.mean(after: left))) on average, going right \
-      \(signed(exact.mean(after: right))).
+      There are two steps, left or right at each. Rewards are written at the steps, their sums at the ends. The \
+      policy that the critics value goes left or right with equal probability. The best return, \(signed(best)), is \
+      one path of four. The average hides it: going left first gives \(signed(exact.mean(after: left))) on average, \
+      going right \(signed(exact.mean(after: right))).
       """, [figure(tree)])
   }
 
@@ -63,9 +64,9 @@ public struct ReturnsPage {
     return section(
       "At the start",
       """
-      What each critic says of the first step. Who goes by the mean goes left and never sees \(signed(best)). High \
-      quantiles see it, and FAN's Z, one number from one pass, does too. Z is the \(ReturnsExample.expectile) expectile \
-      of Q over noise: a little below the supremum that it stands for.
+      The value that each critic gives the first step. An agent that follows the mean goes left and never sees \
+      \(signed(best)). High quantiles see it, and so does FAN's Z, one number from one forward pass. Z is the \
+      \(ReturnsExample.expectile) expectile of Q over noise: a little below the supremum that it approximates.
       """, [DataTable(header: ["", "left", "right", "goes", "exact left", "exact right"], rows: rows).markup])
   }
 
@@ -188,7 +189,7 @@ public struct ReturnsPage {
   }
 }
 
-/// The share of N(0, 1) that lies below a value.
+/// The probability that a draw from N(0, 1) is below `value`.
 private func normalShare(below value: Double) -> Double { erfc(-value / 2.0.squareRoot()) / 2 }
 
 /// A number with its sign.

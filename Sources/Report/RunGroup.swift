@@ -1,15 +1,15 @@
-/// Runs that differ by their seed only.
+/// A group of runs whose settings differ only in the seed.
 struct RunGroup {
-  /// What tells it from the other groups, such as `alpha1 3`.
+  /// A name that tells the group from the others, such as `alpha1 3`.
   let name: String
-  /// Which colour it has in all charts.
+  /// The index of the group's colour in all charts.
   let style: Int
-  /// The settings that not all groups share, with this group's values.
+  /// The settings in which groups differ, with this group's values.
   let differing: [(name: String, value: String)]
-  /// Its runs by seed.
+  /// The group's runs, sorted by seed.
   let runs: [RecordedRun]
 
-  /// The groups of some runs, in the order in which their first runs come.
+  /// Sorts runs into groups, in the order of each group's first run.
   static func groups(of runs: [RecordedRun]) -> [RunGroup] {
     var members: [(settings: [String: String], runs: [RecordedRun])] = []
     for run in runs {
@@ -44,7 +44,8 @@ struct RunGroup {
     }
   }
 
-  /// As few of the differing settings as tell all groups apart; the earlier ones stay.
+  /// A small subset of the differing settings that still tells all groups apart. Later settings are dropped
+  /// first.
   private static func tellingNames(_ differing: [String], _ groups: [[String: String]]) -> [String] {
     var telling = differing
     for name in differing.reversed() {
@@ -55,7 +56,7 @@ struct RunGroup {
   }
 
   private static func name(_ settings: [String: String], _ telling: [String], of count: Int) -> String {
-    // An agent's name says by itself what it is.
+    // An agent's name needs no "agent" before it.
     let parts = telling.map { name in
       let value = settings[name] ?? "–"
       return name == "agent" ? value : "\(name) \(value.hasSuffix(".0") ? String(value.dropLast(2)) : value)"

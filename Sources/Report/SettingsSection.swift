@@ -1,4 +1,5 @@
-/// What was set: what differs between the groups, then what all share, then what the data are.
+/// The section on settings: those that differ between groups, those that all runs share, and facts about the
+/// data.
 func settings(_ groups: [RunGroup]) -> Markup {
   let differing = groups.first?.differing.map(\.name) ?? []
   let common =
@@ -19,14 +20,14 @@ private func differences(_ groups: [RunGroup]) -> Markup {
   return "<h3>What differs</h3>\(table.markup)"
 }
 
-/// The comments at the head of the runs' config.yaml, each once.
+/// The comments at the head of the runs' config.yaml, each shown once.
 private func facts(_ groups: [RunGroup]) -> Markup {
   let lines = groups.flatMap(\.runs).flatMap(\.facts).unique().prefix(40)
   guard !lines.isEmpty else { return "" }
   return "<h3>Data and machines</h3><ul class=\"small\">\(lines.map { "<li>\($0)</li>" as Markup })</ul>"
 }
 
-/// The runs one by one, with what is missing or damaged.
+/// The section that lists all runs, with notes on what is missing or damaged.
 func list(of runs: [RecordedRun]) -> Markup {
   let table = DataTable(
     header: ["", "seed", "updates", "of", "last evaluation", "success", "return"],

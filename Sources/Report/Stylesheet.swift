@@ -1,8 +1,8 @@
-/// The page's looks, for screens light and dark and for paper.
+/// The style sheet of pages, for light and dark screens and for paper.
 ///
-/// The eight colours of the series keep at least 4.5:1 against the background, as text needs, and stay apart for
-/// people who see red and green, or blue and yellow, alike (distances in CIELAB after Machado, Oliveira and Fernandes,
-/// 2009).
+/// The eight colours of the series have a contrast of at least 4.5:1 against the background, which text
+/// needs, and stay distinguishable for people with red-green or blue-yellow colour blindness (distances in
+/// CIELAB after Machado, Oliveira and Fernandes, 2009).
 let stylesheet: Markup = """
   :root { color-scheme: light dark; --paper: #fff; --ink: #1c2127; --muted: #5c6670; --hair: #e3e6ea;
     --base: #98a1ab; --wall: #d9dde2; --mark: #fff1c2;

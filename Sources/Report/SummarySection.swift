@@ -1,4 +1,4 @@
-/// What came out of each group, in a table.
+/// The section with a table of each group's last evaluation.
 func summary(_ groups: [RunGroup]) -> Markup {
   let measures = Measure.known(in: groups)
   let table = DataTable(
@@ -9,19 +9,19 @@ func summary(_ groups: [RunGroup]) -> Markup {
         + [.init(short(median(group.updateRates)))]
     })
   let introduction: Markup = """
-    The last evaluation: the mean over seeds and, in brackets, the interval that it lies in (95 %, bootstrap over \
-    seeds; of few seeds it is too narrow).
+    The last evaluation: the mean over seeds and, in brackets, its 95 % bootstrap interval over seeds, which is too \
+    narrow if there are few.
     """
   return section("Outcome", introduction, [table.markup])
 }
 
-/// A figure of an evaluation that people ask for.
+/// A figure of an evaluation that is shown in tables and charts.
 struct Measure {
-  /// What people call it.
+  /// The name on the page.
   let name: String
   /// The column of eval.csv.
   let column: String
-  /// Values that an axis for it spans at least.
+  /// Values that an axis of this measure must include.
   let limits: [Double]
 
   static let all = [
@@ -31,29 +31,29 @@ struct Measure {
     Measure(name: "episode length", column: "length", limits: [0]),
   ]
 
-  /// Those that some runs have evaluated.
+  /// The measures that evaluations of some group contain.
   static func known(in groups: [RunGroup]) -> [Measure] {
     all.filter { measure in groups.contains { !measure.curve($0).points.isEmpty } }
   }
 
-  /// It over the updates of a group.
+  /// The curve of this measure over the updates of a group.
   func curve(_ group: RunGroup) -> Curve { Curve(group.runs.compactMap(\.evaluations), column) }
 }
 
-/// A mean with its interval.
+/// The text of a mean and its interval: `0.30 [0.10, 0.50]`.
 func interval(_ point: LineChart.Point) -> String {
   guard let low = point.low, let high = point.high else { return short(point.y) }
   return "\(short(point.y)) [\(short(low)), \(short(high))]"
 }
 
-/// How far a group's runs are.
+/// The number of updates that a group's runs have done, as text.
 private func progress(_ group: RunGroup) -> String {
   let steps = group.runs.map(\.lastStep)
   guard let least = steps.min(), let most = steps.max() else { return "–" }
   return least == most ? grouped(most) : "\(grouped(least)) to \(grouped(most))"
 }
 
-/// The middle of some values; not a number when there are none.
+/// The median of `values`, the upper one of an even number of values; NaN if there are none.
 func median(_ values: [Double]) -> Double {
   values.isEmpty ? .nan : values.sorted()[values.count / 2]
 }

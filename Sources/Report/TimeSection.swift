@@ -1,6 +1,6 @@
 import Basics
 
-/// How fast the updates were and what their time went into.
+/// The section on the speed of updates and the shares of their time.
 func time(_ groups: [RunGroup]) -> Markup {
   let timed = groups.filter { !$0.updateRates.isEmpty }
   guard !timed.isEmpty else { return "" }
@@ -17,7 +17,7 @@ func time(_ groups: [RunGroup]) -> Markup {
     [figure(bars(timed).svg, numbers: table(timed)), figure(lines.svg)])
 }
 
-/// The time of an update, and the shares of it that train.csv tells of.
+/// Bars of the time of an update, divided into the shares that train.csv contains.
 private func bars(_ groups: [RunGroup]) -> BarChart {
   let shares = shareColumns(groups)
   return BarChart(
@@ -43,17 +43,17 @@ private func table(_ groups: [RunGroup]) -> DataTable {
     })
 }
 
-/// The columns of train.csv that are shares of the time.
+/// The columns of train.csv that hold shares of the time.
 private func shareColumns(_ groups: [RunGroup]) -> [String] {
   groups.flatMap(\.runs).flatMap { $0.training?.columns ?? [] }.unique()
     .filter { $0.hasPrefix("time/") && $0.hasSuffix("_share") }
 }
 
-/// `time/communication_share` as `communication`.
+/// The share's name in a column's name: `communication` in `time/communication_share`.
 private func partName(_ column: String) -> String { String(column.dropFirst(5).dropLast(6)) }
 
 extension RunGroup {
-  /// Updates a second: the median of each run that has any.
+  /// The updates a second: the median of each run that has any rates.
   var updateRates: [Double] {
     runs.compactMap { run in
       let rates = (run.training?.values(RecordedRun.rateColumn) ?? []).map(\.value).filter {
@@ -63,7 +63,7 @@ extension RunGroup {
     }
   }
 
-  /// The share of the time in a column, the mean over runs.
+  /// The share of the time in `column`: the median over each run's rows, averaged over runs.
   fileprivate func share(_ column: String) -> Double {
     let shares = runs.compactMap { run -> Double? in
       let values = (run.training?.values(column) ?? []).map(\.value).filter(\.isFinite)
@@ -76,7 +76,8 @@ extension RunGroup {
 extension RecordedRun {
   static let rateColumn = "time/updates_per_second"
 
-  /// The seconds that the first updates took, from the rates in train.csv; nil beyond them. Nil without rates.
+  /// A function that gives the seconds that the first `step` updates took, integrated from the rates in
+  /// train.csv; it returns nil beyond the last rate. Nil if there are no rates.
   var clock: ((_ step: Double) -> Double?)? {
     var (times, last) = ([(step: 0.0, seconds: 0.0)], 0.0)
     for (step, rate) in training?.values(Self.rateColumn) ?? [] where rate > 0 && step > last {

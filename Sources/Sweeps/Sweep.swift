@@ -2,34 +2,34 @@ import Foundation
 import Training
 import Yams
 
-/// A grid of settings × seeds, as a file describes it: the training runs that it means.
+/// The training runs of a sweep, a grid of settings × seeds that a YAML file describes:
 ///
-///     settings: {steps: 30000}               # of all runs
-///     grid: {alpha1: [1, 3], lr: [1e-3]}     # each combination of these
-///     runs: [{z_agg: mean}, {z_agg: min}]    # each of these, with settings of its own
-///     seeds: [0, 1, 2]                       # each of these
-///     ranks: 2                               # of each run
+///     settings: {steps: 30000}               # settings of all runs
+///     grid: {alpha1: [1, 3], lr: [1e-3]}     # every combination of these values …
+///     runs: [{z_agg: mean}, {z_agg: min}]    # … with each of these sets of settings …
+///     seeds: [0, 1, 2]                       # … and each of these seeds
+///     ranks: 2                               # the number of ranks of each run
 ///
-/// All keys may be left out. The runs come seed by seed, so that the first ones already compare all settings.
+/// All keys are optional. Runs are in the order of seeds, so the first runs already compare all settings.
 public struct Sweep: Sendable {
-  /// One run.
+  /// One run of a sweep.
   public struct Run: Sendable {
-    /// What tells it from the others, the name of its directory: `alpha1=3,seed=0`.
+    /// The name of the run and of its directory, made of the settings that vary: `alpha1=3,seed=0`.
     public let name: String
-    /// Its settings as arguments of `fan-dist train`.
+    /// The run's settings as arguments of `fan-dist train`.
     public let arguments: [String]
-    /// All its settings, with the preset of its task.
+    /// All settings of the run, including the preset of its task.
     public let configuration: Configuration
   }
 
   /// The runs in the order in which they are started.
   public let runs: [Run]
-  /// Ranks of each run.
+  /// The number of ranks of each run.
   public let ranks: Int
 
-  /// Reads a sweep and checks the settings of all its runs.
+  /// Reads a sweep from the file `path` and checks the settings of all its runs.
   ///
-  /// - Throws: `Failure` naming the file, the line and the key.
+  /// - Throws: `Failure` that names the file and, where they are known, the line and the key.
   public init(path: String) throws {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw Failure(.noInput, "\(path): cannot read this sweep")
@@ -64,13 +64,13 @@ public struct Sweep: Sendable {
 struct Choice {
   /// The key in the file, with underscores.
   let key: String
-  /// Both as part of a directory's name.
+  /// Key and value in the name of a directory.
   let label: String
-  /// Both as arguments.
+  /// Key and value as command-line arguments.
   let arguments: [String]
 }
 
-/// The message of an error that the parser of settings throws.
+/// The message, on one line, of an error that the parser of settings throws.
 func oneLine(_ error: any Error) -> String {
   if let failure = error as? Failure { return failure.message }
   return Configuration.message(for: error).split(separator: "\n").joined(separator: " ")

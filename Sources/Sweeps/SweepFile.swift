@@ -1,7 +1,7 @@
 import Training
 import Yams
 
-/// What stands in a sweep's file.
+/// The contents of a sweep's file.
 struct SweepFile {
   let path: String
   private(set) var common: [Choice] = []
@@ -10,10 +10,10 @@ struct SweepFile {
   private var grid: [[Choice]] = []
   private var variants: [[Choice]] = [[]]
 
-  /// More runs than anybody means.
+  /// The largest number of runs that is accepted, to catch mistakes.
   private static let limit = 10_000
 
-  /// Reads a file's text; the settings are checked one by one.
+  /// Parses the text of a file and checks each setting by itself. `path` is for messages. Throws `Failure`.
   init(text: String, path: String) throws {
     self.path = path
     let root = try yaml(text, file: path)
@@ -41,14 +41,15 @@ struct SweepFile {
     try requireOnePlace(mapping)
   }
 
-  /// Every choice of one variant and one value for each setting of the grid; the grid's last setting changes fastest.
+  /// All combinations of one entry of `runs` and one value for each setting of the grid. The grid's last
+  /// setting changes fastest.
   var combinations: [[Choice]] {
     grid.reduce(variants) { combinations, values in
       combinations.flatMap { choices in values.map { choices + [$0] } }
     }
   }
 
-  // MARK: Parts
+  // MARK: Choices
 
   private func alternatives(_ key: Node, _ value: Node) throws -> [Choice] {
     let values = try list(value.sequence, key, "a list of values")
@@ -61,7 +62,7 @@ struct SweepFile {
     return try mapping.map(choice)
   }
 
-  /// A setting's value, checked by itself so that the line of a wrong one can be named.
+  /// A setting and its value, checked by itself so that the message can name the line of a mistake.
   private func choice(_ key: Node, _ value: Node) throws -> Choice {
     if key.string == "seed" { throw wrong(key, "give all seeds as seeds: [0, 1, 2]") }
     let arguments = try arguments(setting: key, to: value, file: path)
@@ -79,8 +80,9 @@ struct SweepFile {
 
   // MARK: Rules
 
-  /// A setting that varies in two ways, or varies and is common, would be a riddle. What single runs say wins over what
-  /// is common.
+  /// Throws if a setting of the grid also appears under `settings` or `runs`, because its value would be
+  /// ambiguous, or if the number of runs is not accepted. A setting under both `settings` and `runs` is
+  /// allowed; `runs` takes precedence.
   private func requireOnePlace(_ mapping: Node.Mapping) throws {
     let elsewhere = Set((common + variants.joined()).map(\.key))
     for (key, _) in mapping["grid"]?.mapping ?? [:] {
@@ -105,8 +107,8 @@ struct SweepFile {
   }
 }
 
-/// A value as part of a directory's name: lists with × between their elements, and nothing that a path or a shell
-/// would take for something else.
+/// A value as part of a directory's name: elements of a list are joined by "x", and characters that a path or
+/// a shell might interpret become "_".
 private func directoryName(_ value: Node) -> String {
   let parts =
     value.sequence.map { $0.compactMap(\.string) }

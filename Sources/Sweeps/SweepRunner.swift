@@ -1,7 +1,7 @@
 import Foundation
 import Training
 
-/// Runs the training runs of a sweep, one after another, as processes of their own.
+/// Runs the training runs of a sweep one after another, each in its own processes.
 public struct SweepRunner {
   private let sweep: Sweep
   private let directory: String
@@ -10,12 +10,15 @@ public struct SweepRunner {
   private let say: (String) -> Void
   private let shouldStop: () -> Bool
 
+  /// Makes a runner for `sweep`.
+  ///
   /// - Parameters:
-  ///   - directory: holds a directory for each run.
+  ///   - directory: the directory that will contain one directory for each run.
   ///   - program: the path of `fan-dist`.
-  ///   - arguments: arguments of all runs that are no settings.
-  ///   - say: shows a line.
-  ///   - shouldStop: asked all the time; when it says yes, the run at hand saves, and the sweep ends.
+  ///   - arguments: arguments of all runs that are not settings.
+  ///   - say: prints a line.
+  ///   - shouldStop: polled while runs are running; when it returns true, the current run saves and the sweep
+  ///     ends.
   public init(
     _ sweep: Sweep, directory: String, program: String, arguments: [String], say: @escaping (String) -> Void,
     shouldStop: @escaping () -> Bool
@@ -24,17 +27,17 @@ public struct SweepRunner {
     (self.say, self.shouldStop) = (say, shouldStop)
   }
 
-  /// The command line of a run. The same one starts it and continues it.
+  /// The command line of a run, which starts the run or continues it.
   public func command(_ run: Sweep.Run) -> [String] {
     let launcher = sweep.ranks > 1 ? mpirun(ranks: sweep.ranks, threads: run.configuration.threads) : []
     return launcher + [program, "train", "--run-dir", path(run), "--resume", "auto"] + arguments
       + run.arguments
   }
 
-  /// Runs some of the sweep's runs, those that are finished excepted.
+  /// Runs the sweep's runs with the given indices, except those that are finished.
   ///
-  /// - Throws: `Failure` with code 75 when a signal ended it; else, after all have had their turn, with the code of the
-  ///   first run that failed.
+  /// - Throws: `Failure` with code 75 if a signal ended the sweep; otherwise, after all runs have been tried,
+  ///   with the exit code of the first run that failed.
   public func run(_ indices: Range<Int>) throws {
     var failures: [(name: String, code: Int32)] = []
     var skipped = 0
@@ -80,8 +83,8 @@ public struct SweepRunner {
     }
     var wasAsked = false
     while process.isRunning {
-      // USR1: mpirun itself answers INT and TERM by ending the ranks before they have saved. Foundation starts the
-      // process in a group of its own, which Ctrl-C does not reach.
+      // The signal is USR1, because mpirun reacts to INT and TERM by ending the ranks before they have saved.
+      // Ctrl-C does not reach the run, because Foundation starts it in a process group of its own.
       if !wasAsked && shouldStop() {
         kill(process.processIdentifier, SIGUSR1)
         wasAsked = true
@@ -92,7 +95,8 @@ public struct SweepRunner {
   }
 }
 
-/// What starts ranks on this machine, as launch/local.sh does: with cores of their own while there are enough.
+/// The command that starts ranks on this machine, as in launch/local.sh: each rank is bound to cores of its
+/// own if there are enough.
 private func mpirun(ranks: Int, threads: Int) -> [String] {
   let asRoot = geteuid() == 0 ? ["--allow-run-as-root"] : []
   let binding =
@@ -101,7 +105,7 @@ private func mpirun(ranks: Int, threads: Int) -> [String] {
   return ["mpirun", "-n", "\(ranks)"] + asRoot + binding
 }
 
-/// Cores that this process may use; Open MPI counts cores, not hardware threads.
+/// The number of cores that this process may use. Open MPI counts cores, not hardware threads.
 private func coreCount() -> Int {
   let processors = "/sys/devices/system/cpu"
   let names = (try? FileManager.default.contentsOfDirectory(atPath: processors)) ?? []

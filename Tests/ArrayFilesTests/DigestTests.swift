@@ -8,7 +8,7 @@ import Testing
     return digest.value
   }
 
-  @Test func everyBitCounts() {
+  @Test func changingAnyBitChangesTheDigest() {
     for length in [1, 7, 8, 31, 32, 33, 63, 200] {
       let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 37) }
       var seen: Set<UInt64> = [digest(bytes), digest(bytes + [0]), digest(Array(bytes.dropLast()))]
@@ -21,12 +21,12 @@ import Testing
     }
   }
 
-  @Test func zerosOfEveryLengthDiffer() {
+  @Test func zerosOfDifferentLengthsHaveDifferentDigests() {
     #expect(Set((0..<300).map { digest([UInt8](repeating: 0, count: $0)) }).count == 300)
   }
 
-  /// Half of the bits of the digest change with any bit of the input, on average and within chance.
-  @Test func changesSpread() {
+  /// Each bit of the digest changes for about half of the single-bit changes of the input, within chance.
+  @Test func anInputBitChangesHalfOfTheDigestBits() {
     let bytes = [UInt8](repeating: 0x55, count: 96)
     var changed = [Int](repeating: 0, count: 64)
     for bit in 0..<768 {
@@ -38,7 +38,7 @@ import Testing
     #expect(changed.allSatisfy { (310...458).contains($0) }, "\(changed)")
   }
 
-  @Test func howTheBytesAreDividedMakesNoDifference() {
+  @Test func theDigestDoesNotDependOnHowBytesAreDividedIntoUpdates() {
     let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 91) }
     for lengths in [[1], [31], [32], [33], [7, 64, 1], [0, 29, 3, 100]] {
       var divided = Digest()
@@ -53,7 +53,7 @@ import Testing
   }
 
   /// Digests are stored in run directories, so they must not change between versions.
-  @Test func theValueIsPinned() {
+  @Test func theDigestOfKnownBytesIsUnchanged() {
     var digest = Digest()
     (0..<100).map { UInt8($0) }.withUnsafeBytes { digest.update($0) }
     #expect(digest.hex == "007e80bb967d92c8")

@@ -1,7 +1,7 @@
 import ArrayFiles
 import Foundation
 
-/// A directory that disappears with the value.
+/// A directory that is removed with this object.
 final class TemporaryDirectory {
   let path: String
 
@@ -15,7 +15,8 @@ final class TemporaryDirectory {
   /// Writes `bytes` to `name` and returns its path.
   func write(_ bytes: [UInt8], to name: String = "data.npz") -> String {
     let target = "\(path)/\(name)"
-    // A new file each time: some file systems flush a file to the disk when it is cut to nothing and rewritten.
+    // The old file is removed first: some file systems flush a file to the disk when it is truncated and
+    // rewritten.
     unlink(target)
     let file = fopen(target, "w")!
     fwrite(bytes, 1, bytes.count, file)
@@ -26,7 +27,7 @@ final class TemporaryDirectory {
 
 func contents(_ path: String) -> [UInt8] { Array(FileManager.default.contents(atPath: path)!) }
 
-/// The error that `body` throws, as its one line; nil if it throws none.
+/// The description of the error that `body` throws; nil if it throws none.
 func failure(_ body: () throws(FileError) -> Void) -> String? {
   do {
     try body()
@@ -42,7 +43,7 @@ func little<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
 
 func raw<T: BitwiseCopyable>(_ values: [T]) -> [UInt8] { values.withUnsafeBytes { Array($0) } }
 
-/// The bytes of a `.npy` file. `header` replaces the dictionary.
+/// The bytes of a `.npy` file. `header` replaces the header's dictionary.
 func npy(
   _ descr: String = "<f4", _ shape: String = "(3,)", fortran: String = "False", data: [UInt8],
   header: String? = nil, version: UInt8 = 1
@@ -53,12 +54,12 @@ func npy(
   return [0x93] + Array("NUMPY".utf8) + [version, 0] + length + bytes + data
 }
 
-/// The bytes of a ZIP file, each field of which can be made to lie.
+/// A ZIP file in which fields can be set to wrong values.
 struct ZipFixture {
   struct Member {
     var name = "x.npy"
     var data: [UInt8] = []
-    /// Nil stores the data in one uncompressed deflate block.
+    /// The compressed bytes; nil for `data` in uncompressed deflate blocks.
     var packed: [UInt8]?
     var method: UInt16 = 8
     var flags: UInt16 = 0
@@ -67,9 +68,10 @@ struct ZipFixture {
     var claimedPackedSize: UInt64?
     var claimedOffset: UInt64?
     var localName: String?
-    /// As NumPy writes: 0xFFFFFFFF in the local header, the sizes in a ZIP64 extra field.
+    /// Whether the local header has 0xFFFFFFFF for sizes and the sizes in a ZIP64 extra field, as NumPy
+    /// writes it.
     var isZip64 = false
-    /// The same in the directory.
+    /// Whether the directory entry has such a field.
     var isZip64InDirectory = false
   }
 
@@ -81,7 +83,7 @@ struct ZipFixture {
 
   init(_ members: [Member]) { self.members = members }
 
-  /// One array called `x`.
+  /// A file with one array called `x`.
   init(array: [UInt8]) { members = [Member(data: array)] }
 
   var bytes: [UInt8] {
@@ -148,7 +150,7 @@ struct ZipFixture {
   }
 }
 
-/// Raw deflate made by hand (RFC 1951, 3.2.4): blocks that are not compressed.
+/// Raw deflate without compression (RFC 1951, 3.2.4).
 func deflateStored(_ data: [UInt8]) -> [UInt8] {
   var result: [UInt8] = []
   var start = 0
@@ -161,7 +163,7 @@ func deflateStored(_ data: [UInt8]) -> [UInt8] {
   return result
 }
 
-/// CRC-32 bit by bit, to check zlib's against.
+/// CRC-32, computed bit by bit to check zlib's.
 func crc32(_ bytes: [UInt8]) -> UInt32 {
   var crc = UInt32.max
   for byte in bytes {
@@ -171,7 +173,7 @@ func crc32(_ bytes: [UInt8]) -> UInt32 {
   return ~crc
 }
 
-/// A small generator (SplitMix64) that makes the random tests repeat.
+/// A small seeded generator (SplitMix64), which makes the random tests repeatable.
 struct Random: RandomNumberGenerator {
   var state: UInt64
 
@@ -184,7 +186,7 @@ struct Random: RandomNumberGenerator {
   }
 }
 
-/// Runs a Python script and returns what it prints, nil if there is no Python or the script fails.
+/// Runs a Python script and returns its output; nil if there is no Python or the script fails.
 func python(_ script: String, _ arguments: String...) -> String? {
   let process = Process()
   let output = Pipe()

@@ -2,12 +2,12 @@ import ArrayFiles
 import Foundation
 import Testing
 
-/// Files damaged at random: every outcome is success or a FileError that names the file, quickly and in little
-/// memory.
+/// Randomly damaged files: reading either succeeds or throws a FileError that names the file, and returns no
+/// more bytes than the file can hold.
 @Suite struct FuzzTests {
   let directory = TemporaryDirectory()
 
-  /// Reads everything that the file offers and returns the number of bytes that came out.
+  /// Reads all arrays of the file and returns the number of bytes read.
   private func readNpz(_ path: String) throws(FileError) -> Int {
     let file = try NpzFile(path: path)
     var failure: FileError?
@@ -48,7 +48,8 @@ import Testing
     return damaged
   }
 
-  /// Damages `original` `count` times. Most damage is done near its end if `favoursEnd`: there is the directory.
+  /// Damages `original` `count` times. With `favoursEnd`, most of the damage is near its end, where the
+  /// directory is.
   private func fuzz(
     _ original: [UInt8], count: Int, seed: UInt64, favoursEnd: Bool = false,
     _ read: (String) throws(FileError) -> Int
@@ -80,11 +81,11 @@ import Testing
     return contents(path)
   }
 
-  @Test func damagedNpzFiles() throws {
+  @Test func damagedNpzFilesAreReadOrRefused() throws {
     fuzz(try smallNpz(), count: 6000, seed: 1, favoursEnd: true, readNpz)
   }
 
-  @Test func damagedZip64Files() {
+  @Test func damagedZip64FilesAreReadOrRefused() {
     let array = npy(data: raw([Float(1), 2, 3]))
     var zip = ZipFixture(
       ["x.npy", "y.npy"].map { name in
@@ -94,8 +95,8 @@ import Testing
     fuzz(zip.bytes, count: 6000, seed: 2, readNpz)
   }
 
-  /// The checksum is made right again, so that what is damaged reaches the parser of the array header.
-  @Test func damagedArrayHeaders() {
+  /// The checksum fits the damaged array, so that the damage reaches the parser of the array's header.
+  @Test func damagedArrayHeadersAreReadOrRefused() {
     var random = Random(state: 3)
     let array = npy("<f4", "(2, 3)", data: raw([Float](repeating: 1, count: 6)))
     for round in 0..<6000 {
@@ -108,7 +109,7 @@ import Testing
     }
   }
 
-  @Test func damagedSafetensorsFiles() throws {
+  @Test func damagedSafetensorsFilesAreReadOrRefused() throws {
     let path = "\(directory.path)/a.safetensors"
     let values = (0..<40).map { Float($0) }
     try values.withUnsafeBufferPointer {
@@ -121,6 +122,8 @@ import Testing
 
   private static let real = "../shared/parity/pointmaze.npz"
 
-  @Test(.enabled(if: access(real, R_OK) == 0, "../shared, with files that NumPy wrote, is not there"))
-  func damagedRealFiles() throws { fuzz(contents(Self.real), count: 300, seed: 5, favoursEnd: true, readNpz) }
+  @Test(.enabled(if: access(real, R_OK) == 0, "the reference file that NumPy wrote is missing"))
+  func damagedFilesFromNumPyAreReadOrRefused() throws {
+    fuzz(contents(Self.real), count: 300, seed: 5, favoursEnd: true, readNpz)
+  }
 }

@@ -2,7 +2,7 @@ import ArrayFiles
 import Foundation
 import Testing
 
-/// Single `.npy` files, written and read part by part.
+/// Single `.npy` files, written row by row and read in ranges.
 @Suite struct NpyTests {
   let directory = TemporaryDirectory()
   var path: String { "\(directory.path)/x.npy" }
@@ -30,14 +30,14 @@ import Testing
     return failure { () throws(FileError) in _ = try NpyFile(path: path) }
   }
 
-  @Test func anyPartIsReadBack() throws {
+  @Test func anyRangeIsReadBack() throws {
     try write(rows: 100, width: 3)
     let file = try NpyFile(path: path)
     #expect(file.header.shape == [100, 3] && file.header.dtype == .float32)
     #expect(try read(file, from: 0, count: 300) == (0..<300).map { Float($0) })
     #expect(try read(file, from: 151, count: 2) == [151, 152])
     #expect(throws: FileError.self) { try read(file, from: 299, count: 2) }
-    // NumPy puts data at multiples of 64 bytes.
+    // As in NumPy's files, the data start at a multiple of 64 bytes, here 128.
     #expect(contents(path).count == 128 + 1200)
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["x.npy"])
   }
@@ -47,7 +47,7 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
   }
 
-  @Test func sizesMustFit() throws {
+  @Test func filesWhoseSizeDoesNotFitTheHeaderAreRefused() throws {
     let good = npy("<f4", "(2, 3)", data: raw([Float](repeating: 1, count: 6)))
     #expect(refusal(good) == nil)
     #expect(refusal(Array(good.dropLast()))!.contains("does not fit 23 bytes of data"))
@@ -60,7 +60,7 @@ import Testing
     #expect(refusal(npy("|O", "(1,)", data: [0]))!.contains("pickled objects are never read"))
   }
 
-  @Test func aFileThatBecomesShorterIsAnError() throws {
+  @Test func readingAFileThatBecameShorterThrows() throws {
     try write(rows: 100, width: 3)
     let file = try NpyFile(path: path)
     truncate(path, 600)
@@ -69,7 +69,7 @@ import Testing
     #expect(error == "\(path): became shorter while it was read")
   }
 
-  @Test func linksAndOtherThingsAreRefused() throws {
+  @Test func linksAndPipesAreRefused() throws {
     try write(rows: 1, width: 1)
     let link = "\(directory.path)/link.npy"
     symlink(path, link)
@@ -80,7 +80,7 @@ import Testing
   }
 }
 
-/// Directories that appear when they are complete.
+/// Directories that appear only when they are complete.
 @Suite struct AtomicDirectoryTests {
   let parent = TemporaryDirectory()
   var path: String { "\(parent.path)/a/data" }
@@ -89,7 +89,7 @@ import Testing
     (try? FileManager.default.contentsOfDirectory(atPath: directory).sorted()) ?? []
   }
 
-  @Test func itAppearsWhenItIsCommitted() throws {
+  @Test func aDirectoryAppearsWhenItIsCommitted() throws {
     let directory = try #require(try AtomicDirectory(path: path))
     try writeFile([1, 2], path: "\(directory.temporaryPath)/x")
     #expect(entries("\(parent.path)/a") == ["data.partial"])
@@ -110,8 +110,8 @@ import Testing
     #expect(entries(directory.temporaryPath) == [".lock"])
   }
 
-  /// The second one waits for the first, and finds what that has made.
-  @Test func oneAtATime() throws {
+  /// A second maker waits for the first, and then finds the directory that the first has made.
+  @Test func aSecondMakerWaitsForTheFirst() throws {
     let first = try #require(try AtomicDirectory(path: path))
     let second = try AtomicDirectory(path: path, wait: { try? first.commit() })
     #expect(second == nil && entries(path) == [])

@@ -1,7 +1,7 @@
 import ArrayFiles
 import Testing
 
-/// What the reader accepts, and each way in which it refuses a file.
+/// The `.npz` files that the reader accepts, and each reason for which it refuses one.
 @Suite struct NpzReadingTests {
   let directory = TemporaryDirectory()
 
@@ -55,7 +55,8 @@ import Testing
     #expect(try empty.header("x").count == 0 && empty.floats("x").isEmpty)
   }
 
-  /// As NumPy writes them: sizes of 0xFFFFFFFF in the local header and a ZIP64 field; and the same in the directory.
+  /// NumPy writes sizes of 0xFFFFFFFF and a ZIP64 field into local headers; the directory and the end record
+  /// may have them, too.
   @Test func zip64IsRead() throws {
     for (inDirectory, end) in [(false, false), (true, false), (true, true)] {
       var zip = ZipFixture(
@@ -135,7 +136,8 @@ import Testing
     #expect(refusal(long)!.contains("header of 4294967295 bytes"))
   }
 
-  /// A shape is believed only if it is exactly the size of the data: nothing is reserved for a lie.
+  /// A shape is accepted only if it fits the size of the data exactly, so that no memory is reserved for a
+  /// wrong one.
   @Test func shapesThatDoNotFitAreRefused() {
     let data = raw([Float](repeating: 0, count: 3))
     #expect(refusal(npy("<f4", "(1099511627776,)", data: data))!.contains("does not fit 12 bytes"))
@@ -155,7 +157,7 @@ import Testing
     #expect(reason.contains("member 'actions': is not in the file, which has: x"))
   }
 
-  @Test func damagedDataIsFound() {
+  @Test func damagedDataIsRefused() {
     let array = npy(data: raw([Float(1), 2, 3]))
     var wrong = ZipFixture.Member(data: array)
     wrong.checksum = 7
@@ -173,7 +175,7 @@ import Testing
     #expect(refusal(ZipFixture([.init(data: array, packed: trailing)]))!.contains("bytes after"))
   }
 
-  @Test func bombsAreRefusedBeforeMemoryIsReserved() {
+  @Test func implausibleExpansionIsRefusedBeforeMemoryIsReserved() {
     var bomb = ZipFixture.Member(data: npy("<f4", "(274877906944,)", data: []))
     bomb.claimedSize = 1 << 40
     bomb.isZip64InDirectory = true
@@ -182,7 +184,7 @@ import Testing
     #expect(refusal(ZipFixture([bomb]))!.contains("ZIP64 field"))
   }
 
-  @Test func directoriesThatLieAreRefused() {
+  @Test func contradictoryDirectoryEntriesAreRefused() {
     let array = npy(data: raw([Float(1), 2, 3]))
     let twice = ZipFixture([.init(data: array), .init(data: array)])
     #expect(refusal(twice)!.contains("member 'x.npy': occurs more than once"))
@@ -202,7 +204,7 @@ import Testing
     #expect(refusal(overlap)!.contains("overlaps"))
   }
 
-  @Test func endRecordsThatLieAreRefused() {
+  @Test func contradictoryEndRecordsAreRefused() {
     let array = npy(data: raw([Float(1), 2, 3]))
     var zip = ZipFixture(array: array)
     zip.claimedCount = 2
@@ -215,7 +217,7 @@ import Testing
     #expect(refusal(zip)!.contains("outside the file"))
   }
 
-  /// Whatever its length, the beginning of a file is not taken for the file.
+  /// Every proper prefix of a file is refused.
   @Test func truncatedFilesAreRefused() {
     let bytes = ZipFixture(array: npy(data: raw([Float(1), 2, 3]))).bytes
     for length in 0..<bytes.count {
@@ -225,7 +227,7 @@ import Testing
     }
   }
 
-  @Test func arraysAreReadInParts() throws {
+  @Test func arraysAreReadInChunksOfAnySize() throws {
     for (type, data) in [("<f4", raw((0..<10).map { Float($0) })), ("<i2", raw((0..<10).map { Int16($0) }))] {
       let file = try open(ZipFixture(array: npy(type, "(5, 2)", data: data)))
       let reader = try file.reader("x")
@@ -240,7 +242,7 @@ import Testing
     }
   }
 
-  @Test func errorsAreOneLine() {
+  @Test func errorsAreOneLineOfPrintableCharacters() {
     let error = FileError(.malformed, file: "a\nb.npz", member: "c\r\u{202E}d", reason: "e\tf")
     #expect(error.description == "a?b.npz: member 'c??d': e?f")
   }

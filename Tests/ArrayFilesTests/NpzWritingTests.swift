@@ -31,14 +31,14 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["a.npz"])
   }
 
-  @Test func theSameContentsAreTheSameBytes() throws {
+  @Test func theSameContentsGiveTheSameBytes() throws {
     try write("\(directory.path)/a.npz")
     try write("\(directory.path)/b.npz")
     #expect(contents("\(directory.path)/a.npz") == contents("\(directory.path)/b.npz"))
   }
 
-  /// Larger than every buffer, and both compressible and not.
-  @Test func largeArraysSurvive() throws {
+  /// The arrays are larger than every buffer; one is compressible and one is not.
+  @Test func largeArraysAreReadBack() throws {
     var random = Random(state: 1)
     let noise = (0..<700_001).map { _ in Double(bitPattern: random.next() >> 2) }
     let ramp = (0..<1_500_000).map { Float($0) }
@@ -61,12 +61,12 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
   }
 
-  @Test func failureToWriteIsAnError() {
+  @Test func aPathThatCannotBeWrittenThrows() {
     let reason = failure { () throws(FileError) in _ = try NpzWriter(path: "\(directory.path)/no/a.npz") }
     #expect(reason?.contains("no/a.npz: cannot be created") == true)
   }
 
-  @Test(.enabled(if: hasNumPy, "Python with NumPy is not installed")) func numPyReadsIt() throws {
+  @Test(.enabled(if: hasNumPy, "Python with NumPy is not installed")) func numPyReadsWrittenFiles() throws {
     let path = "\(directory.path)/a.npz"
     try write(path)
     let script = """
@@ -84,7 +84,8 @@ import Testing
         """)
   }
 
-  @Test(.enabled(if: hasNumPy, "Python with NumPy is not installed")) func numPysFilesAreRead() throws {
+  @Test(.enabled(if: hasNumPy, "Python with NumPy is not installed"))
+  func filesWrittenByNumPyAreRead() throws {
     for save in ["savez", "savez_compressed"] {
       let path = "\(directory.path)/\(save).npz"
       let script = """

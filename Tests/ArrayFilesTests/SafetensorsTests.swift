@@ -5,7 +5,7 @@ import Testing
 @Suite struct SafetensorsTests {
   let directory = TemporaryDirectory()
 
-  /// A file with `json` as its header, made by hand.
+  /// Writes a file with the header `json` and returns its path.
   private func file(_ json: String, _ data: [UInt8] = [], length: UInt64? = nil) -> String {
     directory.write(little(length ?? UInt64(json.utf8.count)) + Array(json.utf8) + data, to: "a.safetensors")
   }
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test func theDataMustBeCoveredExactly() {
+  @Test func tensorsThatDoNotCoverTheDataExactlyAreRefused() {
     func json(_ offsets: (Int, Int)...) -> String {
       let tensors = offsets.enumerated().map { index, offset in
         "\"t\(index)\":{\"dtype\":\"U8\",\"shape\":[\(offset.1 - offset.0)],\"data_offsets\":[\(offset.0),\(offset.1)]}"
@@ -106,7 +106,7 @@ import Testing
     #expect(refusal(String(twice), data)!.contains("more than once"))
   }
 
-  @Test func lengthsThatLieAreRefused() {
+  @Test func wrongHeaderLengthsAreRefused() {
     #expect(refusal("{}", length: 3)!.contains("cut short"))
     #expect(refusal("{}", length: .max)!.contains("claims a header"))
     #expect(refusal("{}", length: 100_000_001)!.contains("claims a header"))
@@ -129,7 +129,7 @@ import Testing
     #expect(try contents(path) == contents(write(to: "b.safetensors", metadata: metadata)))
   }
 
-  @Test func theChecksumIsThatOfTheFileWithZeroDigits() throws {
+  @Test func theChecksumIsComputedWithZerosInItsPlace() throws {
     var bytes = contents(try write())
     let key = Array("\"crc32\":\"".utf8)
     let start = bytes.indices.first { bytes[$0...].starts(with: key) }! + key.count
@@ -138,7 +138,7 @@ import Testing
     #expect(UInt32(digits, radix: 16) == crc32(bytes))
   }
 
-  /// Every single damaged byte is found, and damage to a tensor names it.
+  /// Damage to any single byte is found, and damage to a tensor names the tensor.
   @Test func damageIsFoundAndNamed() throws {
     let path = try write(metadata: ["seed": "3"])
     let bytes = contents(path)
@@ -155,14 +155,15 @@ import Testing
     }
   }
 
-  @Test func failureToWriteIsAnError() {
+  @Test func aPathThatCannotBeWrittenThrows() {
     let reason = failure { () throws(FileError) in
       try SafetensorsWriter.write(path: "\(directory.path)/no/a.safetensors", metadata: [:], tensors: [])
     }
     #expect(reason?.contains("cannot be created") == true)
   }
 
-  @Test(.enabled(if: hasPython, "Python is not installed")) func anIndependentReaderAgrees() throws {
+  @Test(.enabled(if: hasPython, "Python is not installed"))
+  func anIndependentReaderReadsTheSameTensors() throws {
     let path = try write(metadata: ["step": "5"])
     let script = """
       import json, struct, sys, zlib

@@ -2,7 +2,7 @@ import Foundation
 import FoundationXML
 import Testing
 
-/// A page that a command wrote. It must be well-formed, must not run anything and must not ask for anything from
+/// Reads a page that a command wrote, and checks that it is well-formed, runs nothing and loads nothing from
 /// elsewhere.
 func checkedPage(_ path: String) throws -> XMLDocument {
   let data = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -14,7 +14,7 @@ func checkedPage(_ path: String) throws -> XMLDocument {
     try document.nodes(forXPath: "//@src | //@href | //@style | //@*[starts-with(name(), 'on')]").isEmpty)
   let text = String(decoding: data, as: UTF8.self)
   #expect(!text.contains("url(") && !text.contains("@import"))
-  // Everything that is drawn is described.
+  // Every drawing has a description.
   #expect(try document.nodes(forXPath: "//svg[not(@role='img') or not(@aria-label)]").isEmpty)
   return document
 }

@@ -3,11 +3,11 @@ import FoundationXML
 import TestSupport
 import Testing
 
-/// `fan-dist report`, on runs that the tests write themselves.
+/// `fan-dist report`, on the files of runs that the tests write.
 @Suite(.serialized) struct ReportTests {
   private let folder = TemporaryDirectory()
 
-  /// Writes a run's files.
+  /// Writes the files of a run.
   private func write(_ name: String, configuration: String, training: String = "", evaluation: String = "")
     throws
   {
@@ -17,13 +17,13 @@ import Testing
     }
   }
 
-  /// Evaluations every 100 updates with these successes.
+  /// The text of eval.csv with the given successes, every 100 updates.
   private func evaluation(_ successes: [Double]) -> String {
     "step,actor,episodes,success,return,return_standard_error,length\n"
       + successes.enumerated().map { "\(100 * ($0 + 1)),policy,10,\($1),\(10 * $1),0.5,20\n" }.joined()
   }
 
-  /// Lines of train.csv every 50 updates, 200 updates a second.
+  /// The text of train.csv with the given losses, every 50 updates at 200 updates a second.
   private func training(_ losses: [Double]) -> String {
     "step,critic/critic_loss,critic/q_mean,critic/q_max,critic/q_min,validation/critic/critic_loss,time/updates_per_second,time/communication_share\n"
       + losses.enumerated().map { "\(50 * ($0 + 1)),\($1),-3,-1,-5,\($1 + 1),200,0.25\n" }.joined()
@@ -36,13 +36,13 @@ import Testing
 
   private func page() throws -> XMLDocument { try checkedPage(folder.file("page.html")) }
 
-  /// A chart by its description.
+  /// The first chart whose description starts with `description`.
   private func chart(_ description: String) throws -> XMLElement {
     let charts = try page().nodes(forXPath: "//svg[starts-with(@aria-label, '\(description)')]")
     return try #require(charts.first as? XMLElement, "\(description)")
   }
 
-  /// The points of a line or the outline of a band, as values.
+  /// The points of a line or of the outline of a band, in the units of the axes.
   private func values(_ chart: XMLElement, _ path: String) throws -> [(x: Double, y: Double)] {
     let lines = try chart.nodes(forXPath: ".//g[@class='plot']" + path).compactMap(\.stringValue)
     return try lines.flatMap { line in
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  /// What the axes of a chart say of a place in it.
+  /// The values on the axes at a point of a chart.
   private func valuesAt(_ chart: XMLElement, _ place: [Double]) throws -> (x: Double, y: Double) {
     let plot = try #require(try chart.nodes(forXPath: ".//g[@class='plot']").first as? XMLElement)
     func value(_ name: String, _ position: Double) throws -> Double {
@@ -78,9 +78,9 @@ import Testing
     }
   }
 
-  // MARK: What is drawn
+  // MARK: Charts
 
-  /// Two settings, two seeds each, and a third run that has come half as far.
+  /// Writes runs of two settings with two seeds each. One run has made less progress than the others.
   private func sweep() throws {
     for (alpha, seed, successes) in [
       (1, 0, [0, 0.5, 1]), (1, 1, [0, 0.1, 0.8]), (3, 0, [0, 0, 0.2]), (3, 1, [0.2, 0.4]),
@@ -98,10 +98,10 @@ import Testing
     #expect(result.code == 0 && result.errors == "" && result.output.contains("4 run(s)"), "\(result)")
     let chart = try chart("success over updates")
     expect(try values(chart, "/g[@data-name='alpha1 1']/path/@d"), [(100, 0), (200, 0.3), (300, 0.9)])
-    // The band of two values goes from one to the other: a resample of either alone is not rare.
+    // The band of two values goes from one to the other: drawing the same value twice is not rare.
     let band = try values(chart, "/g[1]/path[@class='band']/@d")
     expect(band, [(100, 0), (200, 0.5), (300, 1), (300, 0.8), (200, 0.1), (100, 0)])
-    // Where only one of the two runs has come so far, the line goes on dotted.
+    // The line is dotted where only one of the two runs has an evaluation.
     expect(try values(chart, "/g[@data-name='alpha1 3' and @class='s1']/path/@d"), [(100, 0.1), (200, 0.2)])
     expect(
       try values(chart, "/g[@data-name='alpha1 3' and @class='s1 dashed']/path/@d"), [(200, 0.2), (300, 0.2)])
@@ -109,7 +109,7 @@ import Testing
     #expect(names.sorted() == ["alpha1 1", "alpha1 3"])
   }
 
-  @Test func theSamePageTwice() throws {
+  @Test func theSameRunsGiveTheSamePage() throws {
     try sweep()
     let pages = try (0..<2).map { _ in
       try #require(try report("sweep").code == 0)
@@ -118,7 +118,7 @@ import Testing
     #expect(pages[0] == pages[1])
   }
 
-  @Test func timesFollowFromTheSpeed() throws {
+  @Test func timesAreIntegratedFromUpdateRates() throws {
     try sweep()
     #expect(try report("sweep").code == 0)
     let chart = try chart("success over training time")
@@ -129,7 +129,7 @@ import Testing
     #expect(widths.count == 2 && abs(widths[1] / (widths[0] + widths[1]) - 0.25) < 0.001, "\(widths)")
   }
 
-  @Test func agentsHaveTheirCostAndWhatItBuys() throws {
+  @Test func agentsAreComparedByCostAndSuccess() throws {
     for (agent, rate, success) in [("codac", 100, 0.5), ("fan", 200, 0.75)] {
       for seed in 0...1 {
         try write(
@@ -148,7 +148,7 @@ import Testing
     }
     #expect(
       try chart.nodes(forXPath: ".//text[@class='name']").compactMap(\.stringValue) == ["codac", "fan"])
-    // FAN is the measure, wherever it stands.
+    // Times are relative to FAN's, although FAN is not the first agent.
     let bars = try self.chart("time of an update relative to fan")
     #expect(
       try bars.nodes(forXPath: ".//text[@class='value']").compactMap(\.stringValue) == [
@@ -160,7 +160,7 @@ import Testing
     #expect(widths.count == 2 && abs(widths[0] / widths[1] - 2) < 0.001, "\(widths)")
   }
 
-  @Test func lossesHaveAChartEachWithValidationBeside() throws {
+  @Test func eachLossHasAChartWithItsValidationLoss() throws {
     try sweep()
     #expect(try report("sweep").code == 0)
     let chart = try chart("critic/critic_loss over updates")
@@ -171,22 +171,22 @@ import Testing
     #expect(try page().nodes(forXPath: "//svg[starts-with(@aria-label, 'validation')]").isEmpty)
   }
 
-  @Test func whatDiffersIsMarked() throws {
+  @Test func differingSettingsAreMarked() throws {
     try sweep()
     #expect(try report("sweep").code == 0)
     let page = try page()
     #expect(try page.nodes(forXPath: "//mark").compactMap(\.stringValue) == ["1", "3"])
     #expect(try page.nodes(forXPath: "//dl/div").compactMap(\.stringValue) == ["envmaze", "steps300"])
     #expect(try page.nodes(forXPath: "//li").compactMap(\.stringValue).contains("data of 7 rows"))
-    // The curves have their numbers in a table.
+    // A table holds the numbers of the curves.
     let table = try page.nodes(forXPath: "//figure[1]//tr[th='200']/td").compactMap(\.stringValue)
     #expect(table.prefix(2) == ["0.300 [0.100, 0.500]", "0.200 [0.000, 0.400]"])
   }
 
   // MARK: Policies in the embedded mazes
 
-  /// Three runs of a setting whose policies are the same one, trained for a moment; the last success of "second" is in
-  /// the middle.
+  /// Writes three runs of a setting with the same policy, trained for 20 updates. The last success of
+  /// "second" is in the middle.
   private func mazeRuns() throws {
     let runs = Runs()
     try runs.complete("run", "--steps", "20")
@@ -212,7 +212,7 @@ import Testing
     let map = try chart("ways of fan through the maze")
     #expect(try map.nodes(forXPath: "./path[starts-with(@class, 'way')]").count == 16)
     #expect(try map.nodes(forXPath: "./text").compactMap(\.stringValue) == ["start", "goal"])
-    // As many arrive as when the policy is evaluated.
+    // As many episodes reach the goal as in `fan-dist evaluate`.
     let evaluated = try run(built("fan-dist"), ["evaluate", best("second"), "--episodes", "16"])
     let success = try #require(
       evaluated.output.split(separator: "success ").last?.prefix { $0 != " " }, "\(evaluated)")
@@ -220,7 +220,8 @@ import Testing
     #expect(try map.nodes(forXPath: "./path[starts-with(@class, 'way lost')]").count == 16 - arrived)
     let captions = try page().nodes(forXPath: "//figcaption").compactMap(\.stringValue)
     #expect(captions.contains("fan: run second, update 20, \(arrived) of 16 reach the goal"), "\(captions)")
-    // The returns that its critics expect, and the one that came: 60 steps without the goal, at a discount of 0.97.
+    // The chart has the returns that the critics expect and the actual one: 60 steps without the goal, with
+    // discount 0.97.
     let chart = try chart("returns that the critics expect at the start")
     #expect(try !chart.nodes(forXPath: ".//g[@data-name='fan']/rect[@class='bar']").isEmpty)
     let marks = try chart.nodes(forXPath: ".//text[@class='place']").compactMap(\.stringValue)
@@ -258,9 +259,9 @@ import Testing
     #expect(result.output.contains("was not trained for pointmaze-medium-stitch-singletask-v0"), "\(result)")
   }
 
-  // MARK: What cannot be trusted
+  // MARK: Untrusted and damaged files
 
-  @Test func hostileTextIsShownAndDoesNothing() throws {
+  @Test func hostileTextIsShownAsText() throws {
     let attack = "</style><script>alert(1)</script><img src=x onerror=alert(1)>\u{202E}&\"'"
     for seed in 0...1 {
       try write(
@@ -301,7 +302,7 @@ import Testing
     #expect(!page.xmlString.contains("nan") && !page.xmlString.contains("inf\""))
   }
 
-  @Test func whatIsMissingIsNoted() throws {
+  @Test func missingAndDamagedFilesAreNoted() throws {
     try FileManager.default.createDirectory(atPath: folder.file("run"), withIntermediateDirectories: true)
     _ = try folder.write("step,a\n1,2\n2,oops\n3,3,3\n4,", to: "run/train.csv")
     let result = try report("run")
@@ -312,7 +313,7 @@ import Testing
     }
   }
 
-  @Test func pathsWithoutRuns() throws {
+  @Test func pathsWithoutRunsAreRefused() throws {
     try FileManager.default.createDirectory(
       atPath: folder.file("empty/nested"), withIntermediateDirectories: true)
     expectFailure(try report("empty"), 66, ["empty: no run here"])

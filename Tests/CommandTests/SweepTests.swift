@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct SweepTests {
   private let runs = Runs()
 
-  /// Tiny networks and few updates.
+  /// Settings with tiny networks and small batches, which make runs short.
   private static let settings = """
     settings:
       actor_hidden_dims: [8, 8]
@@ -28,15 +28,16 @@ import Testing
     try run(built("fan-dist"), ["sweep", file, "--out", runs.folder.file("s")] + options)
   }
 
-  /// What the sweep itself says, without what its runs print.
+  /// The lines that the sweep prints, without those of its runs.
   private func lines(_ result: CommandResult) -> [Substring] {
     result.output.split(separator: "\n").filter {
       $0.hasPrefix("run ") || $0.hasPrefix("done: ") && $0.contains("run(s)")
     }
   }
 
-  /// The repository's own sweeps: every agent, three seeds.
-  @Test(arguments: ["default-task", "cube-single"]) func sweepsOfAllAgents(name: String) throws {
+  /// The sweeps in the repository have three seeds of every agent.
+  @Test(arguments: ["default-task", "cube-single"])
+  func theRepositorysSweepsRunEveryAgentThreeTimes(name: String) throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
     let result = try sweep(root.appendingPathComponent("sweeps/\(name).yaml").standardized.path, "--list")
     #expect(result.code == 0 && result.errors == "", "\(result)")
@@ -46,7 +47,7 @@ import Testing
     }
   }
 
-  @Test func whatRunsWorkersIsPassedOn() throws {
+  @Test func optionsOfWorkersArePassedToRuns() throws {
     let file = try write("seeds: [0]")
     let line = try sweep(file, "--list", "--python", "/some/python", "--eval-workers", "3").output
     #expect(line.contains(" --python /some/python --eval-workers 3 ") && !line.contains("--eval-timeout"))
@@ -74,7 +75,7 @@ import Testing
       return try #require(words.firstIndex(of: "--run-dir").map { words[$0 + 1] })
     }
     #expect(Set(directories).count == 16)
-    // What varies is in the name; seeds change last, so that more of them are appended.
+    // The name has the settings that vary. Seeds vary slowest, so that adding seeds appends runs.
     #expect(directories[0].hasSuffix("/s/z_agg=min,alpha1=1,layer_norm=true,seed=0"), "\(directories[0])")
     #expect(lines[0].contains(" --layer-norm ") && lines[1].contains(" --no-layer-norm "))
     #expect(
@@ -88,11 +89,11 @@ import Testing
     expectFailure(try sweep(file, "--list", "--index", "16"), 64, ["--index", "15"])
   }
 
-  @Test func finishedRunsAreSkippedAndOthersGoOn() throws {
+  @Test func finishedRunsAreSkippedAndOthersContinue() throws {
     let grid = "grid: {alpha1: [1, 3]}\n"
     let first = try runs.folder.write(Self.settings + "  steps: 10\n" + grid, to: "first.yaml")
     let second = try runs.folder.write(Self.settings + "  steps: 20\n" + grid, to: "second.yaml")
-    // One run only, as a job of an array would.
+    // One run only, as in one job of an array of jobs.
     #expect(try sweep(first, "--index", "1").code == 0)
     #expect(!FileManager.default.fileExists(atPath: runs.folder.file("s/alpha1=1,seed=0")))
     let all = try sweep(second)
@@ -109,20 +110,20 @@ import Testing
     let again = try sweep(second)
     #expect(again.code == 0 && again.output.contains("done: 2 run(s), 2 of them finished before"), "\(again)")
     #expect(!again.output.contains("starts"))
-    // Other settings under the same name are another run: not skipped, and refused.
+    // A run with other settings under the same name is not skipped but refused.
     let other = try runs.folder.write(
       Self.settings + "  steps: 20\n  discount: 0.5\n" + grid, to: "other.yaml")
     expectSweepFailure(
       try sweep(other, "--index", "0"), 78, ["1 of 1 run(s) failed", "alpha1=1,seed=0 (78)"])
   }
 
-  /// Like `expectFailure`, after the failing run has said why on a line of its own.
+  /// Like `expectFailure`, but the failing run has printed a line of its own before.
   private func expectSweepFailure(_ result: CommandResult, _ code: Int32, _ parts: [String]) {
     #expect(result.code == code && result.errorLines.count == 2, "\(result)")
     for part in parts { #expect(result.errorLines.last?.contains(part) ?? false, "\(result.errors)") }
   }
 
-  @Test func afterAFailureTheOthersGoOn() throws {
+  @Test func afterAFailureTheOtherRunsAreDone() throws {
     let file = try write("  steps: 5\ngrid: {alpha1: [1, 3]}")
     let directory = runs.folder.file("s/alpha1=1,seed=0")
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -134,7 +135,7 @@ import Testing
     #expect(try runs.table("s/alpha1=3,seed=0").steps == [5])
   }
 
-  @Test(arguments: [nil, 2]) func aSignalSavesAndTheSameCommandGoesOn(ranks: Int?) throws {
+  @Test(arguments: [nil, 2]) func aSignalSavesAndTheSameCommandContinues(ranks: Int?) throws {
     if ranks != nil && !hasMPIRun { return }
     let tail = ranks.map { "ranks: \($0)\n" } ?? ""
     let file = try write("  steps: 1000000\n  virtual_shards: 2\n" + tail)
@@ -152,7 +153,7 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func itStartsRanksItself() throws {
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aSweepStartsTheRanksOfItsRuns() throws {
     let file = try write("  steps: 5\nranks: 2\n")
     let result = try sweep(file)
     #expect(result.code == 0 && result.output.contains("\n2 rank(s) on 1 node(s)"), "\(result)")
@@ -183,7 +184,7 @@ import Testing
     expectFailure(try sweep(file, "--list"), 64, [file, message])
   }
 
-  @Test func aSweepThatIsNotThere() throws {
+  @Test func missingAndMalformedSweepFilesAreRefused() throws {
     expectFailure(try sweep(runs.folder.file("none.yaml")), 66, ["none.yaml"])
     expectFailure(try sweep(try runs.folder.write("[1]", to: "list.yaml")), 64, ["list.yaml: not a mapping"])
   }

@@ -3,13 +3,13 @@ import Datasets
 import Foundation
 import Testing
 
-/// The project's own dataset directories.
+/// Dataset directories, the project's own format.
 @Suite struct DatasetDirectoryTests {
   let folder = TemporaryDirectory()
   var path: String { "\(folder.path)/data" }
   var manifest: String { "\(path)/manifest.json" }
 
-  /// Episodes of 2, 3 and 0 transitions, and the directory of the same data.
+  /// An `.npz` dataset with episodes of 2, 3 and 0 transitions.
   private func source(_ change: (inout Fixture) -> Void = { _ in }) throws -> OGBenchSource {
     var fixture = Fixture([3, 4, 1])
     fixture.rewards = (0..<8).map { Float($0) }
@@ -20,7 +20,7 @@ import Testing
     return try OGBenchSource(path: "\(folder.path)/data.npz")
   }
 
-  /// The line with which the directory is refused, when it is opened or when all of it is read.
+  /// The error with which opening or reading the whole directory fails; "accepted" if it does not fail.
   private var refusal: String {
     do throws(FileError) {
       try DatasetDirectory(path: path).verify()
@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test func holdsTheSameTransitions() throws {
+  @Test func aDirectoryHoldsTheTransitionsOfItsSource() throws {
     let source = try source()
     try convert(source, to: path, provenance: ["source": "data.npz"])
     let directory = try DatasetDirectory(path: path)
@@ -65,8 +65,8 @@ import Testing
     try directory.verify()
   }
 
-  @Test func shardsAndBlocksLeaveNoTrace() throws {
-    // More rows than a block holds, and files whose sizes are no multiples of anything.
+  @Test func theDirectoryDoesNotDependOnFilesAndBlocksOfTheSource() throws {
+    // There are more rows than a block holds, and the files' sizes are not multiples of the block's.
     try createDirectory("\(folder.path)/shards")
     var whole = Fixture([5000, 4999, 3001])
     whole.rewards = whole.actions.map { $0 / 2 }
@@ -98,7 +98,7 @@ import Testing
     #expect(!DatasetDirectory.exists(at: "\(folder.path)/other"))
   }
 
-  @Test func rowsMustEndWithAnEpisode() throws {
+  @Test func rowsThatEndWithinAnEpisodeAreRefused() throws {
     let block = RowBlock(capacity: 4, observationSize: 1, actionSize: 1)
     block.rows = 4
     let writer = try DatasetWriter(
@@ -108,12 +108,12 @@ import Testing
     #expect("\(error!)" == "somewhere: ends within an episode")
   }
 
-  @Test func damageIsNoticed() throws {
+  @Test func damagedFilesAreRefused() throws {
     try convert(try source(), to: path)
     #expect(refusal == "accepted")
     for name in ["observations", "actions", "rewards", "masks", "terminals"] {
       let whole = try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name).npy"))
-      // A bit of the data, the end, the header, everything.
+      // Change a bit of the data, then cut off the end, the header and everything.
       try edit("\(name).npy") { $0[$0.count - 2] ^= 1 }
       #expect(refusal.hasPrefix("\(path)/\(name).npy: is damaged: its digest"), "\(refusal)")
       for length in [whole.count - 1, 128, 100, 5, 0] {
@@ -125,8 +125,9 @@ import Testing
     #expect(refusal == "accepted")
   }
 
-  /// Damaged without its digest being computed, as in training that reads rows from the files.
-  @Test func episodesThatContradictTheManifestAreNoticed() throws {
+  /// Damage to `terminals` is noticed without computing digests, as in training that reads rows from the
+  /// files.
+  @Test func episodesThatContradictTheManifestAreRefused() throws {
     try convert(try source(), to: path)
     for (row, value) in [(0, UInt8(1)), (7, 0)] {
       try edit("terminals.npy") { $0[128 + row] = value }
@@ -139,23 +140,24 @@ import Testing
     }
   }
 
-  @Test func manifestsThatCannotBeTrueAreRefused() throws {
+  @Test func contradictoryManifestsAreRefused() throws {
     let source = try source()
     let changes = [
       ("\"version\" : 1", "\"version\" : 2", "has version 2"),
       ("fan-dist dataset", "another dataset", "is not the manifest of a fan-dist dataset"),
       ("\"dtype\" : \"bool\"", "\"dtype\" : \"int64\"", "says that 'terminals' is int64"),
-      ("\"rows\" : 8", "\"rows\" : 9", "counts rows, episodes and transitions"),
-      ("\"episodes\" : 3", "\"episodes\" : 0", "counts rows, episodes and transitions"),
-      ("\"transitions\" : 5", "\"transitions\" : -1", "counts rows, episodes and transitions"),
-      ("        8,\n", "        0,\n", "does not say how many rows"),
-      ("        8,\n", "        4611686018427387904,\n", "does not say how many rows"),
+      ("\"rows\" : 8", "\"rows\" : 9", "contradict each other"),
+      ("\"episodes\" : 3", "\"episodes\" : 0", "contradict each other"),
+      ("\"transitions\" : 5", "\"transitions\" : -1", "contradict each other"),
+      ("        8,\n", "        0,\n", "does not give the number of rows"),
+      ("        8,\n", "        4611686018427387904,\n", "does not give the number of rows"),
       ("        8\n", "        9\n", "says that 'rewards' is float32 of shape [9], not float32 of [8]"),
       ("\"rewards\"", "\"prizes\"", "lacks the field 'rewards'"),
       ("\"statistics\"", "\"numbers\"", "it has no 'statistics'"),
       ("\"rows\" : 8", "\"rows\" : \"many\"", "'statistics.rows' has the wrong type"),
       ("\"rows\" : 8", "\"rows\" : 1e400", "is not a dataset's manifest"),
-      ("{", "{{", "it is not JSON"), ("\"digest\" : \"", "\"digest\" : \"0", "has a digest that is not that"),
+      ("{", "{{", "it is not JSON"),
+      ("\"digest\" : \"", "\"digest\" : \"0", "has a digest that does not match"),
     ]
     for (old, new, reason) in changes {
       try convert(source, to: path)
@@ -163,7 +165,7 @@ import Testing
       #expect(refusal.hasPrefix("\(manifest): ") && refusal.contains(reason), "\(refusal)")
     }
     try Data(count: 2 << 20).write(to: URL(fileURLWithPath: manifest))
-    #expect(refusal.contains("2097152 bytes; 1048576 are the most that make sense"))
+    #expect(refusal.contains("2097152 bytes; at most 1048576 are read"))
     try Data(repeating: UInt8(ascii: "["), count: 1 << 19).write(to: URL(fileURLWithPath: manifest))
     #expect(refusal.contains("is not a dataset's manifest"))
   }
@@ -183,7 +185,7 @@ import Testing
     #expect(refusal.contains("actions.npy: is a symbolic link; put the file itself there"))
   }
 
-  @Test func validationDataLieInside() throws {
+  @Test func validationDataAreFoundInASubdirectory() throws {
     try convert(try source(), to: path)
     #expect(DatasetDirectory.validationPath(of: path) == nil)
     try convert(try source(), to: "\(path)/validation")

@@ -2,7 +2,7 @@ import ArrayFiles
 import Datasets
 import Foundation
 
-/// A directory that disappears with the value.
+/// A directory that is removed with this object.
 final class TemporaryDirectory {
   let path: String
 
@@ -14,8 +14,8 @@ final class TemporaryDirectory {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
-/// A small dataset with two observation and one action component, any part of which can be made wrong. Row r has
-/// the observation (r, −r) and the action r / 100.
+/// A small dataset with observations of two numbers and actions of one, in which every array can be changed.
+/// Row r has the observation (r, −r) and the action r / 100.
 struct Fixture {
   var rows: Int
   var observations: [Float]
@@ -28,7 +28,7 @@ struct Fixture {
   var columnShape: [Int]
   var without: Set<String> = []
 
-  /// Episodes of `lengths` rows each.
+  /// A dataset whose episodes have the given numbers of rows.
   init(_ lengths: [Int]) {
     rows = lengths.reduce(0, +)
     observations = (0..<rows).flatMap { [Float($0), -Float($0)] }
@@ -52,7 +52,7 @@ struct Fixture {
   }
 }
 
-/// A source loaded into memory of its own.
+/// A dataset loaded into memory that this object owns.
 final class Loaded {
   let statistics: DatasetStatistics
   let dataset: TransitionMemory
@@ -88,7 +88,7 @@ func convert(
   return try writer.finish(provenance: provenance)
 }
 
-/// One transition in arrays.
+/// The contents of a transition.
 struct Transition: Equatable {
   var observation: [Float]
   var action: [Float]

@@ -3,7 +3,7 @@ import Datasets
 import Foundation
 import Testing
 
-/// Zero reward everywhere.
+/// A rule that gives every transition the reward 0 and the mask 1.
 private let noReward: RewardRule = { _ in (0, 1) }
 
 @Suite struct OGBenchTests {
@@ -15,7 +15,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     return try Loaded(try OGBenchSource(path: path, rewards: rule))
   }
 
-  /// The line with which `path` is refused, opened or loaded.
+  /// The error with which opening or loading `path` fails; "accepted" if it does not fail.
   private func refusal(of path: String, rewards rule: RewardRule? = noReward) -> String {
     do throws(FileError) {
       _ = try Loaded(try OGBenchSource(path: path, rewards: rule))
@@ -67,7 +67,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(loaded.dataset.plan.transitions == 5 && loaded.statistics.episodes == 2)
   }
 
-  @Test func columnsMayBeMatricesOfOneColumn() throws {
+  @Test func columnsMayHaveTheShapeOfOneColumnMatrices() throws {
     var fixture = Fixture([3, 4])
     fixture.columnShape = [7, 1]
     fixture.rewards = fixture.actions
@@ -87,7 +87,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(loaded.statistics.warnings.contains { $0.hasPrefix("75 %") })
   }
 
-  /// Whoever only looks is told; training refuses them.
+  /// A survey counts them; loading for training refuses them.
   @Test func actionsOutsideTheirRangeAreCounted() throws {
     var fixture = Fixture([4])
     fixture.actions = [3, -1.5, 0.5, 1]
@@ -98,7 +98,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(refusal(of: path).contains("'actions': row 0 is 3.0, outside [-1, 1]"))
   }
 
-  @Test func suspiciousDataAreMentioned() throws {
+  @Test func suspiciousDataGiveWarnings() throws {
     func warnings(_ change: (inout Fixture) -> Void) throws -> String {
       var fixture = Fixture([3, 4])
       fixture.rewards = (0..<7).map { Float($0) }
@@ -116,7 +116,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(try warnings { $0.terminals[0] = 1 }.contains("give no transition: 1"))
   }
 
-  @Test func numbersThatCannotBeRightAreRefused() throws {
+  @Test func numbersOutOfRangeAreRefused() throws {
     func refusal(_ change: (inout Fixture) -> Void) throws -> String {
       var fixture = Fixture([3, 4])
       fixture.rewards = (0..<7).map { Float($0) }
@@ -135,7 +135,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(try refusal { $0.terminals[1] = .nan }.contains("'terminals': contains NaN"))
   }
 
-  @Test func episodesAreNeeded() throws {
+  @Test func dataWithoutEpisodesOrTransitionsAreRefused() throws {
     var fixture = Fixture([3, 4])
     fixture.terminals = [Float](repeating: 0, count: 7)
     #expect(try refusal(fixture).contains("'terminals': is zero everywhere: no episodes"))
@@ -143,7 +143,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(try refusal(Fixture([])).contains("'observations': has shape [0, 2]"))
   }
 
-  @Test func membersMustBeThereAndFit() throws {
+  @Test func missingAndMisshapenMembersAreRefused() throws {
     for name in ["observations", "actions", "terminals"] {
       var fixture = Fixture([3, 4])
       fixture.without = [name]
@@ -185,13 +185,13 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(try refusal(fixture).contains("member 'rewards': is missing although the file has masks"))
     fixture.rewards = fixture.actions
     #expect(try load(fixture, rewards: nil).dataset.transition(1).reward == 0.01)
-    // The file's own win over the rule.
+    // Rewards in the file take precedence over the rule.
     #expect(try load(fixture) { _ in (7, 1) }.dataset.transition(1).reward == 0.01)
     #expect(try OGBenchSource(path: path).hasRewards)
     #expect(try refusal(Fixture([3]), rewards: { _ in (.nan, 1) }).contains("'rewards': row 0 is nan"))
   }
 
-  @Test func aDirectoryIsReadShardByShard() throws {
+  @Test func theFilesOfADirectoryAreReadInOrder() throws {
     var second = Fixture([5])
     second.observations = second.observations.map { $0 + 100 }
     second.terminals[4] = 0
@@ -212,7 +212,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(refusal(of: directory.path).contains("set-001.npz: member 'actions': row 2 is 3.0"))
   }
 
-  @Test func shardsMustAgree() throws {
+  @Test func filesThatDisagreeAreRefused() throws {
     try Fixture([3, 4]).write(to: "\(directory.path)/a.npz")
     var other = Fixture([4])
     other.actionShape = [2, 2]
@@ -241,7 +241,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(refusal(of: path).contains("data.npz: cannot be opened"))
   }
 
-  @Test func theCompanionIsFound() throws {
+  @Test func theValidationFileIsFound() throws {
     #expect(OGBenchSource.companionPath(of: path) == nil)
     #expect(OGBenchSource.companionPath(of: directory.path) == nil)
     try Fixture([3]).write(to: path)
@@ -251,7 +251,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(OGBenchSource.companionPath(of: "\(directory.path)/data-val.npz") == nil)
   }
 
-  @Test func plansSurviveTheirWords() {
+  @Test func aPlanIsRecoveredFromItsWords() {
     let plan = DatasetPlan(rows: 1001, episodes: 1, observationSize: 29, actionSize: 5)
     #expect(DatasetPlan(words: plan.words) == plan)
     let offsets = [

@@ -15,7 +15,7 @@ import Testing
     return draws
   }
 
-  /// Sizes that divide each other and sizes that do not.
+  /// Some of these sizes divide each other, others do not.
   private static let sizes: [(transitions: Int, batch: Int, shards: Int)] = [
     (1000, 64, 64), (1001, 256, 64), (999, 100, 64), (70, 48, 64), (5, 256, 64), (12_345, 37, 10),
   ]
@@ -40,8 +40,9 @@ import Testing
     }
   }
 
-  /// Counted over all starting points of the cycle of parts: never more, and not too pessimistic.
-  @Test func maximumRowsIsReachedAndNeverExceeded() {
+  /// Steps start at all shards in turn; no step may exceed the bound, and the bound may not be much too
+  /// large.
+  @Test func maximumRowsIsACloseUpperBound() {
     for (transitions, batch, shards) in Self.sizes {
       for ranks in [1, 2, 3, 5] {
         for rank in 0..<ranks {
@@ -49,15 +50,15 @@ import Testing
             transitions: transitions, batch: batch, shards: shards, ranks: ranks, rank: rank)
           let most = (0..<share.parts).map { draws(share, step: $0).count }.max()!
           #expect(most <= share.maximumRows)
-          // With a batch that shares factors with K, not every starting point occurs.
-          #expect(share.maximumRows - most <= 2, "\(batch) of \(share.parts) parts, rank \(rank) of \(ranks)")
+          // If the batch size shares factors with K, steps do not start at every shard.
+          #expect(share.maximumRows - most <= 2, "\(batch) in \(share.parts) shards, rank \(rank)/\(ranks)")
         }
       }
     }
   }
 
-  /// Each rank draws from its own parts only, so it needs no other rank's data.
-  @Test func ranksDrawFromTheirOwnParts() {
+  /// Each rank draws only from its own virtual shards, so it needs no other rank's data.
+  @Test func ranksDrawFromTheirOwnShards() {
     let (transitions, parts, ranks) = (1003, 16, 3)
     for rank in 0..<ranks {
       let share = VirtualShards(transitions: transitions, batch: 64, shards: parts, ranks: ranks, rank: rank)
@@ -72,8 +73,8 @@ import Testing
     }
   }
 
-  /// The definition, computed once more.
-  @Test func drawsAreThoseOfTheDefinition() {
+  /// Draws agree with the definition, computed independently.
+  @Test func drawsAgreeWithTheDefinition() {
     let (transitions, batch, parts) = (6_000_000_019, 100, 64)
     let share = VirtualShards(transitions: transitions, batch: batch, shards: parts, ranks: 1, rank: 0)
     for step in [0, 3, 5_000_000_000] {
@@ -90,8 +91,8 @@ import Testing
     }
   }
 
-  /// χ² over 50 transitions in parts of unequal size: each transition is as likely as its part's size says.
-  @Test func drawsAreUniform() {
+  /// χ² over 50 transitions in shards of unequal size: the transitions of a shard are equally likely.
+  @Test func drawsAreUniformWithinShards() {
     let (transitions, batch, steps) = (50, 32, 12_000)
     let share = VirtualShards(transitions: transitions, batch: batch, shards: 8, ranks: 1, rank: 0)
     var counts = [Int](repeating: 0, count: transitions)
@@ -105,11 +106,11 @@ import Testing
         chiSquared += difference * difference / expected
       }
     }
-    // 42 degrees of freedom: 76 is exceeded once in a thousand.
+    // With 42 degrees of freedom, 76 is exceeded once in a thousand times.
     #expect(chiSquared < 76, "\(chiSquared)")
   }
 
-  @Test func seedsAndStepsDiffer() {
+  @Test func differentSeedsAndStepsDrawDifferentTransitions() {
     let share = VirtualShards(transitions: 100_000, batch: 64, ranks: 1, rank: 0)
     #expect(draws(share, step: 0) == draws(share, step: 0))
     #expect(Set(draws(share, step: 0)).intersection(draws(share, step: 1)).count < 4)

@@ -3,14 +3,14 @@ import Environments
 import Foundation
 import Testing
 
-/// One task of every shape that a recorded dataset can have, with its steps in an episode.
+/// One task for each recipe of recorded behaviour, with the number of steps in its episodes.
 private let recordings = [
   ("pointmaze-u-stitch-singletask-v0", 20), ("pointmaze-medium-navigate-singletask-v0", 1000),
   ("pointmaze-large-stitch-singletask-v0", 200), ("pointmaze-giant-explore-singletask-v0", 500),
 ]
 
 @Suite struct BehaviourDatasetTests {
-  @Test(arguments: recordings) func episodes(name: String, steps: Int) throws {
+  @Test(arguments: recordings) func episodesHaveTheRecipesLength(name: String, steps: Int) throws {
     let task = try PointMazeTask(name: name)
     let data = BehaviourDataset(task: task, seed: 1, episodes: 30)
     let rows = 30 * (steps + 1)
@@ -33,7 +33,7 @@ private let recordings = [
     }
   }
 
-  @Test(arguments: recordings) func positionsFillTheMaze(name: String, steps: Int) throws {
+  @Test(arguments: recordings) func positionsCoverAllFreeCellsAndNoWalls(name: String, steps: Int) throws {
     let task = try PointMazeTask(name: name)
     let maze = task.environment.maze
     let data = BehaviourDataset(task: task, seed: 3, episodes: 300_000 / steps)
@@ -47,7 +47,7 @@ private let recordings = [
     #expect(visited == Set(maze.freeCells) && deepest < deepestContact)
   }
 
-  /// What makes the small task need more than imitation.
+  /// This is why the small task cannot be solved by imitation.
   @Test func noDemonstrationSolvesTheSmallTask() throws {
     let task = try PointMazeTask(name: PointMazeTask.defaultName)
     let data = BehaviourDataset(task: task, seed: 0)
@@ -67,14 +67,14 @@ private let recordings = [
     #expect(starts > 200 && ends > 200)
   }
 
-  @Test func validationIsATenthAndDiffers() throws {
+  @Test func validationDataAreATenthAndDiffer() throws {
     let task = try PointMazeTask(name: PointMazeTask.defaultName)
     let validation = BehaviourDataset(task: task, seed: 0, validation: true)
     #expect(validation.rows == 200 * 21)
     #expect(validation.observations != BehaviourDataset(task: task, seed: 0, episodes: 200).observations)
   }
 
-  @Test func fewerEpisodesAreThePrefix() throws {
+  @Test func fewerEpisodesAreThePrefixOfMore() throws {
     let task = try PointMazeTask(name: "pointmaze-medium-stitch-singletask-v0")
     let few = BehaviourDataset(task: task, seed: 9, episodes: 3)
     let more = BehaviourDataset(task: task, seed: 9, episodes: 5)
@@ -83,16 +83,16 @@ private let recordings = [
 
   // MARK: - Files
 
-  @Test func sameSeedSameBytes() throws {
+  @Test func theSameSeedGivesTheSameFile() throws {
     let task = try PointMazeTask(name: PointMazeTask.defaultName)
     let first = try written(BehaviourDataset(task: task, seed: 4))
     #expect(try first == written(BehaviourDataset(task: task, seed: 4)))
     #expect(try first != written(BehaviourDataset(task: task, seed: 5)))
   }
 
-  /// The numbers that this seed gave when the generator was written: a machine or a change that gives others
-  /// makes results irreproducible.
-  @Test func knownNumbers() throws {
+  /// The digest of the numbers that this seed gave when the generator was written. If a change or a machine
+  /// gives other numbers, results are not reproducible.
+  @Test func theSeedGivesTheNumbersThatItGaveBefore() throws {
     var digest = Digest()
     for (name, _) in recordings {
       let data = try BehaviourDataset(task: PointMazeTask(name: name), seed: 0, episodes: 20)
@@ -102,7 +102,7 @@ private let recordings = [
     #expect(digest.hex == "ae0ace2c65a8012f")
   }
 
-  @Test func fileHoldsTheDataset() throws {
+  @Test func theFileHoldsTheDataset() throws {
     let task = try PointMazeTask(name: "pointmaze-medium-stitch-singletask-v0")
     let data = BehaviourDataset(task: task, seed: 4, episodes: 3)
     try withTemporaryFile { path in
@@ -137,11 +137,11 @@ private let recordings = [
 
   // MARK: - Realism
 
-  /// Against the published dataset: the same speed, noise and share of time in every cell.
+  /// Speed, noise and the share of time in each cell agree with the published dataset.
   @Test(
     .enabled(
       if: hasShared("datasets/pointmaze-medium-navigate-v0.npz"),
-      "needs ../shared/datasets/pointmaze-medium-navigate-v0.npz"))
+      "OGBench's published dataset pointmaze-medium-navigate-v0.npz is missing"))
   func navigateResemblesThePublishedDataset() throws {
     let file = try NpzFile(
       path: sharedFolder.appending(path: "datasets/pointmaze-medium-navigate-v0.npz").path)
@@ -162,15 +162,15 @@ private let recordings = [
 
 private func abs(_ v: SIMD2<Double>) -> SIMD2<Double> { v.replacing(with: -v, where: v .< 0) }
 
-/// What the datasets are compared by.
+/// The statistics by which datasets are compared.
 private struct Statistics {
   var meanAction = SIMD2<Double>.zero
   var actionDeviation = SIMD2<Double>.zero
-  /// Share of action components at ±1.
+  /// The share of action components at ±1.
   var saturated = 0.0
-  /// Mean distance between successive positions.
+  /// The mean distance between successive positions.
   var speed = 0.0
-  /// Share of rows in each cell of medium.
+  /// The share of rows in each cell of the medium maze.
   var occupancy: [Maze.Cell: Double] = [:]
 
   init(observations: [Float], actions: [Float], terminals: [Bool]) {

@@ -5,13 +5,13 @@ import Kernels
 import TestSupport
 import Testing
 
-/// What the command does when it starts; and Python finds the modules beside the tests, wherever these run.
+/// Ignores SIGPIPE, as the command does when it starts, and lets Python find the modules in Fixtures.
 private let isPrepared: Void = {
   signal(SIGPIPE, SIG_IGN)
   setenv("PYTHONPATH", testFolder.appending(path: "Fixtures").path, 1)
 }()
 
-/// A Gymnasium environment with memory to play it in.
+/// A Gymnasium environment and memory for its observations.
 private final class Played {
   let environment: GymnasiumEnvironment
   private let memory = Buffer<Float>(count: 4096)
@@ -29,7 +29,7 @@ private final class Played {
     observations = Matrix(memory, rows: 0, columns: 1)
   }
 
-  /// The first observations of these episodes, in slots 0, 1, …
+  /// Starts episodes in slots 0, 1, … and returns their first observations.
   func start(_ episodes: [Int]) throws -> [[Float]] {
     let sizes = try environment.describe()
     observations = Matrix(memory, rows: episodes.count, columns: sizes.observationSize)
@@ -37,7 +37,7 @@ private final class Played {
     return rows(observations)
   }
 
-  /// One step in slots 0, 1, …
+  /// Takes one step in slots 0, 1, …
   func step(_ actions: [[Float]]) throws -> (observations: [[Float]], outcomes: [StepOutcome]) {
     let buffer = Buffer<Float>(count: actions.count * actions[0].count)
     let matrix = Matrix(buffer, rows: actions.count, columns: actions[0].count)
@@ -50,7 +50,8 @@ private final class Played {
     return (rows(observations), outcomes)
   }
 
-  /// All that happens in some steps with actions that depend on episode and step.
+  /// Plays episodes for some steps, with actions that depend on episode and step, and returns each episode's
+  /// observations and rewards.
   func history(_ episodes: [Int], steps: Int) throws -> [[Float]] {
     var history = try start(episodes)
     let size = try environment.describe().actionSize
@@ -69,7 +70,7 @@ private final class Played {
   }
 }
 
-/// Workers with real environments.
+/// Workers with Gymnasium, OGBench and Minari environments.
 @Suite(.serialized, .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"))
 struct GymnasiumEnvironmentTests {
   /// Episodes do not depend on the worker or slot that plays them, nor on what was played there before.
@@ -77,7 +78,7 @@ struct GymnasiumEnvironmentTests {
     "gymnasium:Pendulum-v1", "pointmaze-teleport-navigate-singletask-v0", "cube-single-play-singletask-v0",
     "ogbench:antmaze-medium-navigate-singletask-task2-v0",
   ])
-  func theSameEpisodesEverywhere(name: String) throws {
+  func episodesDependOnlyOnSeedAndNumber(name: String) throws {
     let one = try Played(name)
     let first = try one.history([0, 1, 2], steps: 8)
     #expect(try one.history([2, 0], steps: 8) == [first[2], first[0]])
@@ -86,8 +87,9 @@ struct GymnasiumEnvironmentTests {
     #expect(try Played(name, seed: 2).history([0], steps: 8) != [first[0]])
   }
 
-  /// Actions in [−1, 1] become the environment's; parts of observations follow the order of their keys.
-  @Test func actionsAndObservations() throws {
+  /// Actions in [−1, 1] are scaled to the environment's bounds, and the entries of an observation are in the
+  /// order of their keys.
+  @Test func actionsAreScaledAndObservationsFlattened() throws {
     let probe = try Played("gymnasium:probe_environment:Probe-v0")
     #expect(
       try probe.environment.describe() == EnvironmentDescription(observationSize: 3, actionSize: 3))
@@ -96,7 +98,7 @@ struct GymnasiumEnvironmentTests {
     #expect(seen == [[-1, -2, 0], [0.5, 1, 7.5], [1, 2, 5]])
   }
 
-  @Test func outcomes() throws {
+  @Test func outcomesAreThoseOfTheEnvironment() throws {
     let probe = try Played("gymnasium:probe_environment:Probe-v0")
     _ = try probe.start([0])
     let outcomes = try (0..<3).map { _ in try probe.step([[0, 0, 0]]).outcomes[0] }
@@ -114,15 +116,15 @@ struct GymnasiumEnvironmentTests {
     ("gymnasium:probe_environment:WithImages-v0", "observations: only boxes"),
     ("gymnasium:probe_environment:WithButtons-v0", "actions: only boxes"),
   ])
-  func environmentsThatCannotBeUsed(name: String, part: String) throws {
+  func unusableEnvironmentsAreNamed(name: String, part: String) throws {
     let played = try Played(name)
     let failure = try #require(throws: WorkerFailure.self) { try played.environment.describe() }
     #expect(failure.description.contains(part), "\(failure)")
     #expect(!failure.description.contains("\n"))
   }
 
-  /// Minari's datasets say which environment they come from and what a return is worth.
-  @Test func environmentsOfMinariDatasets() throws {
+  /// Minari's datasets name their environment and its reference returns.
+  @Test func minariDatasetsGiveTheirEnvironmentAndReferenceReturns() throws {
     let folder = TemporaryDirectory()
     setenv("MINARI_DATASETS_PATH", folder.path, 1)
     let script = """
@@ -144,9 +146,10 @@ struct GymnasiumEnvironmentTests {
   }
 }
 
-/// What goes wrong with a worker ends with one line, in time, and leaves no process behind.
+/// A worker's fault gives an error of one line in time, and leaves no process behind.
 @Suite(.serialized) struct WorkerFaultTests {
-  /// A program in place of Python, which answers what it likes.
+  /// Runs a shell script in place of Python and returns the error. Checks that the script's processes have
+  /// ended.
   private func failure(_ script: String, timeout: Double = 20) throws -> String {
     let folder = TemporaryDirectory()
     let program = try folder.write(
@@ -156,13 +159,13 @@ struct GymnasiumEnvironmentTests {
     let failure = try #require(throws: WorkerFailure.self) { try played.start([0]) }
     let text = try String(contentsOfFile: folder.file("pid"), encoding: .utf8)
     let process = try #require(Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
-    // What is killed takes a moment to go.
+    // Killed processes take a moment to end.
     for _ in 0..<100 where !running(inGroup: process).isEmpty { usleep(20_000) }
     #expect(running(inGroup: process) == [])
     return failure.description
   }
 
-  /// The command lines of the processes of a group, but for those that have ended and were not collected.
+  /// The processes of a group, without zombies.
   private func running(inGroup group: Int32) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     return names.compactMap { name in
@@ -192,9 +195,9 @@ struct GymnasiumEnvironmentTests {
     ("printf '\(header(length: fifty))abc'", ["abc", "ended with exit code 0"]),
     ("printf '\(header(kind: 0, length: "\\4\\0\\0\\0"))oops'", ["reports", "oops"]),
     ("printf '\(header(length: "\\4\\0\\0\\0"))nope'", ["does not describe", "nope"]),
-    // Described well, and then nothing.
+    // The description is correct, but no answer follows.
     ("printf '\(header(length: "\\046\\0\\0\\0"))\(opened)'", ["ended with exit code 0"]),
-    // Described well, and then with an answer that is too short.
+    // The description is correct, but the next answer is too short.
     (
       "printf '\(header(length: "\\046\\0\\0\\0"))\(opened)\(header(kind: 2, length: "\\4\\0\\0\\0"))abcd'",
       ["4 bytes, not 12"]
@@ -202,7 +205,7 @@ struct GymnasiumEnvironmentTests {
     ("echo first >&2; echo 'some reason' >&2; exit 4", ["exit code 4", "first | some reason"]),
     ("kill -9 $$", ["signal 9"]),
     ("exec >&-; sleep 100", ["closed its output"]),
-  ]) func answers(script: String, parts: [String]) throws {
+  ]) func wrongAnswersAreExplained(script: String, parts: [String]) throws {
     let line = try failure(script)
     for part in parts { #expect(line.contains(part), "\(line)") }
     #expect(!line.contains("\n"))
@@ -211,11 +214,11 @@ struct GymnasiumEnvironmentTests {
   @Test(arguments: [
     "sleep 100", "sleep 100 & sleep 100", "while :; do echo on and on >&2; done",
     "printf 'FANW'; sleep 100", "trap '' TERM INT; sleep 100",
-  ]) func hangs(script: String) throws {
+  ]) func workersThatHangAreEnded(script: String) throws {
     #expect(try failure(script, timeout: 0.3).contains("did not answer for 0.3 s"))
   }
 
-  @Test func missingInterpreters() throws {
+  @Test func missingInterpretersAreNamed() throws {
     let folder = TemporaryDirectory()
     let noProgram = try folder.write("text", to: "python")
     chmod(noProgram, 0o755)
@@ -226,12 +229,12 @@ struct GymnasiumEnvironmentTests {
     }
   }
 
-  /// Without site-packages.
-  @Test(.enabled(if: hasNumPy, "\(noNumPy)")) func missingPackages() throws {
+  /// Python runs without site-packages.
+  @Test(.enabled(if: hasNumPy, "\(noNumPy)")) func missingPackagesAreNamed() throws {
     #expect(try failure("exec python3 -I -S \"$@\"").contains("ModuleNotFoundError: No module named 'numpy'"))
   }
 
-  /// After a failure the next use starts fresh workers.
+  /// After a failure, the next use starts new workers.
   @Test(.enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)")) func workersAreReplaced() throws {
     let folder = TemporaryDirectory()
     let program = try folder.write(
@@ -244,13 +247,13 @@ struct GymnasiumEnvironmentTests {
   }
 }
 
-/// Names of tasks.
+/// The names of tasks.
 @Suite struct NamedTaskTests {
   private func gymnasium(_ name: String) throws -> GymnasiumTask? {
     if case .gymnasium(let task) = try NamedTask(name: name) { task } else { nil }
   }
 
-  @Test func names() throws {
+  @Test func namesSelectTheProjectOfTheTask() throws {
     #expect(try gymnasium("cube-single-play-singletask-v0")?.source == .ogbench)
     #expect(try gymnasium("ogbench:pointmaze-medium-navigate-singletask-v0")?.source == .ogbench)
     #expect(try gymnasium("pointmaze-teleport-navigate-singletask-task2-v0")?.source == .ogbench)

@@ -6,7 +6,7 @@ import Testing
 @Suite struct PointMazeTests {
   // MARK: - Names
 
-  @Test func tasksByName() throws {
+  @Test func namesSelectMazeTaskAndBehaviour() throws {
     let first = try PointMazeTask(name: "pointmaze-medium-navigate-singletask-v0")
     #expect(first.number == 1 && first.datasetName == "pointmaze-medium-navigate-v0")
     #expect(first.environment.goalPosition == SIMD2(20, 20) && first.environment.stepLimit == 1000)
@@ -18,7 +18,7 @@ import Testing
     #expect(small.environment.stepLimit == 60 && small.environment.goalPosition == SIMD2(0, 8))
   }
 
-  @Test func everyTaskStartsAndEndsInTheOpen() throws {
+  @Test func everyTaskStartsAndEndsInFreeCells() throws {
     for maze in ["medium", "large", "giant"] {
       for number in 1...5 {
         let task = try environment("pointmaze-\(maze)-explore-singletask-task\(number)-v0")
@@ -34,7 +34,7 @@ import Testing
     "pointmaze-u-stitch-singletask-task2-v0", "pointmaze-medium-navigate-singletask-v1",
     "antmaze-medium-navigate-singletask-v0", "pointmaze-medium-navigate-singletask-task1-v0-",
   ])
-  func unknownNames(name: String) throws {
+  func unknownNamesAreRefused(name: String) throws {
     let error = try #require(throws: UnknownTask.self) { try PointMazeTask(name: name) }
     #expect(error.description.contains("'\(name)'") && error.description.contains(PointMazeTask.defaultName))
     #expect(!error.description.contains("\n"))
@@ -67,7 +67,7 @@ import Testing
     #expect(distance(episode.position, SIMD2(0.7, 0.15)) < 1e-12)
   }
 
-  @Test func successIsJudgedBeforeTheMove() throws {
+  @Test func successIsThatOfTheStateBeforeTheMove() throws {
     let medium = try environment("pointmaze-medium-navigate-singletask-v0")
     var episode = medium.reset(to: SIMD2(18.9, 20))
     let entering = medium.step(&episode, action: SIMD2(1, 0))
@@ -87,7 +87,7 @@ import Testing
     }
   }
 
-  @Test func unusualActions() throws {
+  @Test func actionsAreClippedAndNaNDoesNotMove() throws {
     let medium = try environment("pointmaze-medium-navigate-singletask-v0")
     for (given, taken) in [
       (SIMD2<Float>(.nan, 0.5), SIMD2<Float>(0, 0.5)), (SIMD2(7, -.infinity), SIMD2(1, -1)),
@@ -103,7 +103,7 @@ import Testing
 
   // MARK: - Walls
 
-  @Test(arguments: mazeTasks) func wallsHold(name: String) throws {
+  @Test(arguments: mazeTasks) func noMoveCrossesAWall(name: String) throws {
     let environment = try environment(name)
     var random = RandomSequence(seed: 11, stream: .acting)
     var deepest = 0.0
@@ -123,8 +123,8 @@ import Testing
     #expect(deepest > 0.03 && deepest < deepestContact, "\(deepest)")
   }
 
-  /// Cell (1, 1) has walls on the sides of smaller x and y.
-  @Test func contactKeepsAShareOfTheDepth() throws {
+  /// Cell (1, 1) has walls towards smaller x and smaller y.
+  @Test func contactKeepsAShareOfThePenetration() throws {
     let medium = try environment("pointmaze-medium-navigate-singletask-v0")
     var episode = medium.reset(to: SIMD2(-1.2, 0))
     _ = medium.step(&episode, action: SIMD2(-1, 0))
@@ -144,7 +144,7 @@ import Testing
     #expect(abs(distance(episode.position, corner.point) - expected) < 1e-6)
   }
 
-  /// A wall's corner whose other three cells are free, and the signs of the way out.
+  /// A corner of a wall whose other three cells are free, and the signs of the direction away from the wall.
   private func openCorner(of maze: Maze) -> (point: SIMD2<Double>, away: SIMD2<Double>)? {
     for cell in maze.freeCells {
       for (rows, columns) in [(1, 1), (1, -1), (-1, 1), (-1, -1)] {
@@ -161,7 +161,7 @@ import Testing
 
   // MARK: - Labels
 
-  @Test func rewardsAndMasksOfDatasetRows() throws {
+  @Test func rewardsAndMasksAreThoseOfTheStateBeforeTheAction() throws {
     let medium = try environment("pointmaze-medium-navigate-singletask-v0")
     #expect(medium.rewardAndMask(observation: SIMD2(20, 19)) == (0, 0))
     #expect(medium.rewardAndMask(observation: SIMD2(20, 18.99)) == (-1, 1))

@@ -2,21 +2,21 @@ import ArrayFiles
 import Environments
 import Testing
 
-/// One step of the embedded maze against trajectories recorded with OGBench 1.2.2 and MuJoCo: of each maze
-/// episodes of 100 steps, `positions` (episodes, 101, 2), `actions` (episodes, 100, 2), `rewards` and
-/// `terminated` (episodes, 100).
+/// Single steps of the embedded maze, compared with trajectories recorded with OGBench 1.2.2 and MuJoCo. For
+/// each maze a file has episodes of 100 steps: `positions` (episodes, 101, 2), `actions` (episodes, 100, 2),
+/// `rewards` and `terminated` (episodes, 100).
 @Suite struct RealTrajectoriesTests {
-  /// Six episodes with many wall contacts, one of which reaches its goal.
-  @Test(arguments: ["medium", "large"]) func fixture(maze: String) throws {
+  /// The fixture has six episodes with many wall contacts, one of which reaches its goal.
+  @Test(arguments: ["medium", "large"]) func stepsAlongWallsAgreeWithMuJoCo(maze: String) throws {
     let path = testFolder.appending(path: "Fixtures/pointmaze.npz").path
     let errors = try stepErrors(path, maze: maze)
-    // These episodes hug the walls, where the errors are; most steps of the full set are free.
+    // These episodes stay close to walls, where errors are large; most steps of the full set touch no wall.
     #expect(errors.reduce(0, +) / Double(errors.count) < 0.005)
     #expect(errors.max()! < 0.065)
   }
 
-  @Test(.enabled(if: hasShared("parity/pointmaze.npz"), "needs ../shared/parity/pointmaze.npz"))
-  func fullSet() throws {
+  @Test(.enabled(if: hasShared("parity/pointmaze.npz"), "the full set of recorded trajectories is missing"))
+  func stepsOfTheFullSetAgreeWithMuJoCo() throws {
     let path = sharedFolder.appending(path: "parity/pointmaze.npz").path
     let errors = try (stepErrors(path, maze: "medium") + stepErrors(path, maze: "large")).sorted()
     let mean = errors.reduce(0, +) / Double(errors.count)
@@ -25,7 +25,8 @@ import Testing
       mean < 0.001 && percentile < 0.035 && errors.last! < 0.065, "\(mean) \(percentile) \(errors.last!)")
   }
 
-  /// The distance between the real and the computed next position, of every step. Checks the outcomes.
+  /// The distances between the recorded and the computed next positions of all steps. Also checks rewards and
+  /// termination.
   private func stepErrors(_ path: String, maze: String) throws -> [Double] {
     let file = try NpzFile(path: path)
     let environment = try environment("pointmaze-\(maze)-navigate-singletask-v0")

@@ -4,10 +4,10 @@ import Foundation
 
 let testFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 
-/// The reference material beside the package, which not every checkout has.
+/// The directory of reference files, which not every checkout has.
 let sharedFolder = testFolder.appending(path: "../../../shared").standardized
 
-/// Whether the reference file `path` is there.
+/// Whether the reference file `path` exists.
 func hasShared(_ path: String) -> Bool {
   FileManager.default.fileExists(atPath: sharedFolder.appending(path: path).path)
 }
@@ -15,17 +15,17 @@ func hasShared(_ path: String) -> Bool {
 /// The environment of the embedded task `name`.
 func environment(_ name: String) throws -> PointMaze { try PointMazeTask(name: name).environment }
 
-/// All mazes with the name of one task on each.
+/// The name of one task on each maze.
 let mazeTasks = [
   "pointmaze-u-stitch-singletask-v0", "pointmaze-medium-navigate-singletask-v0",
   "pointmaze-large-navigate-singletask-v0", "pointmaze-giant-navigate-singletask-v0",
 ]
 
-/// A move of up to 0.2·√2 turns a depth d into 0.1785·(d + 0.2·√2) at most, so that no number of moves leads
-/// deeper than the fixed point 0.06146.
+/// An upper bound on the depth in walls: a move of up to 0.2·√2 turns depth d into at most 0.1785·(d +
+/// 0.2·√2), so no number of moves exceeds the fixed point 0.06146.
 let deepestContact = 0.0615
 
-/// How deep a disc at `position` is in the nearest wall, by looking at every wall of the maze.
+/// The depth of a disc at `position` in the nearest wall, computed from all walls of the maze.
 func depth(at position: SIMD2<Double>, in maze: Maze) -> Double {
   var depth = 0.0
   for row in 0..<maze.rows {
@@ -43,7 +43,7 @@ func distance(_ a: SIMD2<Double>, _ b: SIMD2<Double>) -> Double {
   return (difference * difference).sum().squareRoot()
 }
 
-/// The two columns of row `row` of a (rows, 2) array.
+/// Row `row` of a (rows, 2) array.
 func pair<Scalar: SIMDScalar>(_ values: [Scalar], _ row: Int) -> SIMD2<Scalar> {
   SIMD2(values[2 * row], values[2 * row + 1])
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite struct CounterNoiseTests {
   private let key = SIMD2<UInt32>(5, 77)
 
-  /// Normals for some rows of a batch, by the number of the row.
+  /// Normal noise for the rows of a batch with the given numbers.
   private func normals(_ rows: [Int], columns: Int) -> [[Float]] {
     let workspace = Workspace<Float>()
     let matrix = workspace.matrix(rows: rows.count, columns: columns)
@@ -20,8 +20,8 @@ import Testing
     return (0..<rows.count).map { matrix[$0, 0] }
   }
 
-  /// What a row gets does not depend on which rows are computed with it.
-  @Test(arguments: [1, 2, 3, 4, 5, 8, 21]) func aRowsNoiseIsItsOwn(columns: Int) {
+  /// The noise in a row does not depend on which rows are computed with it.
+  @Test(arguments: [1, 2, 3, 4, 5, 8, 21]) func noiseDependsOnlyOnTheRowsCounter(columns: Int) {
     let all = normals(Array(0..<50), columns: columns)
     for ranks in [2, 3, 7] {
       for rank in 0..<ranks {
@@ -33,26 +33,26 @@ import Testing
     #expect(uniforms([49, 3, 17]) == [times[49], times[3], times[17]])
   }
 
-  @Test func rowsBeyondThoseAskedForStayAsTheyAre() {
+  @Test func otherRowsAreNotChanged() {
     let workspace = Workspace<Float>()
     let matrix = workspace.matrix(rows: 4, columns: 3)
     CounterNoise.normal(matrix, rows: 3, key: key) { SIMD4(0, UInt32($0), 0, 0) }
     #expect((0..<3).allSatisfy { matrix[3, $0] == 0 } && (0..<3).allSatisfy { matrix[2, $0] != 0 })
   }
 
-  @Test func normalMoments() {
+  @Test func normalsHaveTheMomentsOfTheNormalDistribution() {
     let values = normals(Array(0..<40_000), columns: 5).flatMap(\.self).map(Double.init)
     let count = Double(values.count)
     let moments = (1...4).map { power in
       values.reduce(0) { sum, x in sum + (0..<power).reduce(1) { p, _ in p * x } } / count
     }
-    // Four to five standard errors of each.
+    // The bounds are four to five standard errors.
     #expect(abs(moments[0]) < 0.01 && abs(moments[1] - 1) < 0.015)
     #expect(abs(moments[2]) < 0.04 && abs(moments[3] - 3) < 0.1)
     #expect(Set(values).count > 199_000, "repeated numbers")
   }
 
-  /// Neighbouring columns and rows have nothing to do with each other.
+  /// Neighbouring columns and rows are uncorrelated.
   @Test func normalsAreUncorrelated() {
     let rows = normals(Array(0..<40_000), columns: 5)
     for (a, b) in [(0, 1), (1, 2), (0, 2), (3, 4), (0, 4)] {
@@ -63,7 +63,7 @@ import Testing
     #expect(abs(neighbours / 40_000) < 0.025)
   }
 
-  @Test func uniformMoments() {
+  @Test func uniformsHaveTheMomentsOfTheUniformDistribution() {
     let values = uniforms(Array(0..<100_000)).map(Double.init)
     let mean = values.reduce(0, +) / 100_000
     let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 100_000

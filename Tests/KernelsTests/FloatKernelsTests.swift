@@ -3,7 +3,8 @@ import Optimisation
 import Randomness
 import Testing
 
-/// A matrix in both precisions, the same numbers, with columns to its right that no kernel may touch.
+/// A matrix with the same numbers in both precisions. Columns to its right hold a known number, so that
+/// writes beyond the matrix are noticed.
 struct Pair {
   let float: Matrix<Float>
   let double: Matrix<Double>
@@ -27,13 +28,14 @@ struct Pair {
     }
   }
 
-  /// The largest difference over the definition's magnitude, counted as one unit where that is smaller.
+  /// The largest difference between the precisions, relative to the magnitude in double precision but to no
+  /// less than `unit`.
   func deviation(unit: Double = 1) -> Double {
     var worst = 0.0
     for r in 0..<double.rows {
       for c in 0..<double.columns {
         let difference = abs(Double(float[r, c]) - double[r, c])
-        // A NaN must not pass.
+        // NaN counts as an infinite difference.
         if !(difference.isFinite) { return .infinity }
         worst = max(worst, difference / max(unit, abs(double[r, c])))
       }
@@ -41,7 +43,7 @@ struct Pair {
     return worst
   }
 
-  /// Whether the columns to the right are as they were.
+  /// Whether the columns to the right are unchanged.
   var marginIsIntact: Bool {
     (0..<float.rows).allSatisfy { r in
       (0..<Self.margin).allSatisfy { float.row(r)[float.columns + $0] == Self.untouched }
@@ -49,7 +51,7 @@ struct Pair {
   }
 }
 
-/// What the rows of a kernel's input look like.
+/// The kinds of rows of a kernel's input.
 enum Rows: CaseIterable {
   case ordinary, fifty, constant, large
 
@@ -64,7 +66,7 @@ enum Rows: CaseIterable {
   }
 }
 
-/// A size and a kind of input; printed when a test fails.
+/// The size and kind of an input.
 struct Input: CustomTestStringConvertible {
   let rows: Int
   let width: Int
@@ -78,14 +80,14 @@ struct Input: CustomTestStringConvertible {
   }
 
   func matrix() -> Pair { Pair(rows, width, kind.value) }
-  /// Ordinary numbers, different for each `seed`.
+  /// A matrix of ordinary numbers, which differ between seeds.
   func matrix(seed: Int) -> Pair { Pair(rows, width) { Rows.ordinary.value($0 + 1000 * seed, $1) } }
   func vector(seed: Int) -> Pair { Pair(1, width) { _, c in Rows.ordinary.value(1000 * seed, c) / 2 } }
 }
 
-/// The kernels that train, held to their definition in double precision.
+/// The kernels in single precision agree with their definition in double precision.
 @Suite struct FloatKernelsTests {
-  @Test(arguments: Input.all, [false, true]) func gelu(input: Input, keep: Bool) {
+  @Test(arguments: Input.all, [false, true]) func geluMatchesItsDefinition(input: Input, keep: Bool) {
     let (u, bias, h) = (input.matrix(), input.vector(seed: 1), input.matrix(seed: 2))
     Float.gelu(u.float, bias: bias.float.base, into: h.float, keep: keep)
     Double.gelu(u.double, bias: bias.double.base, into: h.double, keep: keep)
@@ -94,10 +96,10 @@ struct Input: CustomTestStringConvertible {
     #expect(h.marginIsIntact && u.marginIsIntact && bias.marginIsIntact)
   }
 
-  @Test(arguments: Input.all, [false, true]) func geluNorm(input: Input, keep: Bool) {
+  @Test(arguments: Input.all, [false, true]) func geluNormMatchesItsDefinition(input: Input, keep: Bool) {
     let (u, bias, h) = (input.matrix(), input.vector(seed: 1), input.matrix(seed: 2))
     let (scale, shift) = (input.vector(seed: 3), input.vector(seed: 4))
-    // One constant row is only constant when the bias is.
+    // Activations of a constant row are constant only if the bias is.
     if input.kind == .constant { bias.clear() }
     let (normalised, inverse) = (input.matrix(seed: 5), Pair(1, input.rows))
     Float.geluNorm(
@@ -106,7 +108,8 @@ struct Input: CustomTestStringConvertible {
     Double.geluNorm(
       u.double, bias: bias.double.base, norm: Norm(scale: scale.double.base, shift: shift.double.base),
       normalised: normalised.double, inverseDeviation: inverse.double.base, into: h.double, keep: keep)
-    // Without variance the deviation is 10⁻³, which makes a thousand of each rounding of the mean.
+    // Without variance, the deviation is 10⁻³, and dividing by it makes each rounding error of the mean a
+    // thousand times larger.
     let tolerance = input.kind == .constant || input.width == 1 ? 2e-3 : 1e-5
     #expect(h.deviation() < tolerance)
     #expect(u.deviation() < 2e-6, "slope")
@@ -118,7 +121,7 @@ struct Input: CustomTestStringConvertible {
     #expect([u, h, bias, scale, shift, normalised, inverse].allSatisfy { $0.marginIsIntact })
   }
 
-  @Test(arguments: Input.all, [false, true]) func geluBackward(input: Input, sums: Bool) {
+  @Test(arguments: Input.all, [false, true]) func geluBackwardMatchesItsDefinition(input: Input, sums: Bool) {
     let (gradient, slope, bias) = (input.matrix(seed: 1), input.matrix(), input.vector(seed: 2))
     Float.geluBackward(
       gradient.float, derivative: slope.float, biasGradient: sums ? bias.float.base : nil)
@@ -130,7 +133,8 @@ struct Input: CustomTestStringConvertible {
     #expect([gradient, slope, bias].allSatisfy { $0.marginIsIntact })
   }
 
-  @Test(arguments: Input.all, [false, true]) func geluNormBackward(input: Input, sums: Bool) {
+  @Test(arguments: Input.all, [false, true])
+  func geluNormBackwardMatchesItsDefinition(input: Input, sums: Bool) {
     let (gradient, slope, scale) = (input.matrix(seed: 1), input.matrix(seed: 2), input.vector(seed: 3))
     let normalised = Pair(input.rows, input.width) { max(-5, min(5, input.kind.value($0, $1))) }
     let inverse = Pair(1, input.rows) { _, r in 0.5 + Float(r % 3) }
@@ -159,7 +163,7 @@ struct Input: CustomTestStringConvertible {
     #expect([gradient, slope, normalised, scale, bias, scaleSum, shiftSum].allSatisfy { $0.marginIsIntact })
   }
 
-  @Test(arguments: Input.all) func geluNormTangent(input: Input) {
+  @Test(arguments: Input.all) func geluNormTangentMatchesItsDefinition(input: Input) {
     let (tangent, slope, scale) = (input.matrix(seed: 1), input.matrix(seed: 2), input.vector(seed: 3))
     let normalised = Pair(input.rows, input.width) { max(-5, min(5, input.kind.value($0, $1))) }
     let inverse = Pair(1, input.rows) { _, r in 0.5 + Float(r % 3) }
@@ -175,7 +179,7 @@ struct Input: CustomTestStringConvertible {
     #expect([tangent, slope, normalised, scale].allSatisfy { $0.marginIsIntact })
   }
 
-  @Test(arguments: Input.all) func biasAndSums(input: Input) {
+  @Test(arguments: Input.all) func biasAndColumnSumsMatchTheirDefinition(input: Input) {
     let (y, bias, sums) = (input.matrix(), input.vector(seed: 1), input.vector(seed: 2))
     Float.addBias(bias.float.base, to: y.float)
     Double.addBias(bias.double.base, to: y.double)
@@ -187,7 +191,7 @@ struct Input: CustomTestStringConvertible {
     #expect([y, bias, sums].allSatisfy { $0.marginIsIntact })
   }
 
-  @Test(arguments: [1, 15, 16, 17, 20, 512, 5003]) func vectors(count: Int) {
+  @Test(arguments: [1, 15, 16, 17, 20, 512, 5003]) func vectorKernelsMatchTheirDefinition(count: Int) {
     func vector(_ seed: Int) -> Pair { Pair(1, count) { _, c in Rows.ordinary.value(seed, c) } }
     let (a, b) = (vector(1), vector(2))
     Float.add(b.float.base, to: a.float.base, count: count)
@@ -213,8 +217,8 @@ struct Input: CustomTestStringConvertible {
     }
   }
 
-  /// cos(π · i · τ), also where i · τ has more bits than a Float.
-  @Test(arguments: [1, 16, 64, 77]) func cosines(count: Int) {
+  /// Also where i · τ has more bits than a Float.
+  @Test(arguments: [1, 16, 64, 77]) func cosinesMatchTheirDefinition(count: Int) {
     for tau: Float in [0, 1e-7, 0.1, 0.25, 0.333_333_34, 0.5, 0.9, 0.999_999_94] {
       let c = Pair(1, count)
       Float.cosines(tau, into: c.float.base, count: count)
@@ -223,7 +227,7 @@ struct Input: CustomTestStringConvertible {
     }
   }
 
-  @Test func products() {
+  @Test func productsMatchTheirDefinition() {
     for (m, n, k) in [(1, 1, 1), (3, 17, 20), (32, 15, 512), (16, 512, 1)] {
       for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
         for accumulate in [false, true] {
@@ -235,7 +239,7 @@ struct Input: CustomTestStringConvertible {
             a.double, transposed: ta, b.double, transposed: tb, into: c.double, accumulate: accumulate)
           let place = "\(m) × \(n) × \(k), transposed \(ta) \(tb), accumulate \(accumulate)"
           #expect(operands.agree, "\(place)")
-          // And the definition's BLAS against the definition of a product.
+          // The product in double precision, which OpenBLAS computes, is checked against a sum.
           let exact = (0..<k).reduce(accumulate ? Double(Rows.fifty.value(m - 1, n - 1)) : 0) {
             $0 + (ta ? a.double[$1, m - 1] : a.double[m - 1, $1])
               * (tb ? b.double[n - 1, $1] : b.double[$1, n - 1])
@@ -246,8 +250,8 @@ struct Input: CustomTestStringConvertible {
     }
   }
 
-  /// Two thousand steps with gradients of very different size.
-  @Test(arguments: [1, 17, 512]) func adam(count: Int) {
+  /// The gradients of the two thousand steps differ by factors of up to a million.
+  @Test(arguments: [1, 17, 512]) func adamMatchesItsDefinition(count: Int) {
     let parameters = Pair(1, count) { _, c in Rows.ordinary.value(7, c) }
     let (first, second) = (Pair(1, count), Pair(1, count))
     for number in 1...2000 {
@@ -265,8 +269,8 @@ struct Input: CustomTestStringConvertible {
     #expect(first.marginIsIntact && second.marginIsIntact)
   }
 
-  /// The first steps by hand (Kingma & Ba, 2015, algorithm 1): with a constant gradient each is the learning rate.
-  @Test func adamByHand() {
+  /// With a constant gradient, each step of Adam is the learning rate (Kingma and Ba, 2015, algorithm 1).
+  @Test func adamsFirstStepsAreTheLearningRate() {
     var (parameter, gradient, first, second) = (1.0, 4.0, 0.0, 0.0)
     for number in 1...3 {
       Double.adam(

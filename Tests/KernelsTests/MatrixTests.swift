@@ -15,7 +15,7 @@ import Testing
     (0..<matrix.rows).map { r in (0..<matrix.columns).map { matrix[r, $0] } }
   }
 
-  @Test func viewsOfViews() {
+  @Test func viewsOfViewsShareTheMatrix() {
     let (matrix, owner) = numbered(4, 5)
     withExtendedLifetime(owner) {
       let view = matrix.rows(1..<4).columns(2..<5).rows(1..<3).columns(0..<2)
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test func concatenation() {
+  @Test func concatenateJoinsRows() {
     let ((a, first), (b, second), (c, third)) = (numbered(2, 1), numbered(2, 2), numbered(2, 1))
     withExtendedLifetime((first, second, third)) {
       let workspace = Workspace<Double>()
@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  @Test func clipping() {
+  @Test func clipLimitsToPlusMinusOne() {
     let workspace = Workspace<Float>()
     let (source, clipped) = (
       workspace.matrix(rows: 1, columns: 5), workspace.matrix(rows: 1, columns: 5)
@@ -57,13 +57,13 @@ import Testing
     }
   }
 
-  @Test func rowsOutsideEndTheProcess() async {
+  @Test func rowsOutsideTheMatrixEndTheProcess() async {
     await #expect(processExitsWith: .failure) {
       _ = Workspace<Float>().matrix(rows: 3, columns: 2).rows(1..<4)
     }
   }
 
-  @Test func columnsOutsideEndTheProcess() async {
+  @Test func columnsOutsideTheMatrixEndTheProcess() async {
     await #expect(processExitsWith: .failure) {
       _ = Workspace<Float>().matrix(rows: 3, columns: 2).columns(1..<3)
     }

@@ -1,7 +1,7 @@
 import Kernels
 import Testing
 
-/// op(a) · op(b) → c of a size, in both precisions; c starts with numbers of about 50.
+/// The operands of c ← op(a) · op(b) in both precisions. c starts with numbers of about 50.
 struct ProductOperands {
   let a: Pair
   let b: Pair
@@ -18,22 +18,22 @@ struct ProductOperands {
     self.depth = depth
   }
 
-  /// Whether both precisions agree, and nothing beside c was touched. Sums are rounded at the size that `depth` terms
-  /// of about 4 reach on the way.
+  /// Whether both precisions agree and no kernel wrote beyond c. The tolerance is relative to the magnitude
+  /// that sums of `depth` terms of about 4 reach.
   var agree: Bool { c.deviation(unit: 10 + 4 * Double(depth).squareRoot()) < 3e-6 && c.marginIsIntact }
 }
 
-/// Every kernel that multiplies single-precision matrices on this processor, against the definition.
+/// All product kernels that this processor can run agree with the definition.
 struct ProductKernelsTests {
-  /// Around the edges of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32), strips and groups (48, 128)
-  /// and passes (256 and 512 terms), and one row or column.
+  /// Sizes around those of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32), strips and
+  /// groups (48, 128) and blocks of terms (256 and 512), and single rows and columns.
   private static let sizes = [
     (1, 1, 1), (1, 40, 7), (5, 7, 1), (6, 8, 4), (7, 17, 5), (12, 16, 255), (13, 31, 257), (25, 33, 512),
     (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600), (20, 64, 600),
   ]
 
   @Test(arguments: ProductKernels.usable, sizes)
-  func product(kernels: ProductKernels, _ size: (rows: Int, columns: Int, depth: Int)) {
+  func productsMatchTheDefinition(kernels: ProductKernels, _ size: (rows: Int, columns: Int, depth: Int)) {
     for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
       for accumulate in [false, true] {
         let o = ProductOperands(
@@ -47,8 +47,9 @@ struct ProductKernelsTests {
     }
   }
 
-  /// Which processor computes is not to be seen in the result.
-  @Test(arguments: sizes) func ourKernelsGiveTheSameBits(size: (rows: Int, columns: Int, depth: Int)) {
+  /// The result does not depend on the processor's instruction set.
+  @Test(arguments: sizes)
+  func allInstructionSetsGiveTheSameBits(size: (rows: Int, columns: Int, depth: Int)) {
     for transposed in [false, true] {
       let (rows, columns) = transposed ? (size.depth, size.rows) : (size.rows, size.depth)
       let a = Pair(rows, columns, Rows.ordinary.value)
@@ -63,7 +64,8 @@ struct ProductKernelsTests {
     }
   }
 
-  /// A row that is not finite spoils its own results alone: columns that only fill a register up reach nobody.
+  /// A row that is not finite affects only its own results, although kernels compute the missing columns of a
+  /// register, too.
   @Test(arguments: ProductKernels.usable) func aNaNStaysInItsRow(kernels: ProductKernels) {
     let a = Pair(20, 30) { row, _ in row == 13 ? .nan : 1 }
     let b = Pair(30, 5) { _, _ in 1 }
@@ -75,8 +77,7 @@ struct ProductKernelsTests {
     #expect(c.marginIsIntact)
   }
 
-  /// A sum without terms is zero.
-  @Test(arguments: ProductKernels.usable) func noTerms(kernels: ProductKernels) {
+  @Test(arguments: ProductKernels.usable) func sumsWithoutTermsAreZero(kernels: ProductKernels) {
     let (a, b) = (Pair(4, 0), Pair(0, 4))
     let c = Pair(4, 4) { _, _ in 7 }
     kernels.multiply(a.float, transposed: false, b.float, transposed: false, into: c.float, accumulate: true)
@@ -85,8 +86,8 @@ struct ProductKernelsTests {
     #expect(c.float[3, 3] == 0)
   }
 
-  @Test func oneThreadTakesTheFastestKernelsAndSeveralTakeOpenBLAS() async {
-    // In a process of its own: other tests use the kernels at the same time.
+  @Test func oneThreadUsesTheFastestKernelsAndSeveralUseOpenBLAS() async {
+    // The test runs in a process of its own, because other tests use the kernels at the same time.
     await #expect(processExitsWith: .success) {
       BLAS.setThreads(2)
       precondition(ProductKernels.chosen == .openBLAS)

@@ -4,8 +4,8 @@ import Randomness
 import Testing
 
 @Suite struct RandomTests {
-  /// Known answers published with Random123 (kat_vectors, philox4x32 10).
-  @Test func philoxKnownAnswers() {
+  /// The known answers are published with Random123 (kat_vectors, philox4x32 10).
+  @Test func philoxGivesThePublishedAnswers() {
     #expect(
       Philox.words(counter: .zero, key: .zero)
         == SIMD4(0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8))
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func normalsHaveUnitMoments() {
+  @Test func normalsOfASequenceHaveTheMomentsOfTheNormalDistribution() {
     var random = RandomSequence(seed: 3, stream: .behaviour)
     let values = (0..<200_000).map { _ in Double(random.normal()) }
     let mean = values.reduce(0, +) / 200_000

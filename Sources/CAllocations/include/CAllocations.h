@@ -1,5 +1,5 @@
 #pragma once
 
-/// Calls so far in this process that asked for heap memory, on all threads. What links this module has its calls
-/// of malloc and its relatives counted, whoever makes them.
+/// The number of calls so far in this process, on all threads, that asked for heap memory. Linking this
+/// module makes all calls of malloc and its relatives count, including those of libraries.
 long allocation_count(void);

@@ -1,25 +1,25 @@
 import Basics
 import Foundation
 
-/// A dataset of another project, read with that project's own reader in a Python process.
+/// Reads a dataset of another project with that project's own reader in a Python process.
 ///
-/// The training data come first, in parts, then the validation data if there are any.
+/// The training data come first, in blocks of rows, followed by the validation data if there are any.
 public final class DatasetImporter {
-  /// What to read.
+  /// The dataset to read.
   public struct Request: Encodable, Sendable {
-    /// Whose reader to use.
+    /// The projects whose datasets can be read.
     public enum Source: String, Encodable, Sendable { case ogbench, minari, d4rl }
-    /// Whose reader to use.
+    /// The project whose reader is used.
     public var source: Source
     /// The name of a task or dataset; for D4RL the path of a file.
     public var name: String
-    /// OGBench: the `.npz` files that hold the data; nil for those of the task's name.
+    /// OGBench: the paths of the `.npz` files to read; nil for the published files of the task.
     public var files: [String]?
-    /// Where the project keeps its datasets; nil for its own choice.
+    /// The directory in which the project keeps its datasets; nil for the project's default.
     public var directory: String?
-    /// D4RL: which of the published conventions to follow, `antmaze` or `other`; nil to go by the file's name.
+    /// D4RL: the published convention to follow, `antmaze` or `other`; nil to decide by the file's name.
     public var convention: String?
-    /// D4RL: steps after which an episode is cut off, for files that do not say so.
+    /// D4RL: the number of steps after which an episode is cut off, for files without `timeouts`.
     public var episodeLimit: Int?
 
     /// A request for the dataset `name` of `source`.
@@ -29,40 +29,40 @@ public final class DatasetImporter {
     }
   }
 
-  /// What the reader says about the data.
+  /// The reader's description of the data.
   public struct Description: Decodable, Sendable {
-    /// O, the numbers of an observation.
+    /// O, the size of an observation.
     public let observationSize: Int
-    /// A, the numbers of an action.
+    /// A, the size of an action.
     public let actionSize: Int
     /// Whether there are validation data.
     public let hasValidation: Bool
-    /// Where the data are from, in words for people.
+    /// Where the data come from, as keys and values for people to read.
     public let provenance: [String: String]
   }
 
-  /// Some rows: their number, and the bytes of observations, actions, rewards and masks (float32) and terminals (one
-  /// byte each), one behind the other.
+  /// A number of rows and their bytes: observations, actions, rewards and masks (float32) and terminals (one
+  /// byte each), each field of all rows after the field before.
   public struct Rows {
-    /// Their number.
+    /// The number of rows.
     public let count: Int
-    /// Their bytes.
+    /// The bytes of the rows.
     public let bytes: ArraySlice<UInt8>
   }
 
-  /// What the reader says about the data.
+  /// The reader's description of the data.
   public let description: Description
   private let process: WorkerProcess
   private let python: String
 
   /// Starts Python and opens a dataset. Throws ``ImportFailure``.
   ///
-  /// - Parameter isCancelled: asked while waiting; yes ends the wait with a failure.
+  /// - Parameter isCancelled: polled while waiting; true ends the wait with a failure.
   public init(
     _ request: Request, python: String, isCancelled: @escaping () -> Bool
   ) throws(ImportFailure) {
     self.python = python
-    // A download may take hours.
+    // The reader may download the dataset, which can take hours.
     let process = WorkerProcess(timeout: .seconds(86_400), isCancelled: isCancelled)
     self.process = process
     let encoder = JSONEncoder()
@@ -79,8 +79,8 @@ public final class DatasetImporter {
 
   deinit { process.stop() }
 
-  /// The next rows, at most `limit`; nil at the end of the training data, and again at the end of the validation
-  /// data. Throws ``ImportFailure``.
+  /// Reads the next rows, at most `limit`. Returns nil once at the end of the training data, and once at the
+  /// end of the validation data. Throws ``ImportFailure``.
   public func rows(limit: Int) throws(ImportFailure) -> Rows? {
     let size = 4 * (description.observationSize + description.actionSize + 2) + 1
     let limit = min(limit, (WorkerFrame.largest - 4) / size)
@@ -120,21 +120,21 @@ public final class DatasetImporter {
   }
 }
 
-/// Why a dataset cannot be imported.
+/// An error that says why a dataset cannot be imported.
 public struct ImportFailure: Error, CustomStringConvertible, Sendable {
-  /// The classes of failure, for callers that react differently to them.
+  /// The kinds of failure that callers handle differently.
   public enum Kind: Sendable {
-    /// The data are not there.
+    /// The data do not exist.
     case missing
-    /// The data are not what they should be, or not supported.
+    /// The data are damaged or not supported.
     case malformed
-    /// Python or a package it needs is missing, or the reader broke off.
+    /// Python or a package is missing, or the reader ended unexpectedly.
     case broken
   }
 
-  /// The class of the failure.
+  /// The kind of failure.
   public let kind: Kind
-  /// One line: what is wrong and what to do.
+  /// One line that says what is wrong and what to do.
   public let description: String
 
   init(_ kind: Kind, _ description: String) {
@@ -142,8 +142,8 @@ public struct ImportFailure: Error, CustomStringConvertible, Sendable {
     self.description = description
   }
 
-  /// What a failure of the reading process means. Errors that the reader raises itself are Python's `ValueError` and
-  /// `FileNotFoundError`; what other errors mean is told by their names.
+  /// Classifies a failure of the reader's process. The reader reports errors of its own as Python's
+  /// `ValueError` and `FileNotFoundError`; other Python errors are classified by their names.
   init(_ failure: WorkerFailure, _ python: String, lastLines: [String]) {
     guard let report = failure.report else {
       let last = lastLines.isEmpty ? "" : "; its last lines: " + lastLines.joined(separator: " | ")

@@ -2,24 +2,24 @@ import Foundation
 import Kernels
 import Randomness
 
-/// Episodes of a Gymnasium environment, played by Python workers: processes of their own, several environments
+/// Plays episodes of a Gymnasium environment in Python workers: separate processes with several environments
 /// each.
 ///
-/// Workers are started when they are first needed. After a failure they are all ended, and the next use starts
-/// fresh ones.
+/// Workers are started when they are first needed. After a failure all workers are ended, and the next use
+/// starts new ones.
 public final class GymnasiumEnvironment: VectorEnvironment {
-  /// How workers are run.
+  /// How to run workers.
   public struct Options: Sendable {
     /// The Python interpreter.
     public var python: String
-    /// Number of processes.
+    /// The number of worker processes.
     public var workers: Int
-    /// How long a worker may take to answer.
+    /// The longest time that a worker may take to answer.
     public var timeout: Duration
-    /// Where a video of the first episode goes.
+    /// The path for a video of the first episode; nil for no video.
     public var video: String?
 
-    /// Options of workers.
+    /// Makes options with the given values.
     public init(python: String, workers: Int, timeout: Duration, video: String? = nil) {
       self.python = python
       self.workers = workers
@@ -28,8 +28,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     }
   }
 
-  /// Environments that are played at once even with fewer workers: policies act faster in batches, and results
-  /// are the same bits for 1, 2 and 4 workers.
+  /// The least number of environments that are played at once, even with fewer workers: policies act faster
+  /// in batches, and results have the same bits for 1, 2 and 4 workers.
   private static let batch = 4
 
   public let capacity: Int
@@ -38,15 +38,16 @@ public final class GymnasiumEnvironment: VectorEnvironment {
   private let seed: UInt32
   private let isCancelled: () -> Bool
   private var description: EnvironmentDescription?
-  /// Slot s is environment s / workers of worker s mod workers.
+  /// The workers. Slot s is environment ⌊s / workers⌋ of worker s mod workers.
   private var workers: [WorkerProcess] = []
 
-  /// Up to as many episodes at once as there are workers, and at least a few.
+  /// Makes an environment whose slots are a multiple of the number of workers, at least 4, but no more than
+  /// `episodes`. No worker is started yet.
   ///
   /// - Parameters:
-  ///   - episodes: how many will be played; no more environments are made.
-  ///   - seed: decides all episodes.
-  ///   - isCancelled: asked while waiting for workers; yes ends the wait with a failure.
+  ///   - seed: determines all episodes.
+  ///   - episodes: the number of episodes that will be played.
+  ///   - isCancelled: polled while waiting for workers; true ends the wait with a failure.
   public init(
     _ task: GymnasiumTask, _ options: Options, seed: UInt32, episodes: Int,
     isCancelled: @escaping () -> Bool = { false }
@@ -106,20 +107,20 @@ public final class GymnasiumEnvironment: VectorEnvironment {
 
   // MARK: Workers
 
-  /// What a worker is asked to open.
+  /// The payload of a request to open environments.
   private struct Opening: Encodable {
     let source, name: String
     let environments: Int
     let video: String?
   }
 
-  /// What it says it has opened.
+  /// The payload of the answer to ``Opening``.
   private struct Opened: Decodable {
     let observationSize, actionSize: Int
     let referenceReturns: [Double]?
   }
 
-  /// Starts workers until there are `count`, all at once: making environments takes seconds.
+  /// Starts workers until there are `count`. All start at once, because making an environment takes seconds.
   private func launch(_ count: Int) throws {
     let fresh = workers.count..<max(count, workers.count)
     for i in fresh {
@@ -140,7 +141,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     }
   }
 
-  /// What a worker says of its environments, which it has to have the same.
+  /// Decodes a worker's description of its environments, which must be the same for all workers.
   private func described(_ bytes: [UInt8]) throws -> EnvironmentDescription {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
@@ -149,7 +150,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     else { throw WorkerFailure("does not describe its environment: '\(WorkerFrame.shown(bytes))'") }
     let returns = opened.referenceReturns
     guard returns.map({ $0.count == 2 && $0.allSatisfy(\.isFinite) && $0[0] != $0[1] }) ?? true else {
-      throw WorkerFailure("gives reference returns that mean nothing: '\(WorkerFrame.shown(bytes))'")
+      throw WorkerFailure("gives reference returns that define no score: '\(WorkerFrame.shown(bytes))'")
     }
     let new = EnvironmentDescription(
       observationSize: opened.observationSize, actionSize: opened.actionSize, referenceReturns: returns)
@@ -157,7 +158,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     return new
   }
 
-  /// Runs `body` with a worker. A failure says which one it was and what it wrote, and ends all of them.
+  /// Runs `body` with worker `index`. On failure, ends all workers and throws a `WorkerFailure` with the
+  /// worker's index and the last lines that it wrote.
   private func with<Result>(
     _ index: Int, _ body: (WorkerProcess) throws -> Result
   ) throws -> Result {
@@ -175,12 +177,13 @@ public final class GymnasiumEnvironment: VectorEnvironment {
 
   private func environment(of slot: Int) -> UInt32 { UInt32(slot / workers.count) }
 
-  /// Asks all workers concerned, then awaits their answers in turn: they compute at the same time.
+  /// Sends requests to all workers that play any of `slots`, then receives their answers in turn, so that the
+  /// workers compute at the same time.
   ///
   /// - Parameters:
-  ///   - length: bytes of an answer for each slot.
-  ///   - pack: the request about some rows of `slots`, behind their number.
-  ///   - unpack: reads the answer for these rows.
+  ///   - length: the bytes of an answer for each slot.
+  ///   - pack: makes the payload, without the number of rows, for the given indices of `slots`.
+  ///   - unpack: reads the answer for the given indices of `slots`.
   private func exchange(
     _ kind: WorkerFrame.Kind, _ slots: [Int], length: Int, pack: ([Int]) -> [UInt8],
     unpack: ([Int], [UInt8]) throws -> Void
@@ -196,7 +199,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     }
   }
 
-  /// Reads the observations at the beginning of an answer.
+  /// Reads the observations at the beginning of an answer into the given rows of `observations`.
   private func unpack(
     _ bytes: [UInt8], _ rows: [Int], _ observations: Matrix<Float>
   ) throws {
@@ -211,7 +214,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
 }
 
 extension StepOutcome {
-  /// An outcome as a worker writes it; `worker.py` lists the flags.
+  /// Makes an outcome from the flags that a worker sends; `worker.py` lists them.
   fileprivate init(reward: Double, flags: UInt8) {
     self.init(
       reward: reward, terminated: flags & 1 != 0, truncated: flags & 2 != 0,

@@ -1,8 +1,8 @@
 import Foundation
 
-/// The frames that this program and a worker exchange; `frames.py` describes them.
+/// The frames that fan-dist and a worker exchange; `frames.py` describes them.
 enum WorkerFrame {
-  /// What a frame is about.
+  /// The kind of a frame: the request that it makes or answers, or an error.
   enum Kind: UInt16 {
     case error = 0
     case open = 1
@@ -15,15 +15,15 @@ enum WorkerFrame {
   static let magic: [UInt8] = Array("FANW".utf8)
   static let version: UInt16 = 1
   static let headerLength = 12
-  /// Nothing longer is sent, or believed when a worker announces it.
+  /// The largest payload in bytes. Longer ones are neither sent nor accepted.
   static let largest = 16 << 20
 
-  /// A frame's header.
+  /// The header of a frame.
   struct Header {
     let kind: Kind
     let length: Int
 
-    /// Reads a header that a worker has sent; its words are checked before they are believed.
+    /// Reads a header from a worker as untrusted input.
     init(_ bytes: [UInt8], expecting expected: Kind) throws(WorkerFailure) {
       guard Array(bytes.prefix(4)) == magic else {
         throw WorkerFailure("wrote something that is not a frame: '\(shown(bytes))'")
@@ -38,39 +38,41 @@ enum WorkerFrame {
       }
       let length: UInt32 = word(bytes, at: 8)
       guard length <= largest else {
-        throw WorkerFailure("announced a frame of \(length) bytes; the largest there is has \(largest)")
+        throw WorkerFailure("announced a frame of \(length) bytes; at most \(largest) are accepted")
       }
       (self.kind, self.length) = (known, Int(length))
     }
   }
 
-  /// A whole frame.
+  /// The bytes of a frame: header and payload.
   static func encode(_ kind: Kind, _ payload: [UInt8]) -> [UInt8] {
-    precondition(payload.count <= largest, "a frame larger than any")
+    precondition(payload.count <= largest, "the payload is too large for a frame")
     return magic + bytes(version) + bytes(kind.rawValue) + bytes(UInt32(payload.count)) + payload
   }
 
-  /// An integer's bytes, least significant first.
+  /// The bytes of an integer, least significant first.
   static func bytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
   }
 
-  /// The integer at an offset.
+  /// The little-endian integer at `offset` of `bytes`.
   static func word<T: FixedWidthInteger>(_ bytes: [UInt8], at offset: Int) -> T {
     bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
   }
 
-  /// What a worker wrote, as it may be shown: one line, of limited length.
+  /// The bytes that a worker wrote as one line of at most `limit` characters; unprintable bytes become `?`.
   static func shown(_ bytes: some Sequence<UInt8>, limit: Int = 200) -> String {
     String(bytes.prefix(limit).map { (0x20..<0x7F).contains($0) ? Character(Unicode.Scalar($0)) : "?" })
   }
 }
 
-/// Why a worker cannot be used any more.
+/// An error that says why a worker cannot be used any more.
 public struct WorkerFailure: Error, CustomStringConvertible, Sendable {
-  /// One line: what happened, and the last lines that the worker wrote to standard error.
+  /// One line that says what happened, followed by the last lines that the worker wrote to standard error, if
+  /// any.
   public let description: String
-  /// The error that the worker's program itself reported before it ended, with Python's name for it; nil otherwise.
+  /// The error, with Python's name for it, that the worker's program reported before it ended; nil if it
+  /// reported none.
   let report: String?
 
   init(_ description: String, report: String? = nil) {

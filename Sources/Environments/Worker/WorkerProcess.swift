@@ -2,10 +2,12 @@ import Basics
 import Foundation
 import Glibc
 
-/// A worker as a process: started, asked, and ended without leaving anything behind.
+/// The process of a worker: starts it, exchanges frames with it, and ends it with everything that it has
+/// started.
 ///
-/// Everything that it does is awaited with a limit: a worker that hangs, ends or writes nonsense is a
-/// `WorkerFailure`, never a hang of ours. The program ignores SIGPIPE, so that writing to one that has ended fails.
+/// Every wait has a time limit. If a worker hangs, ends or writes something other than frames, the caller
+/// gets a `WorkerFailure`. Writing to a worker that has ended returns an error, because the program ignores
+/// SIGPIPE.
 final class WorkerProcess {
   private let process = Process()
   private let (input, output, errors) = (Pipe(), Pipe(), Pipe())
@@ -13,18 +15,18 @@ final class WorkerProcess {
   private let isCancelled: () -> Bool
   private var isStarted = false
 
-  /// The end of what it wrote to standard error.
+  /// The last bytes that the worker wrote to standard error.
   private var tail: [UInt8] = []
-  /// What it still has to be sent.
+  /// The bytes that are still to be sent to the worker.
   private var unsent: ArraySlice<UInt8> = []
   private var outputEnded = false
   private var errorsEnded = false
 
-  /// A worker that has not been started.
+  /// Prepares a worker without starting it.
   ///
   /// - Parameters:
-  ///   - timeout: how long it may take to answer.
-  ///   - isCancelled: asked while waiting; yes ends the wait with a failure.
+  ///   - timeout: the longest time that the worker may take to answer.
+  ///   - isCancelled: polled while waiting; true ends the wait with a failure.
   init(timeout: Duration, isCancelled: @escaping () -> Bool) {
     self.timeout = timeout
     self.isCancelled = isCancelled
@@ -32,10 +34,11 @@ final class WorkerProcess {
 
   deinit { stop() }
 
-  /// Starts Python, found in the path unless it has a slash, with a program behind the part that all share.
+  /// Starts Python with `frames.py` followed by `program`. An interpreter without a slash in its name is
+  /// looked up in PATH.
   func start(python: String, _ program: [UInt8]) throws(WorkerFailure) {
     let program = PackageResources.frames_py + program
-    // The program itself comes first on standard input, so that it needs no file and no long command line.
+    // The program is sent first on standard input, so that it needs neither a file nor a long command line.
     let start =
       "import sys; exec(compile(sys.stdin.buffer.read(\(program.count)), 'fan-dist worker', 'exec'))"
     guard let interpreter = Self.path(of: python) else {
@@ -70,8 +73,8 @@ final class WorkerProcess {
 
   private static var variables: [String: String] { ProcessInfo.processInfo.environment }
 
-  /// Ours, without what would make the worker a rank of the job, and with one thread for arithmetic: the cores
-  /// belong to the ranks.
+  /// The worker's environment variables: those of this process, without the ones that would make the worker a
+  /// rank of the MPI job, and with one thread for arithmetic, because the cores belong to the ranks.
   private static var environment: [String: String] {
     let launchers = ["OMPI_", "OPAL_", "PRTE_", "PMIX_", "PMI_"]
     let threads = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
@@ -81,15 +84,16 @@ final class WorkerProcess {
 
   // MARK: Frames
 
-  /// Sends a request. It is on its way when this returns, not necessarily read.
+  /// Sends a request. The worker may not have read it when this function returns.
   func send(_ kind: WorkerFrame.Kind, _ payload: [UInt8]) {
     unsent += WorkerFrame.encode(kind, payload)
     flush()
   }
 
-  /// The answer to the request that was sent.
+  /// Waits for the answer to the request that was sent, and returns its payload.
   ///
-  /// - Parameter length: how many bytes it must have; nil for any number up to the protocol's limit.
+  /// - Parameter length: the number of bytes that the payload must have; nil for any number up to the
+  ///   protocol's limit.
   func receive(_ kind: WorkerFrame.Kind, length: Int? = nil) throws(WorkerFailure) -> [UInt8] {
     let deadline = ContinuousClock.now + timeout
     let header = try WorkerFrame.Header(
@@ -105,7 +109,7 @@ final class WorkerProcess {
     return payload
   }
 
-  /// The next `count` bytes of its output.
+  /// The next `count` bytes of the worker's output.
   private func read(_ count: Int, until deadline: ContinuousClock.Instant) throws(WorkerFailure) -> [UInt8] {
     var bytes: [UInt8] = []
     while bytes.count < count {
@@ -119,7 +123,8 @@ final class WorkerProcess {
     return bytes
   }
 
-  /// Writes what the pipe takes. When nobody reads it any more, what the worker wrote last says more than that.
+  /// Writes as much as the pipe takes. An error is not reported: if the worker has ended,
+  /// ``receive(_:length:)`` will say how.
   private func flush() {
     while !unsent.isEmpty {
       let written = unsent.withUnsafeBytes { Glibc.write(toWorker, $0.baseAddress, $0.count) }
@@ -134,9 +139,9 @@ final class WorkerProcess {
     }
   }
 
-  /// Waits until something can be read or written.
+  /// Waits until something can be read or written, for at most 0.1 s.
   private func wait(until deadline: ContinuousClock.Instant) throws(WorkerFailure) {
-    guard !isCancelled() else { throw WorkerFailure("was not needed any more") }
+    guard !isCancelled() else { throw WorkerFailure("was cancelled: its result is not needed any more") }
     let left = deadline - .now
     guard left > .zero else {
       throw WorkerFailure("did not answer for \(timeout.seconds.formatted()) s")
@@ -144,13 +149,13 @@ final class WorkerProcess {
     var waits = [pollfd(fd: fromWorker, events: Int16(POLLIN), revents: 0)]
     if !errorsEnded { waits.append(pollfd(fd: fromWorkerErrors, events: Int16(POLLIN), revents: 0)) }
     if !unsent.isEmpty { waits.append(pollfd(fd: toWorker, events: Int16(POLLOUT), revents: 0)) }
-    // Short, so that it is noticed soon when the result is not wanted any more.
+    // The wait is short so that a cancellation is noticed soon.
     poll(&waits, nfds_t(waits.count), Int32(min(left.seconds, 0.1) * 1000) + 1)
     readErrors()
     flush()
   }
 
-  /// Reads what is there, up to a limit; notes the end of the stream.
+  /// Reads the bytes that are available, at most `limit`, and notes the end of the stream.
   private func take(from descriptor: Int32, atMost limit: Int, _ hasEnded: inout Bool) -> [UInt8] {
     let count = min(limit, 1 << 16)
     return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
@@ -162,7 +167,7 @@ final class WorkerProcess {
 
   // MARK: Errors
 
-  /// The last lines that it wrote to standard error.
+  /// The last lines that the worker wrote to standard error.
   var lastLines: [String] {
     guard isStarted else { return [] }
     readErrors()
@@ -171,7 +176,7 @@ final class WorkerProcess {
   }
 
   private func readErrors() {
-    // Not without end, if it never stops writing.
+    // The number of reads is limited in case the worker never stops writing.
     for _ in 0..<16 where !errorsEnded {
       let bytes = take(from: fromWorkerErrors, atMost: 1 << 16, &errorsEnded)
       if bytes.isEmpty { return }
@@ -181,9 +186,9 @@ final class WorkerProcess {
 
   // MARK: End
 
-  /// How it ended, once its output has.
+  /// Says how the worker ended. Call it once the worker's output has ended.
   private func ending() -> String {
-    // Its output ends a moment before itself.
+    // The worker's output ends a moment before the process does.
     for _ in 0..<100 where process.isRunning { usleep(10_000) }
     readErrors()
     guard !process.isRunning else { return "closed its output" }
@@ -192,11 +197,11 @@ final class WorkerProcess {
       ? "ended with exit code \(status)" : "was ended by signal \(status)"
   }
 
-  /// Ends it, with everything that it may have started.
+  /// Ends the worker and all processes that it has started.
   func stop() {
     guard isStarted else { return }
     isStarted = false
-    // It leads a process group.
+    // The worker leads a process group, which contains the processes that it has started.
     if process.isRunning { kill(-process.processIdentifier, SIGKILL) }
     process.waitUntilExit()
   }

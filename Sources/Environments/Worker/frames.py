@@ -1,18 +1,18 @@
-"""The part that fan-dist's Python programs share: frames over standard input and output, and spaces as vectors.
+"""Code shared by fan-dist's Python programs: frames over standard input and output, and spaces as vectors.
 
-fan-dist holds these programs and sends one of them, behind this part, to `python3 -c` ahead of the first request;
-WorkerProcess.swift is the other end. A frame is
+WorkerProcess.swift is the other end. It sends this file, followed by one of the programs, to `python3 -c` before
+the first request. A frame is
 
-    magic "FANW" | version u16 | kind u16 | length u32 | that many bytes
+    magic "FANW" | version u16 | kind u16 | length u32 | payload of `length` bytes
 
 with all numbers little-endian. Each request is answered by one frame of the same kind, or by a frame of kind 0
-with the text of an error, after which the program ends. So does the end of the input.
+with the text of an error, after which the program ends. It also ends at the end of its input.
 """
 
 import os
 import sys
 
-# Both streams belong to the protocol: what libraries print goes to standard error, and they read nothing.
+# Standard input and output belong to the protocol: libraries print to standard error, and have no input.
 requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
 sys.stdin = open(os.devnull)
 os.dup2(2, 1)
@@ -32,7 +32,7 @@ LARGEST = 16 << 20
 
 
 def end_with_parent(parent):
-    """Has the kernel end this process when the one that started it ends, whatever an environment is doing."""
+    """Makes the kernel kill this process when its parent ends, whatever an environment is doing then."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
@@ -41,7 +41,7 @@ def end_with_parent(parent):
 
 
 def read(count):
-    """That many bytes of input; None when it has ended before the first."""
+    """The next `count` bytes of input; None if the input has ended before the first of them."""
     data = requests.read(count)
     if not data and count:
         return None
@@ -56,7 +56,7 @@ def write(kind, payload):
 
 
 def boxes(space, what):
-    """The boxes that a space consists of: itself, or the parts of a dictionary in the order of their keys."""
+    """The boxes of a space: the space itself, or the entries of a dictionary in the order of their keys."""
     import gymnasium
 
     if isinstance(space, gymnasium.spaces.Dict):
@@ -67,14 +67,20 @@ def boxes(space, what):
 
 
 def flat(observation, leading=()):
-    """An observation as a vector, or those of `leading` rows; the parts of a dictionary in the order of their keys."""
+    """An observation as a vector (O), or observations of shape `leading` as an array (*leading, O).
+
+    The entries of a dictionary follow each other in the order of their keys.
+    """
     if isinstance(observation, dict):
         return np.concatenate([flat(observation[key], leading) for key in sorted(observation)], axis=-1)
     return np.asarray(observation, dtype=np.float32).reshape(*leading, -1)
 
 
 def serve(handlers):
-    """Answers requests with what the handlers of their kinds make of them, until the input ends."""
+    """Answers each request with the payload that the handler of its kind returns, until the input ends.
+
+    `handlers` maps a kind to a function from the request's payload to the answer's.
+    """
     global np
     try:
         end_with_parent(int(sys.argv[1]))
@@ -83,7 +89,7 @@ def serve(handlers):
         while (header := read(HEADER.size)) is not None:
             magic, version, kind, length = HEADER.unpack(header)
             if (magic, version) != (MAGIC, VERSION) or kind not in handlers or length > LARGEST:
-                sys.exit("this is not a request that this worker knows")
+                sys.exit("the input is not a request that this worker knows")
             write(kind, handlers[kind](read(length)))
     except Exception as error:
         traceback.print_exc()

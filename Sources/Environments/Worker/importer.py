@@ -1,30 +1,35 @@
 """Reads the datasets of other projects for fan-dist, with these projects' own readers and in little memory.
 
-DatasetImporter.swift is the other end. With O numbers an observation and A an action, request and answer of each
-kind of frame:
+DatasetImporter.swift is the other end. An observation has O numbers and an action A. The payloads of request and
+answer for each kind of frame:
 
     4 import  JSON {source, name, files?, directory?, convention?, episode_limit?}
               JSON {observation_size, action_size, has_validation, provenance}
     5 rows    limit u32
               count u32, count x O f32, count x A f32, count x reward f32, count x mask f32, count x terminal u8
 
-Answers to 5 are the next rows, at most `limit`. No rows end the training data; those of the validation data follow.
+The answer to `rows` holds the next rows, at most `limit`. An answer without rows ends the training data; the answers
+after it hold the validation data, if there are any, and end in the same way.
 
-A row is a state and the action taken in it. The last row of an episode, whose terminal is 1, is its final state; its
-action, reward and mask are those of the row before where there are no others. All other rows lead to the one after
-them. A mask is 0 where the value of the next state does not count.
+A row is a state and the action taken in it. Every row of an episode but the last starts a transition to the next row.
+The last row, whose terminal is 1, holds the final state; where no action, reward and mask were recorded for it, they
+are copies of those in the row before. A mask is 0 where the value of the next state does not count.
 """
 
 import re
 import zipfile
 
 IMPORT, ROWS = 4, 5
-# Rows that are read at a time, about.
+# The number of rows that are read at a time, where the format allows it.
 CHUNK = 16_384
 
 
 class Source:
-    """A dataset with its sizes. `training` and `validation` generate tuples of arrays, some rows at a time."""
+    """A dataset and its sizes.
+
+    `training` and `validation` generate chunks: tuples of observations, actions, rewards, masks and terminals of
+    consecutive rows. `validation` is None if there are no validation data.
+    """
 
     validation = None
 
@@ -34,7 +39,7 @@ class Source:
 
 
 def versions(*packages):
-    """The versions of packages, in words."""
+    """The names and versions of installed packages, for the provenance."""
     from importlib.metadata import version
 
     return ", ".join(f"{name} {version(name)}" for name in packages)
@@ -44,14 +49,14 @@ def versions(*packages):
 
 
 class OGBench(Source):
-    """A single-task dataset, for which the ogbench package computes rewards and masks."""
+    """An OGBench dataset of one task, for which the ogbench package computes rewards and masks."""
 
     def __init__(self, name, files=None, directory=None):
         if "singletask" not in name.split("-"):
             raise ValueError(f"{name} has no rewards: OGBench's tasks with rewards are called ...-singletask-...")
         if name.startswith("visual-"):
             raise ValueError(f"{name} has images for observations, which are not supported")
-        # Nothing is rendered, so OpenGL need not be there.
+        # Nothing is rendered, so OpenGL is not needed.
         os.environ.setdefault("MUJOCO_GL", "disable")
         import ogbench
 
@@ -74,7 +79,7 @@ class OGBench(Source):
 
     @staticmethod
     def find(dataset, directory):
-        """The file of a dataset, which is downloaded if it is not there."""
+        """The path of a dataset's file, which is downloaded if it does not exist."""
         from ogbench import utils
 
         directory = os.path.expanduser(directory or utils.DEFAULT_DATASET_DIR)
@@ -84,14 +89,14 @@ class OGBench(Source):
                 utils.download_datasets([dataset], directory)
             except OSError as error:
                 raise FileNotFoundError(
-                    f"{path} is not there and cannot be downloaded ({error}); put it there, or say with --from where it is"
+                    f"{path} is not there and cannot be downloaded ({error}); put the file there, or give its place with --from"
                 ) from error
         return path
 
     @staticmethod
     def timing(environment):
-        """Whether the environment's reward for a step is that of the state before or after it."""
-        # Versions before 1.2.0 have no choice.
+        """Whether the environment's reward of a step is that of the state before it, r(s), or after it, r(s')."""
+        # Versions before 1.2.0 have no such setting and reward the state after the step.
         return {"pre": "r(s)", "post": "r(s')"}[getattr(environment.unwrapped, "_success_timing", "post")]
 
     def rows(self, files):
@@ -108,14 +113,17 @@ class OGBench(Source):
 
 
 class Goal:
-    """A task's environment at the start of an episode, with the goal that all rewards are computed for."""
+    """A task's environment after a reset, with the goal for which relabel_dataset computes rewards.
+
+    It stands in for the environment that relabel_dataset expects.
+    """
 
     def __init__(self, environment):
         environment.reset()
         self.unwrapped = environment.unwrapped
 
     def reset(self):
-        """Nothing: the goal is set, and is the same for all chunks."""
+        """Does nothing: the goal was set once and must stay the same for all chunks."""
 
     def relabel(self, environment_name, chunk):
         from ogbench.relabel_utils import relabel_dataset
@@ -124,7 +132,10 @@ class Goal:
 
 
 def npz_chunks(path, names, optional):
-    """The arrays of an .npz file, some rows at a time; the last row ends an episode."""
+    """Generates chunks of consecutive rows of an .npz file; the last row of the file ends an episode.
+
+    A chunk maps names of arrays to arrays: all of `names`, and those of `optional` that the file has.
+    """
     with zipfile.ZipFile(path) as archive:
         present = {name.removesuffix(".npy") for name in archive.namelist()}
         if missing := [name for name in names if name not in present]:
@@ -143,7 +154,7 @@ def npz_chunks(path, names, optional):
 
 
 class NpyStream:
-    """An array of an .npz file, from its first row to the last."""
+    """Reads an array of an .npz file in chunks, from its first row to the last."""
 
     def __init__(self, archive, path, name):
         self.file, self.place = archive.open(name + ".npy"), f"{path}: member '{name}'"
@@ -168,7 +179,7 @@ class NpyStream:
 
 
 class Minari(Source):
-    """A Minari dataset. Actions are scaled from the environment's bounds to [-1, 1]."""
+    """A Minari dataset, with actions scaled from the environment's bounds to [-1, 1]."""
 
     def __init__(self, name, directory=None):
         if directory:
@@ -182,7 +193,7 @@ class Minari(Source):
                 self.dataset = minari.load_dataset(name, download=True)
             except Exception as error:
                 raise FileNotFoundError(
-                    f"{missing}, and it cannot be downloaded ({type(error).__name__}: {error}); say with --from where it is"
+                    f"{missing}, and it cannot be downloaded ({type(error).__name__}: {error}); give its directory with --from"
                 ) from error
         observations, actions = (
             boxes(self.dataset.observation_space, "observations"), boxes(self.dataset.action_space, "actions")
@@ -197,7 +208,7 @@ class Minari(Source):
             "read by": versions("minari", "h5py"),
         })
         self.low, self.high = (bound.ravel().astype(np.float64) for bound in (actions[0].low, actions[0].high))
-        # As the worker that plays the environment scales them back.
+        # The same components are scaled as in worker.py, which scales actions back to play the environment.
         self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
         if self.is_scaled.any():
             self.provenance["actions"] = f"scaled from {self.low.tolist()} to {self.high.tolist()}"
@@ -226,11 +237,12 @@ class Minari(Source):
 
 
 class D4RL(Source):
-    """A D4RL file, as d4rl.qlearning_dataset and the published training code read it.
+    """A D4RL file, read as d4rl.qlearning_dataset and the published training code read it.
 
-    A row leads to the next one unless its episode ran out of time there; without `timeouts` the number of steps says
-    so. Where a task ends, the state after it is the next episode's first: its mask is 0. In antmaze data an episode
-    goes on behind the goal, and all rewards are one less.
+    A row of the file starts a transition to the next row unless its episode reached the limit of its steps there,
+    which `timeouts` or, if the file has none, the number of steps tells. If the task ended in a row, the transition
+    leads to the first state of the next episode, and its mask is 0. In antmaze data the episode goes on after the
+    goal, and 1 is subtracted from all rewards.
     """
 
     def __init__(self, name, convention=None, episode_limit=None):
@@ -271,21 +283,24 @@ class D4RL(Source):
 
     @staticmethod
     def limit(path, terminals, episode_limit):
-        """Where episodes reach the limit of their steps."""
+        """Whether an episode reaches the limit of its steps, for each row."""
         if episode_limit is None:
             raise ValueError(
-                f"{path} has no 'timeouts', so only the limit of an episode's steps says where it ends; give it with --episode-limit"
+                f"{path} has no 'timeouts', so the limit of an episode's steps must say where it ends; give it with --episode-limit"
             )
         ends, step = np.zeros(len(terminals), bool), 0
         for row, terminal in enumerate(terminals):
             ends[row] = step == episode_limit - 1
-            # D4RL counts the step in which a task ended as the next episode's first.
+            # D4RL counts the step in which a task ended as the first step of the next episode.
             step = 0 if ends[row] else 1 if terminal else step + 1
         return ends
 
     @staticmethod
     def transitions(terminals, ends, is_antmaze):
-        """The rows to take, in order, some of them twice: as a final state and as an episode's first."""
+        """The rows of the file to take, in order, and whether each is taken as a final state.
+
+        A row that is the final state of one episode and the first state of the next is taken twice.
+        """
         starts = np.flatnonzero(~ends[:-1])
         goes_on = np.append(~ends[1:-1], False)[starts]
         if not is_antmaze:

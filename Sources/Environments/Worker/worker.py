@@ -1,6 +1,6 @@
 """Serves Gymnasium environments to fan-dist; GymnasiumEnvironment.swift is the other end.
 
-With O numbers an observation and A an action, request and answer of each kind of frame:
+An observation has O numbers and an action A. The payloads of request and answer for each kind of frame:
 
     1 open    JSON {source, name, environments, video?}
               JSON {observation_size, action_size, reference_returns}
@@ -14,12 +14,12 @@ import atexit
 import random
 
 OPEN, RESET, STEP = 1, 2, 3
-# Flags of a step.
+# The flags of a step, combined with "or".
 TERMINATED, TRUNCATED, KNOWS_SUCCESS, SUCCESS = 1, 2, 4, 8
 
 
 def make(source, name, renders):
-    """The environment that a dataset or an id names."""
+    """The environment of the dataset or id `name`."""
     options = {"render_mode": "rgb_array"} if renders else {}
     if source == "ogbench":
         import ogbench
@@ -35,7 +35,7 @@ def make(source, name, renders):
 
 
 def reference_returns(source, name):
-    """The returns that a benchmark scores 0 and 100, if it says so."""
+    """The two returns that the benchmark scores 0 and 100; None if it defines no score."""
     if source != "minari":
         return None
     import minari
@@ -46,7 +46,7 @@ def reference_returns(source, name):
 
 
 class Slot:
-    """One environment with what is particular to it."""
+    """One environment, the bounds of its actions, and the video of its first episode if one is wanted."""
 
     def __init__(self, source, name, video=None):
         import gymnasium
@@ -61,12 +61,12 @@ class Slot:
         self.observation_size = sum(int(np.prod(box.shape)) for box in boxes(observation, "observations"))
         self.action_size = int(np.prod(action.shape))
         self.low, self.high = action.low.ravel().astype(np.float64), action.high.ravel().astype(np.float64)
-        # Components without bounds, or with those of the policy, get the policy's actions as they are.
+        # Components whose bounds are infinite, or are -1 and 1 already, are not scaled.
         self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
 
     def reset(self, seed):
-        # Environments draw from all of these: OGBench's mazes place the start with NumPy's global generator and
-        # shake it with samples of the action space.
+        # Environments draw from all of these generators: OGBench's mazes choose the start with NumPy's global
+        # one and add noise sampled from the action space.
         random.seed(seed)
         np.random.seed(seed)
         self.environment.action_space.seed(seed)
@@ -77,7 +77,7 @@ class Slot:
         return flat(observation)
 
     def step(self, action):
-        # A policy that has diverged may give NaN.
+        # The actions of a policy that has diverged may be NaN.
         action = np.clip(np.nan_to_num(action.astype(np.float64)), -1, 1)
         with np.errstate(invalid="ignore"):
             scaled = self.low + (action + 1) / 2 * (self.high - self.low)
@@ -97,7 +97,7 @@ class Slot:
 
 
 class Recording:
-    """A video of one episode, in its place once it is whole."""
+    """A video of one episode, which appears at its path when it is complete."""
 
     def __init__(self, environment, path):
         import imageio
@@ -107,7 +107,7 @@ class Recording:
         self.partial = os.path.join(folder, f".partial-{os.getpid()}-{name}")
         atexit.register(self.forget)
         rate = environment.metadata.get("render_fps", 30)
-        # MP4 needs even sizes, GIF milliseconds.
+        # MP4 needs even widths and heights; GIF takes the duration of a frame in milliseconds.
         options = {"fps": rate, "macro_block_size": 2} if name.endswith(".mp4") else {"duration": 1000 / rate}
         self.writer = imageio.get_writer(self.partial, **options)
         self.add()
@@ -133,7 +133,7 @@ class Server:
         self.slots = {}
 
     def slot(self, index):
-        # Made when first needed: some take seconds and 200 MB each.
+        # An environment is made when it is first needed: some take seconds and 200 MB each.
         if index not in self.slots:
             if not 0 <= index < self.arguments["environments"]:
                 raise IndexError(f"there is no environment {index}")
@@ -143,7 +143,7 @@ class Server:
 
     def open(self, payload):
         self.arguments = json.loads(payload)
-        # OpenGL is loaded for videos only.
+        # OpenGL is loaded only for videos, so that environments also run where it is missing.
         os.environ.setdefault("MUJOCO_GL", "egl" if "video" in self.arguments else "disable")
         first = self.slot(0)
         returns = reference_returns(self.arguments["source"], self.arguments["name"])

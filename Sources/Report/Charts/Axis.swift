@@ -1,8 +1,8 @@
 import Foundation
 
-/// An axis: the values it spans and where its ticks are.
+/// An axis of a chart: the values that it spans and the values of its ticks.
 struct Axis {
-  /// How values become places along the axis.
+  /// How values map to positions along the axis.
   enum Kind { case linear, logarithmic }
 
   let title: String
@@ -11,12 +11,12 @@ struct Axis {
   let ticks: [Double]
   let kind: Kind
 
-  /// An axis over the finite ones of `values`.
+  /// Makes a linear axis over the plottable ones of `values`.
   ///
   /// - Parameters:
-  ///   - limits: values that the axis spans at least.
-  ///   - isRounded: whether it ends on ticks; otherwise at the outermost values.
-  ///   - count: how many ticks there should be, about.
+  ///   - limits: values that the axis must include.
+  ///   - isRounded: whether the axis ends at ticks; otherwise it ends at the smallest and the largest value.
+  ///   - count: the approximate number of ticks.
   init(
     _ title: String, over values: some Sequence<Double>, including limits: [Double] = [],
     isRounded: Bool = true, ticks count: Int = 5
@@ -31,11 +31,12 @@ struct Axis {
     kind = .linear
   }
 
-  /// A logarithmic axis over `values`, which are positive.
+  /// Makes a logarithmic axis over the positive ones of `values`.
   init(_ title: String, logarithmicOver values: some Sequence<Double>) {
     let (least, most) = Self.extent(values.lazy.map(log10).filter(\.isFinite), [])
     let (first, last) = (least.rounded(.down), most.rounded(.up))
-    // Tens only where there are many; else 1, 2, 5 as well, and the axis ends at one of them.
+    // Ticks are at powers of ten if there are more than three of them, else also at 2 and 5 times these. The
+    // axis ends at a candidate for a tick.
     let factors: [Double] = last - first > 3 ? [1] : [1, 2, 5]
     let every = max(1, ((last - first) / 6).rounded(.up))
     let candidates = stride(from: first, through: last, by: every).flatMap { exponent in
@@ -49,7 +50,7 @@ struct Axis {
     kind = .logarithmic
   }
 
-  /// Where a value lies: 0 at the low end, 1 at the high one.
+  /// The position of a value along the axis: 0 at the low end, 1 at the high end.
   func fraction(_ value: Double) -> Double {
     switch kind {
     case .linear: (value - low) / (high - low)
@@ -57,7 +58,7 @@ struct Axis {
     }
   }
 
-  /// What is written at a tick: all ticks of a linear axis with as many decimals as their distance needs.
+  /// The label of a tick. All ticks of a linear axis have as many decimals as their distance needs.
   func label(_ tick: Double) -> String {
     let largest = max(abs(low), abs(high))
     let step = kind == .linear && ticks.count > 1 ? ticks[1] - ticks[0] : abs(tick)
@@ -73,8 +74,8 @@ struct Axis {
     return "\(fixed(value / pow(10, exponent), 0))e\(fixed(exponent, 0))"
   }
 
-  /// The least and the greatest value, apart from each other. What is absurdly large is left out, so that distances
-  /// stay finite.
+  /// The smallest and the largest of the values and limits, moved apart if they are equal. Values that are
+  /// not plottable are left out, so that distances stay finite.
   private static func extent(
     _ values: some Sequence<Double>, _ limits: [Double]
   ) -> (Double, Double) {
@@ -83,24 +84,24 @@ struct Axis {
       (least, most) = (min(least, value), max(most, value))
     }
     guard least <= most else { return (0, 1) }
-    // Values that differ by rounding only are one value.
+    // Values that differ only by rounding count as one value.
     let width = max(abs(most) * 1e-9, 1e-30)
     guard most - least < width else { return (least, most) }
     let room = most == 0 ? 0.5 : abs(most) / 10
     return (least - room, most + room)
   }
 
-  /// 1, 2 or 5 times a power of ten, the first that is not less than `distance`.
+  /// The smallest of 1, 2 and 5 times the powers of ten that is at least `distance`.
   private static func niceStep(_ distance: Double) -> Double {
     let power = pow(10, log10(distance).rounded(.down))
     return power * ([1, 2, 5, 10].first { $0 * power >= distance * (1 - 1e-9) } ?? 10)
   }
 }
 
-/// Larger values cannot be drawn.
+/// Values of this magnitude or more are not drawn.
 let plottableLimit = 1e30
 
 extension Double {
-  /// Whether it has a place in a chart.
+  /// Whether the value can be drawn in a chart: it is finite and not too large.
   var isPlottable: Bool { abs(self) < plottableLimit }
 }

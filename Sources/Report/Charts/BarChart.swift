@@ -1,19 +1,19 @@
-/// Horizontal bars from zero, one a row, each of one or more parts.
+/// Horizontal bars from zero, one per row, each divided into one or more segments.
 struct BarChart {
   /// A bar.
   struct Bar {
     var name: String
-    /// Which colour; the parts of a bar are shades of it.
+    /// The index of the bar's colour; the bar's segments are shades of it.
     var style: Int
-    /// The lengths of its parts, from the left.
+    /// The lengths of the segments, from left to right.
     var parts: [Double]
-    /// What stands behind it.
+    /// The text to the right of the bar.
     var label: String
   }
 
   var description: String
   var x: String
-  /// What the parts are, when there are several.
+  /// The names of the segments, for the legend; empty if bars have only one segment.
   var partNames: [String] = []
   var bars: [Bar]
   var width = 960.0

@@ -1,12 +1,12 @@
-/// Distributions below each other over a common axis, with marks at single values.
+/// Histograms of distributions, one per row over a common axis, with marks at single values.
 struct DistributionChart {
   /// A distribution.
   struct Row {
     var name: String
     var style: Int
-    /// Values, each as likely as the others; there may be none.
+    /// Equally likely values; may be empty.
     var samples: [Double]
-    /// Values with what they are called.
+    /// Named values to mark on the axis.
     var marks: [(name: String, value: Double)]
   }
 
@@ -47,7 +47,7 @@ struct DistributionChart {
       """)
   }
 
-  /// A histogram whose highest bar leaves room for the names of the marks.
+  /// The bars of a histogram. The highest one leaves room for the names of the marks.
   private func bars(
     _ row: Row, _ axis: Axis, _ base: Double, _ across: (Double) -> Double
   ) -> [Markup] {
@@ -66,7 +66,7 @@ struct DistributionChart {
     }
   }
 
-  /// Lines from the axis up to their names, each name on a line of its own.
+  /// A vertical line for each mark, from the axis up to its name. Each name is at a height of its own.
   private func marks(_ row: Row, _ base: Double, _ across: (Double) -> Double) -> [Markup] {
     row.marks.enumerated().filter { $1.value.isPlottable }.map { index, mark in
       let (x, top) = (across(mark.value), base - Self.pitch + 20 + 15 * Double(index))

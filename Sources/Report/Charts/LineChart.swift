@@ -1,18 +1,19 @@
-/// Lines over a common x, with bands around them and their names at their ends.
+/// Lines over a common x axis, with bands around them and names at their ends.
 struct LineChart {
   /// One line.
   struct Series {
     var name: String
-    /// Which colour: lines of the same style belong together.
+    /// The index of the line's colour; lines that belong together have the same one.
     var style: Int
     var points: [Point]
-    /// Drawn with gaps: for what is less certain, or beside the matter.
+    /// Whether the line is drawn dotted: for values that are less certain, or that are only there for
+    /// comparison.
     var isDashed = false
-    /// Whether its name stands at its end and each point can be pointed at.
+    /// Whether the line's name is written at its end and its points have tooltips.
     var isMain = true
   }
 
-  /// A point and, where there is one, the interval around it.
+  /// A point and the interval around its y; without an interval, `low` and `high` are nil.
   struct Point {
     var x: Double
     var y: Double
@@ -20,19 +21,19 @@ struct LineChart {
     var high: Double?
   }
 
-  /// The style of what is there for comparison.
+  /// The style of lines that are only there for comparison.
   static let neutral = -1
 
   var description: String
   var x: String
   var y: String
   var series: [Series]
-  /// Values that the y axis spans at least, such as 0 and 1 for a rate.
+  /// Values that the y axis must include, such as 0 and 1 for a rate.
   var including: [Double] = []
   var isLogarithmic = false
   var width = 960.0
   var height = 320.0
-  /// Whether the lines' names stand at their ends; in small charts beside a large one they need not.
+  /// Whether the names of lines are written at their ends. Small charts beside a large one leave them out.
   var hasLabels = true
 
   var svg: Markup {
@@ -63,7 +64,7 @@ struct LineChart {
 
   // MARK: Lines and bands
 
-  /// Runs of points that can be drawn; a value that is not finite makes a gap.
+  /// The sequences of consecutive points that can be drawn; other points make gaps between them.
   private func stretches(_ points: [Point]) -> [ArraySlice<Point>] {
     points.split { !$0.x.isPlottable || !$0.y.isPlottable || (isLogarithmic && $0.y <= 0) }
   }
@@ -80,7 +81,7 @@ struct LineChart {
       "<g class=\"\(styleClass(series.style))\(dashed)\" data-name=\"\(series.name)\">\(paths)\(dots)</g>"
   }
 
-  /// A point that tells its values when it is pointed at.
+  /// A dot whose tooltip gives the point's values.
   private func dot(_ point: Point, _ series: Series, _ plot: Plot) -> Markup {
     let interval = point.low.flatMap { low in point.high.map { " [\(short(low)), \(short($0))]" } } ?? ""
     return """
@@ -100,7 +101,8 @@ struct LineChart {
     return bands.isEmpty ? "" : "<g class=\"\(styleClass(series.style))\">\(bands)</g>"
   }
 
-  /// The lower end of a band may be beyond what a logarithmic axis can show.
+  /// The vertical position of an end of a band. On a logarithmic axis, ends below the axis are drawn at its
+  /// lower end.
   private func height(_ value: Double, _ plot: Plot) -> Double {
     plot.up(isLogarithmic ? max(value, plot.y.low) : value)
   }
@@ -109,7 +111,7 @@ struct LineChart {
     let parts = points.enumerated().map { index, point -> Markup in
       "\(index == 0 ? "M" : "L")\(point.0) \(point.1)"
     }
-    // A single point is drawn as a dot by the round end of its line.
+    // A path of no length is drawn as a dot, by the round ends of its stroke.
     return points.count == 1 ? "\(parts)h0" : parts.joined
   }
 
@@ -123,14 +125,14 @@ struct LineChart {
     return zip(ends, heights).map { name($0, at: $1, plot) }.joined
   }
 
-  /// Where a line ends.
+  /// The position of a line's end.
   private struct End {
     let series: Series
     let x: Double
     let y: Double
   }
 
-  /// A name in the margin; where it does not stand right beside its line's end, something leads there.
+  /// A line's name in the margin. If the name is not next to the line's end, a leader connects them.
   private func name(_ end: End, at y: Double, _ plot: Plot) -> Markup {
     let x = plot.right + 14
     let leader: Markup =
@@ -143,12 +145,13 @@ struct LineChart {
   }
 }
 
-/// The class that colours what belongs to a series: eight colours, then the same ones dotted.
+/// The CSS class with the colour of a style: eight colours, then the same ones dotted.
 func styleClass(_ index: Int) -> String {
   index == LineChart.neutral ? "neutral" : "s\(index % 8)" + (index >= 8 ? " dotted" : "")
 }
 
-/// Sorted positions moved apart to at least `distance`, in the same order, downwards where `limits` leave room.
+/// The sorted `positions`, moved apart so that neighbours are at least `distance` apart. Their order is kept.
+/// They are moved downwards (to larger values) unless they would leave `limits`.
 func spread(_ positions: [Double], distance: Double, within limits: ClosedRange<Double>) -> [Double] {
   var moved = positions
   for i in moved.indices.dropFirst() { moved[i] = max(moved[i], moved[i - 1] + distance) }

@@ -1,28 +1,28 @@
 import Environments
 
-/// Ways through a maze, on its map.
+/// A map of a maze with the paths of episodes.
 struct MazeMap {
-  /// A way.
+  /// The path of one episode.
   struct Way {
-    /// Places (x, y) from its beginning to its end.
+    /// Positions (x, y) in the maze, from the first to the last.
     var places: [SIMD2<Double>]
-    /// Whether it ends at the goal.
+    /// Whether the path ends at the goal.
     var arrives: Bool
   }
 
   var description: String
   var environment: PointMaze
-  /// Which colour the ways have that arrive.
+  /// The index of the colour of the paths that end at the goal.
   var style: Int
   var ways: [Way]
-  /// The most that the picture may take.
+  /// The largest size that the picture may have.
   var width = 300.0
   var height = 300.0
 
-  /// A longer way is drawn with fewer of its places.
+  /// The number of positions beyond which some positions of a path are left out.
   private static let placeLimit = 300
 
-  /// How much of the walls around the maze is shown, in sides of a cell.
+  /// The thickness of the outer walls that is shown, in sides of a cell.
   private static let margin = 0.25
 
   private var size: SIMD2<Double> {
@@ -45,12 +45,13 @@ struct MazeMap {
       """)
   }
 
-  /// Where a place of the maze is in the picture. Cells have sides of 4; the first one's centre is at (−4, −4).
+  /// The point of the picture for a position in the maze. Cells have sides of 4, and the centre of cell (0,
+  /// 0) is at (−4, −4).
   private func position(_ place: SIMD2<Double>) -> SIMD2<Double> {
     (place / 4 + 0.5 + Self.margin) * cell
   }
 
-  /// The cells that are not walls. Neighbours overlap, so that no seam shows between them.
+  /// The free cells. Neighbours overlap so that no seam shows between them.
   private var floor: Markup {
     environment.maze.freeCells.map { free -> Markup in
       let corner = position(environment.maze.centre(of: free)) - cell / 2
@@ -78,7 +79,7 @@ struct MazeMap {
     return "<circle class=\"begin\" cx=\"\(point.x)\" cy=\"\(point.y)\" r=\"2\"/>"
   }
 
-  /// A word below a cell's middle.
+  /// A word below the centre of a cell.
   private func label(_ word: String, at point: SIMD2<Double>) -> Markup {
     "<text class=\"place\" x=\"\(point.x)\" y=\"\(point.y + cell / 4 + 13)\" text-anchor=\"middle\">\(word)</text>"
   }

@@ -1,4 +1,4 @@
-/// The area of a chart that curves are drawn in, with its axes.
+/// The rectangle of a chart in which curves are drawn, and its axes.
 struct Plot {
   let x: Axis
   let y: Axis
@@ -9,7 +9,8 @@ struct Plot {
   let top: Double
   let bottom: Double
 
-  /// Room for ticks and titles is taken from a picture of `width` × `height`, and `margin` on the right for labels.
+  /// Makes the plot of a picture of `width` × `height`. Room for ticks and titles is left around the
+  /// rectangle, and `margin` on its right for labels.
   init(x: Axis, y: Axis, width: Double, height: Double, margin: Double = 16) {
     (self.x, self.y, self.width, self.height) = (x, y, width, height)
     let widest = y.ticks.map { textWidth(y.label($0)) }.max() ?? 0
@@ -19,12 +20,12 @@ struct Plot {
     bottom = height - (x.title.isEmpty ? 24 : 42)
   }
 
-  /// The place of a value along x.
+  /// The horizontal position of a value in the picture.
   func across(_ value: Double) -> Double { left + x.fraction(value) * (right - left) }
-  /// The place of a value along y.
+  /// The vertical position of a value in the picture.
   func up(_ value: Double) -> Double { bottom - y.fraction(value) * (bottom - top) }
 
-  /// Grid lines, ticks and titles. The title of y stands above the axis, where it reads like a heading.
+  /// Grid lines, ticks and titles. The title of the y axis is above the axis, where it reads like a heading.
   var axes: Markup {
     """
     <g class="axes">\(y.ticks.map(yTick))\(x.ticks.map(xTick))\
@@ -53,7 +54,8 @@ struct Plot {
   }
 }
 
-/// A picture of this size that reads itself out as `description`. Large ones scroll on narrow screens, others shrink.
+/// An SVG picture of the given size. Screen readers read `description`. On narrow screens, pictures wider
+/// than 500 scroll and others shrink.
 func picture(_ width: Double, _ height: Double, _ description: String, _ content: Markup) -> Markup {
   let size: Markup = width > 500 ? "class=\"large\" " : ""
   return """
@@ -62,13 +64,13 @@ func picture(_ width: Double, _ height: Double, _ description: String, _ content
     """
 }
 
-/// About how wide a text is in the size of tick labels.
+/// The approximate width of a text in the font size of tick labels.
 func textWidth(_ text: String) -> Double { 7 * Double(text.count) }
 
-/// About how wide a text is in the size of names.
+/// The approximate width of a text in the font size of names.
 func nameWidth(_ text: String) -> Double { 8 * Double(text.count) }
 
-/// A name whose end is replaced by an ellipsis when it is wider than `width`.
+/// The name, with its end replaced by an ellipsis if it is wider than `width`.
 func shortened(_ name: String, to width: Double) -> String {
   let count = max(1, Int(width / nameWidth("m")))
   return name.count <= count ? name : name.prefix(count - 1) + "…"

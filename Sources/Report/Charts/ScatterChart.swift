@@ -1,4 +1,4 @@
-/// Named points in a plane, with the interval around their height.
+/// Named points with the intervals around their y.
 struct ScatterChart {
   /// A point.
   struct Item {
@@ -11,7 +11,7 @@ struct ScatterChart {
   var x: String
   var y: String
   var items: [Item]
-  /// Values that the y axis spans at least.
+  /// Values that the y axis must include.
   var including: [Double] = []
   var width = 960.0
   var height = 340.0
@@ -32,7 +32,7 @@ struct ScatterChart {
       """)
   }
 
-  /// Points with their names to the right, or a little above or below where another name is.
+  /// Points with their names to the right, moved up or down where they would cover another name.
   private func marks(_ drawn: [Item], _ plot: Plot) -> [Markup] {
     var taken: [(x: ClosedRange<Double>, y: Double)] = []
     return drawn.map { item in
@@ -41,7 +41,7 @@ struct ScatterChart {
       func isFree(_ height: Double) -> Bool {
         taken.allSatisfy { abs($0.y - height) >= 16 || !$0.x.overlaps(span) }
       }
-      // Away from the nearer edge: downwards from the top, upwards from the bottom.
+      // Names move away from the nearer edge: downwards in the upper half, upwards in the lower half.
       let step = y < (plot.top + plot.bottom) / 2 ? 4.0 : -4
       let height = stride(from: y, to: y + 100 * step, by: step).first(where: isFree) ?? y
       taken.append((span, height))
