@@ -41,7 +41,7 @@ let package = Package(
     .target(
       name: "Agents",
       dependencies: [
-        "Kernels", "Networks", "Randomness",
+        "Basics", "Kernels", "Networks", "Profiling", "Randomness",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
     .target(

@@ -9,11 +9,11 @@ public final class Batch<T: Real> {
   /// Rows of the batch over all ranks: what losses are averaged over.
   public var globalRows: Int
   /// States s, capacity × O.
-  public let observations: Matrix<T>
+  public let observations: Observations<T>
   /// Actions a, capacity × A.
   public let actions: Matrix<T>
   /// Next states s′, capacity × O.
-  public let nextObservations: Matrix<T>
+  public let nextObservations: Observations<T>
   /// The actions stored one row later, capacity × A.
   public let nextActions: Matrix<T>
   /// Rewards r.
@@ -34,9 +34,9 @@ public final class Batch<T: Real> {
     self.capacity = capacity
     rows = capacity
     globalRows = capacity
-    observations = workspace.matrix(rows: capacity, columns: spec.observationSize)
+    observations = Observations(spec.observation, rows: capacity, in: workspace)
     actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
-    nextObservations = workspace.matrix(rows: capacity, columns: spec.observationSize)
+    nextObservations = Observations(spec.observation, rows: capacity, in: workspace)
     nextActions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     rewards = workspace.vector(capacity)
     masks = workspace.vector(capacity)
@@ -45,11 +45,11 @@ public final class Batch<T: Real> {
   }
 
   /// s, the states of the rows in use, n × O.
-  var s: Matrix<T> { observations.rows(0..<rows) }
+  var s: Observations<T> { observations.rows(0..<rows) }
   /// a, the dataset's actions there, n × A.
   var a: Matrix<T> { actions.rows(0..<rows) }
   /// s′, the next states, n × O.
-  var sNext: Matrix<T> { nextObservations.rows(0..<rows) }
+  var sNext: Observations<T> { nextObservations.rows(0..<rows) }
 
   /// The rows in use of a draw, by its number in the agent's `draws`; all rows of one that the batch shares.
   subscript<Number: RawRepresentable>(draw: Number) -> Matrix<T> where Number.RawValue == Int {

@@ -133,8 +133,8 @@ public final class CODAC<T: Real>: Agent {
   /// π(s′, ε), π(s, ε) and the M actions of the penalty; the behaviour flow.
   private func forwardActor(_ batch: Batch<T>, _ parameters: UnsafePointer<T>) {
     let (s, rows, ε) = (batch.s, 0..<batch.rows, batch[Noise.action])
-    actor[.next].input.concatenate(batch.sNext, batch[Noise.nextAction])
-    actor[.policy].input.concatenate(s, ε)
+    actor[.next].place(batch.sNext, batch[Noise.nextAction])
+    actor[.policy].place(s, ε)
     actor.forward(parameters)
     aNext.rows(rows).clip(actor[.next].output())
     πc.rows(rows).clip(actor[.policy].output())
@@ -155,7 +155,7 @@ public final class CODAC<T: Real>: Agent {
     tiling.forEach(0..<batch.rows) { samples in
       target.clear()
       for i in samples {
-        let action = target.add(batch.nextObservations.row(i), aNext.row(i))
+        let action = target.add(batch.nextObservations, i, aNext.row(i))
         target.pair(action, target.add(taus: taus.row(i), count: K), count: K)
       }
       target.embedTaus(targets)
@@ -195,7 +195,7 @@ public final class CODAC<T: Real>: Agent {
   private func placeData(_ samples: Range<Int>, _ batch: Batch<T>) {
     let (K, taus) = (quantiles, batch[Noise.taus])
     for i in samples {
-      let action = critic.add(batch.observations.row(i), batch.actions.row(i))
+      let action = critic.add(batch.observations, i, batch.actions.row(i))
       critic.pair(action, critic.add(taus: taus.row(i), count: K), count: K)
     }
   }
@@ -206,10 +206,10 @@ public final class CODAC<T: Real>: Agent {
     let (K, M) = (quantiles, penalised)
     let (random, picked) = (batch[Noise.randomActions], batch[Noise.penaltyTau])
     for (t, i) in samples.enumerated() {
-      let s = batch.observations.row(i)
+      let s = batch.observations
       let tau = t * K + Int(picked[i, 0])
-      for j in 0..<M { critic.pair(critic.add(s, random.row(i) + j * dq.columns), tau, count: 1) }
-      for j in 0..<M { critic.pair(critic.add(s, penaltyActions.actions.row(i * M + j)), tau, count: 1) }
+      for j in 0..<M { critic.pair(critic.add(s, i, random.row(i) + j * dq.columns), tau, count: 1) }
+      for j in 0..<M { critic.pair(critic.add(s, i, penaltyActions.actions.row(i * M + j)), tau, count: 1) }
     }
     return .init(actions: samples.count * (1 + 2 * M), taus: samples.count * K, pairs: critic.pairs)
   }
@@ -217,7 +217,7 @@ public final class CODAC<T: Real>: Agent {
   private func placePolicy(_ samples: Range<Int>, _ batch: Batch<T>) {
     let (K, taus) = (quantiles, batch[Noise.actorTaus])
     for i in samples {
-      let action = critic.add(batch.observations.row(i), πc.row(i))
+      let action = critic.add(batch.observations, i, πc.row(i))
       critic.pair(action, critic.add(taus: taus.row(i), count: K), count: K)
     }
   }
@@ -369,6 +369,8 @@ private final class DensityActions<T: Real> {
   private let network: MLP<T>
   private let tiling: Tiling
   private let noiseColumns: Range<Int>
+  /// The state of each action of a tile.
+  private let states: Observations<T>
   private let workspace = Workspace<T>()
 
   init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int, perRow: Int, in networks: NetworkSet<T>) {
@@ -377,6 +379,7 @@ private final class DensityActions<T: Real> {
     let tile = tiling.samples * perRow
     network = networks.network("actor_onestep_flow", rows: tile, networks.scratch(rows: tile))
     noiseColumns = spec.observationSize..<spec.observationSize + spec.actionSize
+    states = Observations(spec.observation, rows: tile, in: workspace)
     actions = workspace.matrix(rows: rows * perRow, columns: spec.actionSize)
     logDensities = workspace.vector(rows * perRow)
   }
@@ -386,18 +389,15 @@ private final class DensityActions<T: Real> {
   ///   - noise: ε of each action, n × (M·A).
   ///   - trace: u of each action, n × (M·A).
   func forward(
-    _ parameters: UnsafePointer<T>, _ states: Matrix<T>, noise: Matrix<T>, trace: Matrix<T>
+    _ parameters: UnsafePointer<T>, _ s: Observations<T>, noise: Matrix<T>, trace: Matrix<T>
   ) {
-    let noise = Matrix(noise.base, rows: states.rows * perRow, columns: actions.columns)
-    let trace = Matrix(trace.base, rows: states.rows * perRow, columns: actions.columns)
-    tiling.forEach(0..<states.rows) { samples in
+    let noise = Matrix(noise.base, rows: s.rows * perRow, columns: actions.columns)
+    let trace = Matrix(trace.base, rows: s.rows * perRow, columns: actions.columns)
+    tiling.forEach(0..<s.rows) { samples in
       let all = samples.lowerBound * perRow..<samples.upperBound * perRow
       let tile = 0..<all.count
-      for row in tile {
-        network.input.row(row).update(
-          from: states.row((all.lowerBound + row) / perRow), count: states.columns)
-      }
-      network.input.rows(tile).columns(noiseColumns).copy(noise.rows(all))
+      for row in tile { states.copy(s, row: (all.lowerBound + row) / perRow, to: row) }
+      Block(network: network, rows: tile).place(states.rows(tile), noise.rows(all))
       network.forward(parameters, rows: tile, gradientRows: tile)
       network.pushForward(parameters, rows: tile, along: trace.rows(all), columns: noiseColumns)
       actions.rows(all).clip(network.output().rows(tile))

@@ -105,9 +105,9 @@ public final class FAN<T: Real>: Agent {
     let (aNext, πc) = (aNext.rows(0..<batch.rows), πc.rows(0..<batch.rows))
     let (εNext, ε) = (batch[Noise.nextAction], batch[Noise.action])
 
-    if logging { actor[.log].input.concatenate(s, batch[Noise.log]) }
-    actor[.next].input.concatenate(sNext, εNext)
-    actor[.policy].input.concatenate(s, ε)
+    if logging { actor[.log].place(s, batch[Noise.log]) }
+    actor[.next].place(sNext, εNext)
+    actor[.policy].place(s, ε)
     actor.forward(parameters, from: logging ? .log : .next)
     let π = actor[.policy].output()
     aNext.clip(actor[.next].output())
@@ -120,14 +120,14 @@ public final class FAN<T: Real>: Agent {
     flow[.policy].place(s, from: ε, to: π, at: batch[Noise.actionTime])
     flow.forward(parameters, from: anchorsNext ? .next : .data)
 
-    criticZ[.next].input.concatenate(sNext, aNext)
-    criticZ[.data].input.concatenate(s, a)
-    criticZ[.policy].input.concatenate(s, πc)
+    criticZ[.next].place(sNext, aNext)
+    criticZ[.data].place(s, a)
+    criticZ[.policy].place(s, πc)
     criticZ.forward(parameters)
-    critic[.data].input.concatenate(s, a, εNext)
-    critic[.policy].input.concatenate(s, πc, batch[Noise.value])
+    critic[.data].place(s, a, εNext)
+    critic[.policy].place(s, πc, batch[Noise.value])
     critic.forward(parameters)
-    target[.data].input.concatenate(s, a, batch[Noise.target])
+    target[.data].place(s, a, batch[Noise.target])
     target.forward(targets)
   }
 

@@ -87,9 +87,9 @@ public final class FAQL<T: Real>: Agent {
     let (s, a, sNext, aNext) = (batch.s, batch.a, batch.sNext, aNext.rows(0..<batch.rows))
     let (εNext, ε) = (batch[Noise.nextAction], batch[Noise.action])
 
-    if logging { actor[.log].input.concatenate(s, batch[Noise.log]) }
-    actor[.next].input.concatenate(sNext, εNext)
-    actor[.policy].input.concatenate(s, ε)
+    if logging { actor[.log].place(s, batch[Noise.log]) }
+    actor[.next].place(sNext, εNext)
+    actor[.policy].place(s, ε)
     actor.forward(parameters, from: logging ? .log : .next)
     let π = actor[.policy].output()
     aNext.clip(actor[.next].output())
@@ -100,10 +100,10 @@ public final class FAQL<T: Real>: Agent {
     flow[.policy].place(s, from: ε, to: π, at: batch[Noise.actionTime])
     flow.forward(parameters, from: α2 != 0 ? .next : .data)
 
-    critic[.data].input.concatenate(s, a)
-    critic[.policy].input.concatenate(s, π)
+    critic[.data].place(s, a)
+    critic[.policy].place(s, π)
     critic.forward(parameters)
-    target[.next].input.concatenate(sNext, aNext)
+    target[.next].place(sNext, aNext)
     target.forward(targets)
   }
 

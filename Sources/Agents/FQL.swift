@@ -92,9 +92,9 @@ public final class FQL<T: Real>: Agent {
     let (aNext, πc) = (aNext.rows(rows), πc.rows(rows))
     let (εNext, ε) = (batch[Noise.nextAction], batch[Noise.action])
 
-    if logging { actor[.log].input.concatenate(s, batch[Noise.log]) }
-    actor[.next].input.concatenate(sNext, εNext)
-    actor[.policy].input.concatenate(s, ε)
+    if logging { actor[.log].place(s, batch[Noise.log]) }
+    actor[.next].place(sNext, εNext)
+    actor[.policy].place(s, ε)
     actor.forward(parameters, from: logging ? .log : .next)
     aNext.clip(actor[.next].output())
     πc.clip(actor[.policy].output())
@@ -105,10 +105,10 @@ public final class FQL<T: Real>: Agent {
       flow.forward(parameters)
     }
 
-    critic[.data].input.concatenate(s, a)
-    critic[.policy].input.concatenate(s, πc)
+    critic[.data].place(s, a)
+    critic[.policy].place(s, πc)
     critic.forward(parameters)
-    target[.next].input.concatenate(sNext, aNext)
+    target[.next].place(sNext, aNext)
     target.forward(targets)
   }
 

@@ -97,7 +97,7 @@ public final class IQN<T: Real>: Agent {
     tiling.forEach(0..<batch.rows) { samples in
       target.clear()
       for i in samples {
-        let action = target.add(batch.nextObservations.row(i), aNext.row(i))
+        let action = target.add(batch.nextObservations, i, aNext.row(i))
         target.pair(action, target.add(taus: taus.row(i), count: K), count: K)
       }
       target.embedTaus(targets)
@@ -120,7 +120,7 @@ public final class IQN<T: Real>: Agent {
     tiling.forEach(0..<batch.rows) { samples in
       critic.clear()
       for i in samples {
-        let action = critic.add(batch.observations.row(i), batch.actions.row(i))
+        let action = critic.add(batch.observations, i, batch.actions.row(i))
         critic.pair(action, critic.add(taus: taus.row(i), count: K), count: K)
       }
       critic.embedTaus(parameters)
@@ -207,7 +207,7 @@ public final class IQN<T: Real>: Agent {
 
 /// Acts with the best of N candidates, fresh ones in each step.
 private final class QuantilePolicy<T: Real>: Policy {
-  let observations: Matrix<T>
+  let observations: Observations<T>
   let draws: [Draw]
   let noise: [Matrix<T>]
   let actions: Matrix<T>
@@ -219,7 +219,7 @@ private final class QuantilePolicy<T: Real>: Policy {
     let (N, K) = (h.numSamples, h.numQuantiles)
     networks = NetworkSet(IQN<T>.shapes(spec, h), spec, rows: rows)
     choice = QuantileChoice(spec, h, rows: rows, in: networks)
-    observations = networks.matrix(columns: spec.observationSize)
+    observations = networks.observations()
     draws = [
       Draw("noise", .normal, width: N * spec.actionSize), Draw("taus", .uniform, width: K, sharedRows: N),
     ]

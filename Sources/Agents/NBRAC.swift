@@ -88,21 +88,21 @@ public final class NBRAC<T: Real>: Agent {
     let (aNext, πc) = (aNext.rows(0..<batch.rows), πc.rows(0..<batch.rows))
     let εNext = batch[Noise.nextAction]
 
-    if logging { actor[.log].input.concatenate(s, batch[Noise.log]) }
-    actor[.next].input.concatenate(sNext, εNext)
-    actor[.policy].input.concatenate(s, batch[Noise.action])
+    if logging { actor[.log].place(s, batch[Noise.log]) }
+    actor[.next].place(sNext, εNext)
+    actor[.policy].place(s, batch[Noise.action])
     actor.forward(parameters, from: logging ? .log : .next)
     aNext.clip(actor[.next].output())
     πc.clip(actor[.policy].output())
 
-    criticZ[.next].input.concatenate(sNext, aNext)
-    criticZ[.data].input.concatenate(s, a)
-    criticZ[.policy].input.concatenate(s, πc)
+    criticZ[.next].place(sNext, aNext)
+    criticZ[.data].place(s, a)
+    criticZ[.policy].place(s, πc)
     criticZ.forward(parameters)
-    critic[.data].input.concatenate(s, a, εNext)
-    critic[.policy].input.concatenate(s, πc, batch[Noise.value])
+    critic[.data].place(s, a, εNext)
+    critic[.policy].place(s, πc, batch[Noise.value])
     critic.forward(parameters)
-    target[.data].input.concatenate(s, a, batch[Noise.target])
+    target[.data].place(s, a, batch[Noise.target])
     target.forward(targets)
   }
 

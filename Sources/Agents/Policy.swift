@@ -7,8 +7,8 @@ public protocol Policy<T>: AnyObject {
   /// The precision.
   associatedtype T: Real
 
-  /// Observations to act on, rows × O; the caller fills them.
-  var observations: Matrix<T> { get }
+  /// Observations to act on; the caller fills them.
+  var observations: Observations<T> { get }
   /// The random inputs of a step.
   var draws: [Draw] { get }
   /// One matrix for each of `draws`; the caller fills them.
@@ -36,7 +36,7 @@ extension Policy {
   /// What `act` computes as a graph, from `observation` and the draws by their names to `action`.
   public var graph: OperatorGraph {
     var graph = OperatorGraph()
-    let input = graph.input("observation", [nil, observations.columns])
+    let input = graph.input("observation", [nil, observations.space.count])
     let noise = draws.map { graph.input($0.name, [$0.sharedRows, $0.width]) }
     let action = describe(input, noise, in: &graph)
     graph.output("action", action, [nil, actions.columns])

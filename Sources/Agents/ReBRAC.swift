@@ -94,22 +94,22 @@ public final class ReBRAC<T: Real>: Agent {
   ) {
     let (s, a, sNext, rows) = (batch.s, batch.a, batch.sNext, 0..<batch.rows)
     chooseNextActions(batch, targets)
-    critic[.data].input.concatenate(s, a)
+    critic[.data].place(s, a)
     if withActor {
-      actor[.policy].input.copy(s)
+      actor[.policy].place(s)
       actor.forward(parameters)
       p.rows(rows).copy(actor[.policy].output())
       p.rows(rows).replaceEach(squash)
-      critic[.policy].input.concatenate(s, p.rows(rows))
+      critic[.policy].place(s, p.rows(rows))
     }
     critic.forward(parameters, through: withActor ? .policy : .data)
-    target[.next].input.concatenate(sNext, aNext.rows(rows))
+    target[.next].place(sNext, aNext.rows(rows))
     target.forward(targets)
   }
 
   /// a′ = clip(π_target(s′) + clip(actor_noise · ε, ±actor_noise_clip), ±1).
   private func chooseNextActions(_ batch: Batch<T>, _ targets: UnsafePointer<T>) {
-    targetActor[.next].input.copy(batch.sNext)
+    targetActor[.next].place(batch.sNext)
     targetActor.forward(targets)
     let (output, ε) = (targetActor[.next].output(), batch[Noise.nextAction])
     for i in 0..<batch.rows {
@@ -209,7 +209,7 @@ public final class ReBRAC<T: Real>: Agent {
 
 /// Acts with `actor`, without noise.
 private final class DeterministicPolicy<T: Real>: Policy {
-  let observations: Matrix<T>
+  let observations: Observations<T>
   let draws: [Draw] = []
   let noise: [Matrix<T>] = []
   let actions: Matrix<T>
@@ -221,7 +221,7 @@ private final class DeterministicPolicy<T: Real>: Policy {
     networks = NetworkSet(ReBRAC<T>.shapes(spec, h), spec, rows: rows)
     actor = networks.network("actor", rows: rows, networks.scratch(rows: 0))
     squashes = h.tanhSquash
-    observations = actor.input
+    observations = Observations(actor.input)
     actions = networks.matrix(columns: spec.actionSize)
   }
 

@@ -130,7 +130,7 @@ public final class ValueFlows<T: Real>: Agent {
   /// π(s, ε), and the behaviour flow.
   private func forwardActor(_ batch: Batch<T>, _ parameters: UnsafePointer<T>) {
     let (s, rows, ε) = (batch.s, 0..<batch.rows, batch[Noise.action])
-    actor[.policy].input.concatenate(s, ε)
+    actor[.policy].place(s, ε)
     actor.forward(parameters)
     πc.rows(rows).clip(actor[.policy].output())
     flow[.data].place(s, from: batch[Noise.flow], to: batch.a, at: batch[Noise.flowTime])
@@ -294,7 +294,7 @@ public final class ValueFlows<T: Real>: Agent {
       ReturnRows(
         first: Block(network: networks[0], rows: i..<i + 1),
         second: Block(network: networks[1], rows: i..<i + 1)
-      ).place(z: noise.rows(i..<i + 1), at: nil, observation, action)
+      ).place(z: noise.rows(i..<i + 1), at: nil, Observations(observation), action)
     }
     for network in networks {
       let (input, v) = (network.input, network.output())
@@ -439,7 +439,7 @@ private final class ReturnChoice<T: Real> {
   ///   - noise: where the flow of actions starts, n × (N·A).
   ///   - returnNoise: where the one-step values start, n × N.
   func choose(
-    _ parameters: UnsafePointer<T>, _ observations: Matrix<T>, noise: Matrix<T>, returnNoise: Matrix<T>,
+    _ parameters: UnsafePointer<T>, _ observations: Observations<T>, noise: Matrix<T>, returnNoise: Matrix<T>,
     into chosen: Matrix<T>
   ) {
     let count = candidates.count
@@ -476,7 +476,7 @@ private final class ReturnChoice<T: Real> {
 
 /// Acts with the best of N candidates, fresh ones in each step.
 private final class ReturnPolicy<T: Real>: Policy {
-  let observations: Matrix<T>
+  let observations: Observations<T>
   let draws: [Draw]
   let noise: [Matrix<T>]
   let actions: Matrix<T>
@@ -487,7 +487,7 @@ private final class ReturnPolicy<T: Real>: Policy {
     let count = h.numSamples
     networks = NetworkSet(ValueFlows<T>.shapes(spec, h), spec, rows: rows)
     choice = ReturnChoice(spec, h, rows: rows, in: networks)
-    observations = networks.matrix(columns: spec.observationSize)
+    observations = networks.observations()
     draws = [
       Draw("noise", .normal, width: count * spec.actionSize), Draw("return_noise", .normal, width: count),
     ]

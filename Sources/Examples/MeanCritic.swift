@@ -25,9 +25,9 @@ final class MeanCritic {
     _ targets: UnsafePointer<Float>, into gradients: UnsafeMutablePointer<Float>
   ) {
     let rows = 0..<batch.rows
-    critic.input.rows(rows).concatenate(batch.observations.rows(rows), batch.actions.rows(rows))
+    critic.input.rows(rows).concatenate(batch.observations.vectors.rows(rows), batch.actions.rows(rows))
     critic.forward(parameters, rows: rows, gradientRows: rows)
-    target.input.rows(rows).concatenate(batch.nextObservations.rows(rows), nextAction.rows(rows))
+    target.input.rows(rows).concatenate(batch.nextObservations.vectors.rows(rows), nextAction.rows(rows))
     target.forward(targets, rows: rows)
     for e in 0..<2 {
       let (q, dq) = (critic.output(e), critic.outputGradient(e))

@@ -37,8 +37,8 @@ final class NoisyCritics {
   ) {
     let n = batch.rows
     let (next, data) = (0..<n, n..<2 * n)
-    let (s, a) = (batch.observations.rows(next), batch.actions.rows(next))
-    criticZ.input.rows(next).concatenate(batch.nextObservations.rows(next), nextAction.rows(next))
+    let (s, a) = (batch.observations.vectors.rows(next), batch.actions.rows(next))
+    criticZ.input.rows(next).concatenate(batch.nextObservations.vectors.rows(next), nextAction.rows(next))
     criticZ.input.rows(data).concatenate(s, a)
     criticZ.forward(parameters, rows: 0..<2 * n, gradientRows: data)
     critic.input.rows(next).concatenate(s, a, nextNoise.rows(next))

@@ -158,12 +158,12 @@ private final class Critics {
   }
 
   private func fill(_ row: Int, with step: TwoSteps.Step) {
-    encode(step.state, batch.observations.row(row))
+    encode(step.state, batch.observations.vectors.row(row))
     batch.actions[row, 0] = step.action.component
     batch.rewards[row] = Float(step.reward)
     batch.masks[row] = step.next == nil ? 0 : 1
     // What follows the end does not count.
-    encode(step.next ?? .start, batch.nextObservations.row(row))
+    encode(step.next ?? .start, batch.nextObservations.vectors.row(row))
   }
 
   /// Which state it is: 1 in its place, else 0.
@@ -194,7 +194,7 @@ private final class Critics {
   private func estimate(_ step: TwoSteps.Step) -> ReturnsExample.Estimate {
     fill(0, with: step)
     for (row, noise) in ReturnsExample.noise.enumerated() { nextNoise[row, 0] = Float(noise) }
-    let (s, a) = (batch.observations.rows(0..<1), batch.actions.rows(0..<1))
+    let (s, a) = (batch.observations.vectors.rows(0..<1), batch.actions.rows(0..<1))
     let noisy = noisy.values(parameters, s, a, noise: nextNoise.rows(0..<ReturnsExample.noise.count))
     return ReturnsExample.Estimate(
       mean: mean.value(parameters, s, a), quantiles: quantiles.quantiles(parameters, s, a), q: noisy.q,

@@ -104,9 +104,9 @@ private final class ParityRunner {
   private func load(_ step: Int) throws {
     let prefix = "step\(step)"
     batch.update = step
-    try load("\(prefix)/batch/observations", into: batch.observations)
+    try load("\(prefix)/batch/observations", into: batch.observations.vectors)
     try load("\(prefix)/batch/actions", into: batch.actions)
-    try load("\(prefix)/batch/next_observations", into: batch.nextObservations)
+    try load("\(prefix)/batch/next_observations", into: batch.nextObservations.vectors)
     try load("\(prefix)/batch/next_actions", into: batch.nextActions)
     try load("\(prefix)/batch/rewards", into: Matrix(batch.rewards, rows: rows.count, columns: 1))
     try load("\(prefix)/batch/masks", into: Matrix(batch.masks, rows: rows.count, columns: 1))

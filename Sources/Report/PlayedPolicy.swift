@@ -68,7 +68,7 @@ struct PlayedPolicy {
         throw Failure(.data, "\(episodeCount) episodes take longer than \(timeLimit.components.seconds) s")
       }
       for (row, state) in states.enumerated() {
-        write(environment.observation(of: state), to: policy.observations, row)
+        write(environment.observation(of: state), to: policy.observations.vectors, row)
       }
       for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
         let key = SIMD2(seed, RandomStream.acting(index).rawValue)

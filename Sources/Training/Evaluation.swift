@@ -65,7 +65,8 @@ public final class Evaluator {
       let fresh = free.prefix(episodes - next).enumerated().map { Running(episode: next + $0, slot: $1) }
       if !fresh.isEmpty {
         let rows = running.count..<running.count + fresh.count
-        try environment.start(fresh.map(\.episode), in: fresh.map(\.slot), policy.observations.rows(rows))
+        try environment.start(
+          fresh.map(\.episode), in: fresh.map(\.slot), policy.observations.vectors.rows(rows))
         running += fresh
         free.removeFirst(fresh.count)
         next += fresh.count
@@ -96,14 +97,14 @@ public final class Evaluator {
       copy.copy(matrix)
       return copy
     }
-    let (observations, actions) = (copy(policy.observations), copy(policy.actions))
+    let (observations, actions) = (copy(policy.observations.vectors), copy(policy.actions))
     for rows in alike {
-      policy.observations.rows(0..<rows.count).copy(observations.rows(rows))
+      policy.observations.vectors.rows(0..<rows.count).copy(observations.rows(rows))
       draw(policy, running[rows], at: 0)
       policy.act(parameters, rows: rows.count)
       actions.rows(rows).copy(policy.actions.rows(0..<rows.count))
     }
-    policy.observations.copy(observations)
+    policy.observations.vectors.copy(observations)
     policy.actions.copy(actions)
     withExtendedLifetime(workspace) {}
   }
@@ -121,7 +122,7 @@ public final class Evaluator {
   /// One step of all; takes those that end with it out and returns them.
   private func step(_ running: inout [Running], _ policy: any Policy<Float>) throws -> [Running] {
     let rows = running.indices
-    let observations = policy.observations
+    let observations = policy.observations.vectors
     let outcomes = try environment.step(
       running.map(\.slot), policy.actions.rows(rows), observations.rows(rows))
     var (ended, kept): ([Running], [Running]) = ([], [])

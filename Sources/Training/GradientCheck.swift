@@ -175,9 +175,9 @@ extension Batch where T == Double {
         for c in 0..<source.columns { destination[r, c] = Double(source[r, c]) }
       }
     }
-    widen(batch.observations, observations)
+    widen(batch.observations.vectors, observations.vectors)
     widen(batch.actions, actions)
-    widen(batch.nextObservations, nextObservations)
+    widen(batch.nextObservations.vectors, nextObservations.vectors)
     widen(batch.nextActions, nextActions)
     for (source, destination) in zip(batch.noise, noise) { widen(source, destination) }
     for r in 0..<rows {

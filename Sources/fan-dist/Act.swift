@@ -96,7 +96,7 @@ private final class LineActor {
       throw Refusal(reason: "is neither an array of numbers nor an object of such arrays, in JSON")
     }
     var given = request.inputs
-    guard try take("observation", from: &given, into: policy.observations) else {
+    guard try take("observation", from: &given, into: policy.observations.vectors) else {
       throw Refusal(reason: "has no 'observation'")
     }
     for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {

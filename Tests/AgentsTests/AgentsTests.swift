@@ -30,8 +30,8 @@ private func batch<T: Real>(
     func fill(_ matrix: Matrix<T>, _ number: (inout RandomSequence) -> Float) {
       for c in 0..<matrix.columns { matrix[row, c] = T(number(&random)) }
     }
-    fill(batch.observations) { $0.normal() }
-    fill(batch.nextObservations) { $0.normal() }
+    fill(batch.observations.vectors) { $0.normal() }
+    fill(batch.nextObservations.vectors) { $0.normal() }
     fill(batch.actions) { 1.8 * $0.uniform() - 0.9 }
     fill(batch.nextActions) { 1.8 * $0.uniform() - 0.9 }
     batch.rewards[row] = T(random.normal())
@@ -103,7 +103,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   ]) func theFirstNumberThatIsNotFiniteIsNamed(value: Float, place: String) throws {
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
-    for c in 0..<features { bad.observations[3, c] = value }
+    for c in 0..<features { bad.observations.vectors[3, c] = value }
     let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
     #expect(report.problem == "the first value that is not finite is in \(place), in the forward pass")
   }
@@ -137,7 +137,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let (batch, figures) = (part.rows, part.agent.figures)
     func returns(_ noise: Matrix<Double>) -> ReturnEstimate {
       part.agent.returns(
-        part.parameters.base, observation: batch.observations, action: batch.actions, noise: noise)
+        part.parameters.base, observation: batch.observations.vectors, action: batch.actions, noise: noise)
     }
     // This row is one of eight.
     let trained = returns(part.noise)

@@ -70,7 +70,7 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
       self.hyperparameters = hyperparameters
       let draws = hyperparameters.agent.draws(spec, hyperparameters)
       batch = Batch(capacity: 1, spec, draws: draws)
-      for matrix in [batch.observations, batch.nextObservations] { fill(matrix, &random) }
+      for matrix in [batch.observations.vectors, batch.nextObservations.vectors] { fill(matrix, &random) }
       for (draw, noise) in zip(draws, batch.noise) where draw.distribution == .normal { fill(noise, &random) }
       batch.masks[0] = 1
       agent = hyperparameters.agent.make(spec, hyperparameters, rows: 1)
@@ -100,7 +100,7 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     func returns(_ distance: Double) -> [Double] {
       noise[0, 0] = sample["critic/weight_noise"][0, 0] + distance
       return sample.agent.returns(
-        sample.parameters.base, observation: sample.batch.observations, action: sample.batch.actions,
+        sample.parameters.base, observation: sample.batch.observations.vectors, action: sample.batch.actions,
         noise: noise
       ).samples
     }
@@ -118,7 +118,9 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     let (noise, trace) = (sample["critic/penalty_action_noise"], sample["critic/trace_noise"])
     func action(_ distance: Double) -> [Double] {
       for c in 0..<spec.actionSize {
-        for i in 0..<spec.observationSize { policy.observations[0, i] = sample.batch.observations[0, i] }
+        for i in 0..<spec.observationSize {
+          policy.observations.vectors[0, i] = sample.batch.observations.vectors[0, i]
+        }
         policy.noise[0][0, c] = noise[0, c] + distance * trace[0, c]
       }
       policy.act(sample.parameters.base, rows: 1)

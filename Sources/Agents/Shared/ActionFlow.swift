@@ -12,8 +12,8 @@ extension Hyperparameters {
 
 extension Block {
   /// Input [s, x, t] ← the point x = (1 − t)·from + t·to of the straight path between two actions.
-  func place(_ s: Matrix<T>, from: Matrix<T>, to: Matrix<T>, at time: Matrix<T>) {
-    let input = input
+  func place(_ s: Observations<T>, from: Matrix<T>, to: Matrix<T>, at time: Matrix<T>) {
+    let (input, s) = (input, s.vectors)
     input.columns(0..<s.columns).copy(s)
     let x = input.columns(s.columns..<s.columns + to.columns)
     for i in 0..<rows.count {
@@ -36,10 +36,11 @@ struct EulerSteps: Sendable {
   ///   - block: the rows that are used; the first ones of the network.
   ///   - firstStep: computes the velocities of the first step, if other rows of the network are wanted with them.
   func integrate<T: Real>(
-    _ block: Block<T>, _ parameters: UnsafePointer<T>, _ s: Matrix<T>, from noise: Matrix<T>,
+    _ block: Block<T>, _ parameters: UnsafePointer<T>, _ s: Observations<T>, from noise: Matrix<T>,
     into actions: Matrix<T>, firstStep: () -> Void
   ) {
-    let (input, v, time) = (block.input, block.output(), s.columns + noise.columns)
+    let (input, v, s) = (block.input, block.output(), s.vectors)
+    let time = s.columns + noise.columns
     let x = input.columns(s.columns..<time)
     input.columns(0..<time).concatenate(s, noise)
     for step in 0..<steps {
@@ -55,7 +56,7 @@ struct EulerSteps: Sendable {
 
   /// The same for a network that computes nothing else.
   func integrate<T: Real>(
-    _ block: Block<T>, _ parameters: UnsafePointer<T>, _ s: Matrix<T>, from noise: Matrix<T>,
+    _ block: Block<T>, _ parameters: UnsafePointer<T>, _ s: Observations<T>, from noise: Matrix<T>,
     into actions: Matrix<T>
   ) {
     integrate(block, parameters, s, from: noise, into: actions) {

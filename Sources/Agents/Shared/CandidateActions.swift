@@ -7,7 +7,7 @@ final class CandidateActions<T: Real> {
   /// N.
   let count: Int
   /// The observation of each candidate of the tile, which has N rows for each sample.
-  let states: Matrix<T>
+  let states: Observations<T>
   /// The candidates.
   let actions: Matrix<T>
   /// The most that a tile holds.
@@ -28,7 +28,7 @@ final class CandidateActions<T: Real> {
     capacity = tiling.samples * count
     flow = networks.network(
       "actor_flow", rows: capacity, networks.scratch(rows: capacity), keepsActivations: false)
-    states = workspace.matrix(rows: capacity, columns: spec.observationSize)
+    states = Observations(spec.observation, rows: capacity, in: workspace)
     actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     values = workspace.vector(capacity)
   }
@@ -40,16 +40,14 @@ final class CandidateActions<T: Real> {
   ///   - noise: where the flow starts, n × (N·A).
   ///   - setValues: sets `values` of the candidates of the tile, which are those of some samples.
   func choose(
-    _ parameters: UnsafePointer<T>, _ observations: Matrix<T>, noise: Matrix<T>, into chosen: Matrix<T>,
+    _ parameters: UnsafePointer<T>, _ observations: Observations<T>, noise: Matrix<T>, into chosen: Matrix<T>,
     setValues: (_ samples: Range<Int>) -> Void
   ) {
     let starts = Matrix(noise.base, rows: noise.rows * count, columns: actions.columns)
     tiling.forEach(0..<observations.rows) { samples in
       let first = samples.lowerBound
       let tile = 0..<samples.count * count
-      for row in tile {
-        states.row(row).update(from: observations.row(first + row / count), count: states.columns)
-      }
+      for row in tile { states.copy(observations, row: first + row / count, to: row) }
       euler.integrate(
         Block(network: flow, rows: tile), parameters, states.rows(tile),
         from: starts.rows(first * count..<samples.upperBound * count), into: actions.rows(tile))

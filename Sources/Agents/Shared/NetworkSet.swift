@@ -1,3 +1,4 @@
+import Basics
 import Kernels
 import Networks
 import Profiling
@@ -18,6 +19,7 @@ public final class NetworkSet<T: Real> {
   private let scratch: Scratch<T>
   private let workspace = Workspace<T>()
   private let inputActionColumns: Range<Int>
+  private let observation: ObservationSpace
 
   /// No networks yet.
   ///
@@ -33,6 +35,7 @@ public final class NetworkSet<T: Real> {
     capacity = rows
     width = shapes.flatMap(\.hidden).max() ?? 0
     scratch = Scratch(rows: stackedRows, width: width)
+    observation = spec.observation
     inputActionColumns = spec.observationSize..<spec.observationSize + spec.actionSize
   }
 
@@ -85,6 +88,9 @@ public final class NetworkSet<T: Real> {
   }
 
   // MARK: Memory
+
+  /// Memory for the observation of each row of a batch.
+  func observations() -> Observations<T> { Observations(observation, rows: capacity, in: workspace) }
 
   /// Memory for `columns` numbers of each row of a batch.
   func matrix(columns: Int) -> Matrix<T> { workspace.matrix(rows: capacity, columns: columns) }

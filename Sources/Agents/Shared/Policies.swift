@@ -3,7 +3,7 @@ import Networks
 
 /// Acts with `actor_onestep_flow`: a = clip(π(s, ε)), fresh ε in each step.
 final class OneStepPolicy<T: Real>: Policy {
-  let observations: Matrix<T>
+  let observations: Observations<T>
   let draws: [Draw]
   let noise: [Matrix<T>]
   let actions: Matrix<T>
@@ -14,7 +14,7 @@ final class OneStepPolicy<T: Real>: Policy {
   init(_ shapes: [NetworkShape], _ spec: DataSpec, rows: Int) {
     networks = NetworkSet(shapes, spec, rows: rows)
     actor = networks.network("actor_onestep_flow", rows: rows, networks.scratch(rows: 0))
-    observations = networks.matrix(columns: spec.observationSize)
+    observations = networks.observations()
     draws = [Draw("noise", .normal, width: spec.actionSize)]
     noise = [networks.matrix(columns: spec.actionSize)]
     actions = networks.matrix(columns: spec.actionSize)
@@ -22,7 +22,7 @@ final class OneStepPolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
-    actor.input.rows(0..<n).concatenate(observations.rows(0..<n), noise[0].rows(0..<n))
+    Block(network: actor, rows: 0..<n).place(observations.rows(0..<n), noise[0].rows(0..<n))
     actor.forward(parameters, rows: 0..<n)
     actions.rows(0..<n).clip(actor.output().rows(0..<n))
   }
@@ -38,7 +38,7 @@ final class OneStepPolicy<T: Real>: Policy {
 
 /// Acts with a flow of the dataset's actions, integrated from fresh ε in each step: behaviour cloning.
 final class FlowPolicy<T: Real>: Policy {
-  let observations: Matrix<T>
+  let observations: Observations<T>
   let draws: [Draw]
   let noise: [Matrix<T>]
   let actions: Matrix<T>
@@ -53,7 +53,7 @@ final class FlowPolicy<T: Real>: Policy {
     self.euler = euler
     networks = NetworkSet(shapes, spec, rows: rows)
     self.flow = networks.network(flow, rows: rows, networks.scratch(rows: 0))
-    observations = networks.matrix(columns: spec.observationSize)
+    observations = networks.observations()
     draws = [Draw("noise", .normal, width: spec.actionSize)]
     noise = [networks.matrix(columns: spec.actionSize)]
     actions = networks.matrix(columns: spec.actionSize)

@@ -32,7 +32,7 @@ final class QuantileChoice<T: Real> {
   ///   - noise: where the flow starts, n × (N·A).
   ///   - taus: K quantiles for each of the N candidates, N × K.
   func choose(
-    _ parameters: UnsafePointer<T>, _ observations: Matrix<T>, noise: Matrix<T>, taus: Matrix<T>,
+    _ parameters: UnsafePointer<T>, _ observations: Observations<T>, noise: Matrix<T>, taus: Matrix<T>,
     into chosen: Matrix<T>
   ) {
     critic.clear()
@@ -48,7 +48,7 @@ final class QuantileChoice<T: Real> {
     let (N, K) = (candidates.count, quantiles)
     critic.clear(keepingTaus: true)
     for row in rows {
-      critic.pair(critic.add(candidates.states.row(row), candidates.actions.row(row)), row % N * K, count: K)
+      critic.pair(critic.add(candidates.states, row, candidates.actions.row(row)), row % N * K, count: K)
     }
     critic.forward(parameters)
     let values = critic.values(0..<critic.pairs)

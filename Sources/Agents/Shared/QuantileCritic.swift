@@ -17,7 +17,6 @@ final class QuantileCritic<T: Real> {
   private let tauEmbedding: MLP<T>
   private let value: MLP<T>
   private let trains: Bool
-  private let observationSize: Int
   private var actions = 0
   private var taus = 0
   /// Row of the action and of the quantile of each pair.
@@ -39,7 +38,6 @@ final class QuantileCritic<T: Real> {
   ) {
     let (O, A) = (spec.observationSize, spec.actionSize)
     self.trains = trains
-    observationSize = O
     actionEmbedding = networks.network(
       "critic/sa_embedding_net", isTarget: isTarget, rows: capacity.actions, scratch,
       inputGradientColumns: trains ? O..<O + A : 0..<0)
@@ -75,11 +73,12 @@ final class QuantileCritic<T: Real> {
     if !keepingTaus { taus = 0 }
   }
 
-  /// Adds an action at a state; returns its row.
-  func add(_ s: UnsafePointer<T>, _ a: UnsafePointer<T>) -> Int {
+  /// Adds an action at the state of a row; returns the row of the critic's input.
+  func add(_ s: Observations<T>, _ state: Int, _ a: UnsafePointer<T>) -> Int {
     let row = actionEmbedding.input.row(actions)
-    row.update(from: s, count: observationSize)
-    (row + observationSize).update(from: a, count: actionEmbedding.shape.inputs - observationSize)
+    let size = s.space.count
+    row.update(from: s.vectors.row(state), count: size)
+    (row + size).update(from: a, count: actionEmbedding.shape.inputs - size)
     actions += 1
     return actions - 1
   }
@@ -203,7 +202,7 @@ final class QuantileCritic<T: Real> {
     for first in stride(from: 0, to: count, by: perPass) {
       let levels = (first..<min(first + perPass, count)).map { (T($0) + 0.5) / T(count) }
       clear()
-      pair(add(s.base, a.base), add(taus: levels, count: levels.count), count: levels.count)
+      pair(add(Observations(s), 0, a.base), add(taus: levels, count: levels.count), count: levels.count)
       embedTaus(parameters)
       forward(parameters)
       samples += levels.indices.map { Double(values(0..<levels.count).mean($0)) }

@@ -40,9 +40,9 @@ struct ReturnRows<T: Real> {
   /// Input ← [z, t, s, a].
   ///
   /// - Parameter time: nil for t = 0.
-  func place(z: Matrix<T>, at time: Matrix<T>?, _ s: Matrix<T>, _ a: Matrix<T>) {
-    place(in: first.input, z, time, s, a)
-    place(in: second.input, z, time, s, a)
+  func place(z: Matrix<T>, at time: Matrix<T>?, _ s: Observations<T>, _ a: Matrix<T>) {
+    place(in: first.input, z, time, s.vectors, a)
+    place(in: second.input, z, time, s.vectors, a)
   }
 
   private func place(

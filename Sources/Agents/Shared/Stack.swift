@@ -106,6 +106,13 @@ struct Block<T: Real> {
 
   /// The inputs; the caller fills them before the forward pass.
   var input: Matrix<T> { network.input.rows(rows) }
+  /// Input ← s, and behind it what else the network is given.
+  func place(_ s: Observations<T>) { input.copy(s.vectors) }
+  /// Input ← [s, a].
+  func place(_ s: Observations<T>, _ a: Matrix<T>) { input.concatenate(s.vectors, a) }
+  /// Input ← [s, a, ε].
+  func place(_ s: Observations<T>, _ a: Matrix<T>, _ ε: Matrix<T>) { input.concatenate(s.vectors, a, ε) }
+
   /// What member e of the ensemble computed.
   func output(_ e: Int = 0) -> Matrix<T> { network.output(e).rows(rows) }
   /// The gradient of the loss with respect to that; the caller fills it before the backward pass.
