@@ -2,7 +2,7 @@ import ArgumentParser
 import Kernels
 import Networks
 
-/// The agents there are. To add one, give it a case and its type here; nothing else names agents.
+/// All agents. To add one, give it a case and its type here.
 public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomStringConvertible, Sendable {
   case fan, faql, nfql, nbrac, fql, rebrac, iqn, codac
   case valueFlows = "value-flows"
@@ -21,10 +21,10 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
     }
   }
 
-  /// Its name as settings have it.
+  /// The agent's name in settings.
   public var description: String { rawValue }
 
-  /// Its name as people write it.
+  /// The agent's name as people write it.
   public var title: String { type(Float.self).title }
 
   /// An agent with workspaces for up to `rows` rows on this rank.
@@ -34,7 +34,7 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
     type(T.self).init(spec, hyperparameters, rows: rows)
   }
 
-  /// Where the tensors of its networks lie in the flat vector.
+  /// Where the tensors of the agent's networks lie in the flat vector.
   public func layout(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> ParameterLayout {
     ParameterLayout(type(Float.self).shapes(spec, hyperparameters))
   }
@@ -47,19 +47,19 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
     return figure
   }
 
-  /// The random inputs of its updates.
+  /// The random inputs of the agent's updates.
   public func draws(_ spec: DataSpec, _ hyperparameters: Hyperparameters) -> [Draw] {
     type(Float.self).draws(spec, hyperparameters)
   }
 
-  /// Its way to act, for up to `rows` observations at once.
+  /// The agent's policy, for up to `rows` observations at once.
   public func policy(
     _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> any Policy<Float> {
     type(Float.self).policy(spec, hyperparameters, rows: rows)
   }
 
-  /// Behaviour cloning with its flow; nil when it has none.
+  /// Behaviour cloning with the agent's flow of actions; nil for an agent that learns none.
   public func behaviour(
     _ spec: DataSpec, _ hyperparameters: Hyperparameters, rows: Int
   ) -> (any Policy<Float>)? {
@@ -73,12 +73,12 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
     "agent", "lr", "batch-size", "actor-hidden-dims", "value-hidden-dims", "tau",
   ]
 
-  /// Whether it reads a setting.
+  /// Whether the agent reads a setting.
   public func reads(_ setting: String) -> Bool {
     Self.common.contains(setting) || type(Float.self).settings.contains { $0.key == setting }
   }
 
-  /// Its published defaults as arguments, to be put before those that override them.
+  /// The agent's published defaults as arguments; arguments that override them come after.
   public var defaults: [String] {
     type(Float.self).settings.flatMap { name, value in
       switch value {

@@ -8,11 +8,11 @@ public final class Batch<T: Real> {
   public var rows: Int
   /// Rows of the batch over all ranks: what losses are averaged over.
   public var globalRows: Int
-  /// States s, capacity × O.
+  /// States s, one for each row of the capacity.
   public let observations: Observations<T>
   /// Actions a, capacity × A.
   public let actions: Matrix<T>
-  /// Next states s′, capacity × O.
+  /// Next states s′, one for each row of the capacity.
   public let nextObservations: Observations<T>
   /// The actions stored one row later, capacity × A.
   public let nextActions: Matrix<T>
@@ -22,7 +22,7 @@ public final class Batch<T: Real> {
   public let masks: UnsafeMutablePointer<T>
   /// One matrix per draw of the agent, in the order of its `draws`.
   public let noise: [Matrix<T>]
-  /// Rows there is room for.
+  /// Rows that the memory holds.
   public let capacity: Int
 
   private let isShared: [Bool]
@@ -44,14 +44,14 @@ public final class Batch<T: Real> {
     isShared = draws.map { $0.sharedRows != nil }
   }
 
-  /// s, the states of the rows in use, n × O.
+  /// s, the states of the rows in use.
   var s: Observations<T> { observations.rows(0..<rows) }
-  /// a, the dataset's actions there, n × A.
+  /// a, the dataset's actions in the rows in use, n × A.
   var a: Matrix<T> { actions.rows(0..<rows) }
-  /// s′, the next states, n × O.
+  /// s′, the next states of the rows in use.
   var sNext: Observations<T> { nextObservations.rows(0..<rows) }
 
-  /// The rows in use of a draw, by its number in the agent's `draws`; all rows of one that the batch shares.
+  /// The rows in use of a draw, by its number in the agent's `draws`; all rows of a draw that the batch shares.
   subscript<Number: RawRepresentable>(draw: Number) -> Matrix<T> where Number.RawValue == Int {
     let matrix = noise[draw.rawValue]
     return isShared[draw.rawValue] ? matrix : matrix.rows(0..<rows)

@@ -3,7 +3,7 @@ import Randomness
 
 /// A random input of an update or of a step.
 public struct Draw: Sendable, Equatable {
-  /// What every element is.
+  /// The distribution of every element.
   public enum Distribution: Sendable, Equatable {
     /// N(0, 1).
     case normal
@@ -11,7 +11,7 @@ public struct Draw: Sendable, Equatable {
     case uniform
     /// Uniform on [−1, 1).
     case symmetric
-    /// Uniform on the whole numbers from 0 up to, but not including, this one.
+    /// Uniform on the whole numbers from 0 up to this one, which is excluded.
     case below(Int)
   }
 

@@ -1,22 +1,22 @@
-/// A logged figure and how the ranks' parts of it become one.
+/// A logged figure and how the ranks' shares of it become one.
 public struct Figure: Sendable, Equatable {
-  /// How parts combine.
+  /// How shares combine.
   public enum Reduction: Sendable { case sum, minimum, maximum }
   /// Its name, such as `critic/q_loss`.
   public let name: String
 
-  /// The largest and smallest of values are named so; everything else is a mean over the whole batch, of which each
-  /// rank has its rows' share.
+  /// Figures whose names end in `_max` and `_min` are extremes; every other figure is a mean over the whole batch, of
+  /// which each rank has the share of its rows.
   public var reduction: Reduction {
     name.hasSuffix("_max") ? .maximum : name.hasSuffix("_min") ? .minimum : .sum
   }
 }
 
-/// The figures that an agent logs, named as in the published code, with this rank's part of each.
+/// The figures that an agent logs, named as in the published code, with this rank's share of each.
 public final class Figures {
-  /// What they are.
+  /// The figures in the order in which they are logged.
   public let all: [Figure]
-  /// This rank's parts, in the same order.
+  /// This rank's shares, in the same order.
   public private(set) var values: [Double]
 
   init(_ names: [String]) {
@@ -24,7 +24,7 @@ public final class Figures {
     values = [Double](repeating: 0, count: names.count)
   }
 
-  /// This rank's part of one figure.
+  /// This rank's share of one figure.
   public internal(set) subscript(name: String) -> Double {
     get { values[number(name)] }
     set { values[number(name)] = newValue }

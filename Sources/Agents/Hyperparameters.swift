@@ -168,7 +168,7 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   /// The defaults; readable only after parsing, as with every `ParsableArguments`.
   public init() {}
 
-  /// Rejects values that no run can mean.
+  /// Rejects values outside their ranges.
   public func validate() throws {
     try require(lr > 0 && lr.isFinite, "--lr must be positive")
     try require((1...1_048_576).contains(batchSize), "--batch-size must be between 1 and 1048576")

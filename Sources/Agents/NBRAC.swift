@@ -214,6 +214,6 @@ public final class NBRAC<T: Real>: Agent {
     OneStepPolicy(shapes(spec, h), spec, rows: rows)
   }
 
-  /// It learns no flow of the dataset's actions.
+  /// NBRAC learns no flow of the dataset's actions.
   public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? { nil }
 }

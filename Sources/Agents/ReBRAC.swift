@@ -203,7 +203,7 @@ public final class ReBRAC<T: Real>: Agent {
     DeterministicPolicy<T>(spec, h, rows: rows)
   }
 
-  /// It learns no flow of the dataset's actions.
+  /// ReBRAC learns no flow of the dataset's actions.
   public static func behaviour(_ spec: DataSpec, _ h: Hyperparameters, rows: Int) -> (any Policy<T>)? { nil }
 }
 

@@ -1,10 +1,10 @@
 /// What an agent's critics expect of the return that follows an action.
 public struct ReturnEstimate: Sendable {
   /// Samples of the distribution of returns that the critic represents, or its quantiles at evenly spaced levels;
-  /// empty when it only knows a number.
+  /// empty for a critic of means.
   public let samples: [Double]
-  /// The number that the actor climbs or the target uses, as it is called: `Z`, or `Q`.
+  /// The name of the value that the actor's loss or the critic's target uses: `Z` or `Q`.
   public let name: String
-  /// Its value.
+  /// That value.
   public let value: Double
 }

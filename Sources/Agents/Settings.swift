@@ -4,12 +4,12 @@ import ArgumentParser
 public struct Setting: Equatable, Sendable {
   /// The flag without dashes.
   public let name: String
-  /// Its value, as it can be written after the flag; `true` or `false` for a switch.
+  /// The value as it is written after the flag; `true` or `false` for a switch.
   public let value: String
   /// Whether the flag is a switch, `--name` or `--no-name`.
   public let isSwitch: Bool
 
-  /// The arguments that set it.
+  /// The arguments that give the setting this value.
   public var arguments: [String] {
     isSwitch ? [value == "true" ? "--\(name)" : "--no-\(name)"] : ["--\(name)", value]
   }

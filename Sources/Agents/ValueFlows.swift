@@ -413,7 +413,8 @@ private final class TargetReturns<T: Real> {
   }
 }
 
-/// Chooses the candidate action of the largest one-step value. It has networks of its own, at the agent's parameters.
+/// Chooses the candidate action of the largest one-step value. The choice has networks of its own, at the agent's
+/// parameters.
 private final class ReturnChoice<T: Real> {
   private let candidates: CandidateActions<T>
   private let flows: [MLP<T>]

@@ -1,8 +1,8 @@
 /// The returns of the uniform policy in `TwoSteps`, computed exactly.
 public struct ExactReturns: Sendable {
-  /// Q(s, a, ε) by the action that ε makes the policy take: noise matters by that alone.
+  /// Q(s, a, ε) by the action that the policy takes at ε: nothing else of the noise matters.
   private var q: [TwoSteps.Step: [TwoSteps.Action: Double]]
-  /// Applications of the operator until nothing changed any more.
+  /// Applications of the operator until nothing changed.
   public private(set) var iterations = 0
 
   /// Iterates FAN's operator, (T Q)(s, a, ε′) = r + γ · sup over ε of Q(s′, π(s′, ε′), ε), from Q = 0 to its fixed
@@ -38,13 +38,13 @@ public struct ExactReturns: Sendable {
     }.sorted()
   }
 
-  /// Their mean.
+  /// The mean of the returns.
   public func mean(after step: TwoSteps.Step) -> Double {
     let returns = returns(after: step)
     return returns.reduce(0, +) / Double(returns.count)
   }
 
-  /// Their quantile at a level between 0 and 1.
+  /// The quantile of the returns at a level between 0 and 1.
   public func quantile(after step: TwoSteps.Step, level: Double) -> Double {
     let returns = returns(after: step)
     return returns[min(Int(level * Double(returns.count)), returns.count - 1)]

@@ -166,7 +166,7 @@ private final class Critics {
     encode(step.next ?? .start, batch.nextObservations.vectors.row(row))
   }
 
-  /// Which state it is: 1 in its place, else 0.
+  /// The state's place holds 1, the others 0.
   private func encode(_ state: TwoSteps.State, _ observation: UnsafeMutablePointer<Float>) {
     for other in TwoSteps.State.allCases { observation[other.rawValue] = other == state ? 1 : 0 }
   }
@@ -186,7 +186,7 @@ private final class Critics {
       AdamStep(number: number, learningRate: rate), count: layout.count)
   }
 
-  /// What they say of all steps.
+  /// What the critics say of all steps.
   func estimates() -> [TwoSteps.Step: ReturnsExample.Estimate] {
     Dictionary(uniqueKeysWithValues: TwoSteps.Step.all.map { ($0, estimate($0)) })
   }

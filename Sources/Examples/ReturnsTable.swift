@@ -1,19 +1,19 @@
 extension ReturnsExample {
-  /// Which critic a number is from.
+  /// The critics.
   public enum Critic: Sendable { case mean, quantiles, fan, z }
 
   /// A number that a critic has for each first step, beside the exact one.
   public struct Row: Sendable {
     /// What the number is.
     public let name: String
-    /// Which critic it is from.
+    /// The critic that the number is from.
     public let critic: Critic
     /// The learned numbers after going left and after going right.
     public let learned: (left: Double, right: Double)
     /// The exact numbers.
     public let exact: (left: Double, right: Double)
 
-    /// Where somebody goes who goes by this number.
+    /// The first step that a policy takes which maximises this number.
     public var choice: TwoSteps.Action { learned.left > learned.right ? .left : .right }
   }
 

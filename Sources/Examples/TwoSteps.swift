@@ -14,25 +14,25 @@ public enum TwoSteps {
   /// Where an episode is.
   public enum State: Int, CaseIterable, Sendable { case start, afterLeft, afterRight }
 
-  /// Where it can go.
+  /// An action.
   public enum Action: Int, CaseIterable, Sendable {
     case left, right
 
-    /// What critics see of it, the action's one component: −1 or 1.
+    /// The action as critics see it, one component: −1 or 1.
     var component: Float { self == .left ? -1 : 1 }
   }
 
   /// A step: an action in a state.
   public struct Step: Hashable, Sendable {
-    /// Where it is taken.
+    /// The state in which the step is taken.
     public let state: State
-    /// Where it goes.
+    /// The action that is taken.
     public let action: Action
 
     /// The action in the state.
     public init(_ state: State, _ action: Action) { (self.state, self.action) = (state, action) }
 
-    /// All of them.
+    /// All steps.
     public static let all = State.allCases.flatMap { state in Action.allCases.map { Step(state, $0) } }
 
     /// r(s, a).
@@ -47,7 +47,7 @@ public enum TwoSteps {
       }
     }
 
-    /// The state that it leads to; nil when it ends the episode.
+    /// The state that the step leads to; nil when it ends the episode.
     public var next: State? {
       guard state == .start else { return nil }
       return action == .left ? .afterLeft : .afterRight

@@ -5,20 +5,20 @@ import Profiling
 ///
 /// Each hidden layer is dense → GELU → layer norm if the shape says so; the last layer is dense only. The
 /// parameters live elsewhere, in a flat vector: calls take the vector's address, so the same network can compute
-/// with other parameters of its layout. A stack too large for the memory goes through
-/// in tiles, whose gradients are accumulated.
+/// with other parameters of its layout. A stack too large for the memory goes through in tiles, whose gradients
+/// are added up.
 ///
 /// One forward pass takes a stack of rows that play different roles, in this order: rows without gradient;
 /// samples whose loss reaches the weights; samples that only pass a gradient on to the input. All products with
 /// the same weights are thereby one product.
 public final class MLP<T: Real> {
-  /// The sizes.
+  /// The network's sizes.
   public let shape: NetworkShape
-  /// Row r is the input of sample r; filled by the caller.
+  /// Row r is the input of sample r; the caller fills it.
   public let input: Matrix<T>
   /// The input columns that `backward` gives the gradient for.
   public let inputGradientColumns: Range<Int>
-  /// Gradient of the loss with respect to those columns, for the rows that `backward` was asked for.
+  /// Gradient of the loss with respect to `inputGradientColumns`, for the rows that `backward` was asked for.
   public let inputGradient: Matrix<T>
   /// Offset of the network's first parameter in its flat vector.
   public let start: Int
@@ -31,7 +31,7 @@ public final class MLP<T: Real> {
   /// Whether all gradients of the last backward pass are finite.
   public private(set) var gradientIsFinite = true
 
-  /// The tensors that are no weights: biases and norms.
+  /// The tensors that are not weights: biases and norms.
   private let vectors: [TensorSlot]
   private let hidden: [HiddenLayer<T>]
   private let last: DenseLayer
@@ -47,7 +47,7 @@ public final class MLP<T: Real> {
   /// - Parameters:
   ///   - start: where its first parameter lies in the flat vector.
   ///   - inputGradientColumns: the input columns whose gradient somebody needs.
-  ///   - keepsActivations: false for a network that is only evaluated; it needs no more memory than `scratch`.
+  ///   - keepsActivations: false for a network without backward passes, which needs no memory beside `scratch`.
   ///   - scratch: shared by networks that are never in a backward pass at the same time.
   public init(
     _ shape: NetworkShape, start: Int = 0, rows: Int,
@@ -96,7 +96,7 @@ public final class MLP<T: Real> {
   /// - Parameters:
   ///   - parameters: the flat vector.
   ///   - rows: the rows to compute.
-  ///   - gradientRows: those of them, the last ones, that a backward pass will follow for.
+  ///   - gradientRows: the last of these rows, for which a backward pass or a derivative will follow.
   public func forward(_ parameters: UnsafePointer<T>, rows: Range<Int>, gradientRows: Range<Int> = 0..<0) {
     let kept = gradientRows.isEmpty ? rows.upperBound..<rows.upperBound : gradientRows
     precondition(kept.upperBound == rows.upperBound, "rows with gradient are the last ones")
@@ -124,11 +124,10 @@ public final class MLP<T: Real> {
   ///
   /// - Parameters:
   ///   - parameters: the flat vector, as in the forward pass.
-  ///   - gradients: the flat gradient; every tensor of the network is
-  ///     overwritten with the sum over `weightRows`.
+  ///   - gradients: the flat gradient; every tensor of the network is overwritten with the sum over `weightRows`.
   ///   - weightRows: rows whose loss reaches the weights.
-  ///   - inputRows: rows whose gradient goes to `inputGradient`: some of those, or more right after them.
-  ///   - accumulate: adds to the gradients of earlier tiles of a stack instead.
+  ///   - inputRows: rows whose gradient goes to `inputGradient`: some of `weightRows`, or rows right after them.
+  ///   - accumulate: whether to add to the gradients, as for later tiles of a stack, instead of overwriting them.
   public func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, weightRows: Range<Int>,
     inputRows: Range<Int>? = nil, accumulate: Bool = false
@@ -153,7 +152,7 @@ public final class MLP<T: Real> {
     }
   }
 
-  /// The gradient of a network that an update does not train: zero.
+  /// Sets the network's gradient to zero, for an update that does not train it.
   public func clearGradient(in gradients: UnsafeMutablePointer<T>) {
     (gradients + start).update(repeating: 0, count: parameterCount)
     gradientIsFinite = true

@@ -11,7 +11,7 @@ public struct OperatorGraph: Sendable {
     public let name: String
   }
 
-  /// A tensor that whoever runs the graph gives or gets.
+  /// An input or a result of the graph.
   public struct Port: Sendable {
     /// The tensor.
     public let value: Value
@@ -50,19 +50,19 @@ public struct OperatorGraph: Sendable {
     public let attributes: [String: Attribute]
   }
 
-  /// What is given to it, in the order in which it was added.
+  /// Its inputs, in the order in which they were added.
   public private(set) var inputs: [Port] = []
   /// Its results.
   public private(set) var outputs: [Port] = []
   /// Its operators, each after those whose results it reads.
   public private(set) var nodes: [Node] = []
-  /// What belongs to it.
+  /// Its constants.
   public private(set) var constants: [Constant: Value] = [:]
 
-  /// Nothing yet.
+  /// An empty graph.
   public init() {}
 
-  /// Names of the parameters that it needs, sorted.
+  /// Names of the parameters that the graph reads, sorted.
   public var parameters: [String] {
     constants.keys.compactMap { if case .parameter(let name) = $0 { name } else { nil } }.sorted()
   }

@@ -41,13 +41,13 @@ public struct ParameterLayout: Sendable, Equatable {
   public private(set) var slots: [TensorSlot] = []
   /// Length of the flat vector.
   public private(set) var count = 0
-  /// The parts of the flat vector that targets follow. The targets' own vector holds one after the other.
+  /// The ranges of the flat vector that targets follow. The targets' own vector holds one after the other.
   public private(set) var followed: [Range<Int>] = []
 
   private let starts: [String: Int]
   private let targetStarts: [String: Int]
 
-  /// Networks one after the other.
+  /// A layout of networks one after the other.
   public init(_ networks: [NetworkShape]) {
     var (starts, targetStarts) = ([String: Int](), [String: Int]())
     var targetCount = 0
@@ -94,7 +94,7 @@ public struct ParameterLayout: Sendable, Equatable {
     }
   }
 
-  /// Makes targets equal to what they follow.
+  /// Makes targets equal to the parameters that they follow.
   public func copyFollowed<T: Real>(of parameters: UnsafePointer<T>, to target: UnsafeMutablePointer<T>) {
     var start = target
     for range in followed {

@@ -8,11 +8,11 @@ final class CandidateActions<T: Real> {
   let count: Int
   /// The observation of each candidate of the tile, which has N rows for each sample.
   let states: Observations<T>
-  /// The candidates.
+  /// The candidates of the tile.
   let actions: Matrix<T>
-  /// The most that a tile holds.
+  /// The most candidates of a tile.
   let capacity: Int
-  /// Their values.
+  /// The candidates' values.
   let values: UnsafeMutablePointer<T>
 
   private let flow: MLP<T>

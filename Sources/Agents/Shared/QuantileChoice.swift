@@ -3,13 +3,13 @@ import Networks
 
 /// Chooses the candidate action whose quantiles have the largest mean. The quantiles are the same for all observations.
 ///
-/// It has networks of its own for `actor_flow` and `critic`, at the agent's parameters.
+/// The choice has networks of its own for `actor_flow` and `critic`, at the agent's parameters.
 final class QuantileChoice<T: Real> {
   private let candidates: CandidateActions<T>
   private let critic: QuantileCritic<T>
   private let aggregation: Aggregation
   private let quantiles: Int
-  /// Of the candidates, with K rows for each.
+  /// Tiles of the candidates, with K rows for each.
   private let tiling: Tiling
 
   /// - Parameter rows: the most observations of a call.

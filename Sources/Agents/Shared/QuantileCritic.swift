@@ -6,7 +6,7 @@ import Networks
 /// c_i = cos(π · i · τ), i = 1 … num_cosines; e_τ = dense(c) and e_sa = dense([s, a]), shared by the members;
 /// Z = MLP(e_sa ∘ e_τ), one for each member.
 ///
-/// Its rows are pairs of an action and a quantile. Each action and each quantile is embedded once, whatever the number
+/// The critic's rows are pairs of an action and a quantile. Each action and each quantile is embedded once, whatever the number
 /// of pairs that it belongs to, and all pairs go through the members in one product. Stacks of many pairs go through in
 /// tiles of a bounded number.
 final class QuantileCritic<T: Real> {
@@ -30,7 +30,7 @@ final class QuantileCritic<T: Real> {
   }
 
   /// - Parameters:
-  ///   - isTarget: whether it is the target of the trained critic.
+  ///   - isTarget: whether the critic is the target of the trained one.
   ///   - trains: whether backward passes follow.
   init(
     _ spec: DataSpec, _ h: Hyperparameters, _ capacity: Capacity, isTarget: Bool = false, trains: Bool,
@@ -124,7 +124,7 @@ final class QuantileCritic<T: Real> {
   /// Both members' values of some pairs.
   func values(_ pairs: Range<Int>) -> Twins<T> { Block(network: value, rows: pairs).values }
 
-  /// Where the gradients of the loss with respect to those go.
+  /// The gradients of the loss with respect to the values of some pairs; the caller fills them.
   func valueGradients(_ pairs: Range<Int>) -> Twins<T> {
     Block(network: value, rows: pairs).valueGradients
   }
