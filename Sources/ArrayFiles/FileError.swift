@@ -1,8 +1,9 @@
+import Basics
 import Glibc
 
 /// What was wrong with which file. ``description`` is one line, safe to print: nothing that a file contains is
 /// echoed raw.
-public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
+public struct FileError: CodedError, Sendable, Equatable {
   /// The classes of failure, for callers that react differently to them.
   public enum Kind: Sendable {
     /// The file cannot be opened.
@@ -37,6 +38,15 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     return "\(printable(file, limit: 1024)):\(place) \(printable(reason, limit: 512))"
   }
 
+  /// The exit code of a command that this error ends.
+  public var code: Failure.Code {
+    switch kind {
+    case .missing: .noInput
+    case .malformed: .data
+    case .unwritable: .cannotCreate
+    }
+  }
+
   static func malformed(_ file: String, _ member: String? = nil, _ reason: String) -> FileError {
     FileError(.malformed, file: file, member: member, reason: reason)
   }
@@ -45,20 +55,6 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   package static func system(_ kind: Kind, _ file: String, _ action: String) -> FileError {
     FileError(kind, file: file, reason: "\(action): \(String(cString: strerror(errno)))")
   }
-}
-
-/// `text` on one line without control or invisible formatting characters, cut to `limit` characters.
-func printable(_ text: String, limit: Int = 96) -> String {
-  var result = String.UnicodeScalarView()
-  for (index, scalar) in text.unicodeScalars.enumerated() {
-    if index == limit { return String(result) + "…" }
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-      result.append("?")
-    default: result.append(scalar)
-    }
-  }
-  return String(result)
 }
 
 /// A shape as NumPy prints it, such as `(1000, 2)`.

@@ -1,3 +1,5 @@
+import Basics
+
 /// What the header of a NumPy array says: element type and shape, in C order.
 public struct NpyHeader: Sendable, Equatable {
   /// The type of the elements.

@@ -1,3 +1,5 @@
+import Basics
+
 /// What a safetensors file says about one tensor.
 public struct SafetensorsTensor: Sendable, Equatable {
   /// The type of the elements.

@@ -8,6 +8,7 @@ import ArrayFiles
 /// read with an error instead of the process with a signal.
 public struct TransitionFiles: TransitionSource {
   public let plan: DatasetPlan
+  public var transitionCount: Int { plan.transitions }
   private let episodes: EpisodeIndex
   private let observations: NpyFile
   private let actions: NpyFile
@@ -52,12 +53,13 @@ public struct TransitionFiles: TransitionSource {
     }
   }
 
-  /// Lets the system begin to read a transition, so that it is there when it is gathered.
-  public func prefetch(_ transition: Int) {
-    let row = episodes.row(of: transition)
-    observations.prefetch(from: row * plan.observationSize, count: 2 * plan.observationSize)
-    actions.prefetch(from: row * plan.actionSize, count: 2 * plan.actionSize)
-    rewards.prefetch(from: row, count: 1)
-    masks.prefetch(from: row, count: 1)
+  public func prefetch(_ forEach: (_ body: (_ transition: Int) -> Void) -> Void) {
+    forEach { transition in
+      let row = episodes.row(of: transition)
+      observations.prefetch(from: row * plan.observationSize, count: 2 * plan.observationSize)
+      actions.prefetch(from: row * plan.actionSize, count: 2 * plan.actionSize)
+      rewards.prefetch(from: row, count: 1)
+      masks.prefetch(from: row, count: 1)
+    }
   }
 }

@@ -12,7 +12,7 @@ public struct VirtualShards: Sendable {
   public let parts: Int
   /// The most samples of one batch that this rank supplies in any step.
   public let maximumRows: Int
-  private let transitions: Int
+  private var transitions: Int
   private let batch: Int
   private let ranks: Int
   private let rank: Int
@@ -44,6 +44,12 @@ public struct VirtualShards: Sendable {
     self.ranks = ranks
     self.rank = rank
     maximumRows = Self.mostRows(batch: batch, parts: parts) { $0 % ranks == rank }
+  }
+
+  /// Divides more transitions among the same parts: for data that have grown.
+  public mutating func grow(to transitions: Int) {
+    precondition(transitions >= self.transitions, "transitions do not go away")
+    self.transitions = transitions
   }
 
   /// The most samples of `batch` consecutive numbers whose part is `owned`: whole rounds over all parts, and the

@@ -85,8 +85,6 @@ public struct RandomStream: RawRepresentable, Sendable {
   public static func acting(_ index: Int) -> RandomStream {
     index == 0 ? acting : RandomStream(rawValue: 128 + UInt32(index))
   }
-  /// Validation batches and their noise.
-  public static let validation = RandomStream(rawValue: 6)
   /// What a report draws: runs for its intervals, noise for critics.
   public static let report = RandomStream(rawValue: 7)
   /// The draws of an update: draw number `index` of the agent.

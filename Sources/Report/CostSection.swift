@@ -1,4 +1,5 @@
 import Agents
+import Basics
 
 /// What updates cost, and what success costs, where runs of several agents are compared.
 func cost(_ groups: [RunGroup]) -> Markup {

@@ -1,5 +1,5 @@
+import Basics
 import Foundation
-import Training
 
 /// The frame of a page: everything it needs is in it, and a browser is told to fetch and run nothing.
 func page(title: String, _ body: Markup) -> String {

@@ -1,10 +1,10 @@
 import Agents
 import Basics
+import Checkpoints
 import Environments
 import Foundation
 import Kernels
 import Randomness
-import Training
 
 /// The best policy of a run, played in the embedded maze that it was trained for, and what its critics expect there.
 struct PlayedPolicy {

@@ -1,5 +1,6 @@
+import Basics
 import Environments
-import Training
+import Settings
 
 /// The best policies of runs in embedded mazes: where they go, and what their critics expect.
 struct PolicySection {

@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import Running
 import Yams
 
 /// What a run has written so far. Nothing in it is trusted: it may be unfinished, damaged or made up.

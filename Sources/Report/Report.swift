@@ -1,5 +1,5 @@
+import Basics
 import Foundation
-import Training
 
 /// One page about some runs: how they learned, what they cost, what they were set to.
 ///

@@ -1,3 +1,5 @@
+import Basics
+
 /// What came out of each group, in a table.
 func summary(_ groups: [RunGroup]) -> Markup {
   let measures = Measure.known(in: groups)
@@ -51,9 +53,4 @@ private func progress(_ group: RunGroup) -> String {
   let steps = group.runs.map(\.lastStep)
   guard let least = steps.min(), let most = steps.max() else { return "–" }
   return least == most ? grouped(most) : "\(grouped(least)) to \(grouped(most))"
-}
-
-/// The middle of some values; not a number when there are none.
-func median(_ values: [Double]) -> Double {
-  values.isEmpty ? .nan : values.sorted()[values.count / 2]
 }

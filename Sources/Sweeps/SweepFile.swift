@@ -1,4 +1,5 @@
-import Training
+import Basics
+import Settings
 import Yams
 
 /// What stands in a sweep's file.

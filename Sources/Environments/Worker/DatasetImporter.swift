@@ -121,7 +121,7 @@ public final class DatasetImporter {
 }
 
 /// Why a dataset cannot be imported.
-public struct ImportFailure: Error, CustomStringConvertible, Sendable {
+public struct ImportFailure: CodedError, Sendable {
   /// The classes of failure, for callers that react differently to them.
   public enum Kind: Sendable {
     /// The data are not there.
@@ -136,6 +136,15 @@ public struct ImportFailure: Error, CustomStringConvertible, Sendable {
   public let kind: Kind
   /// One line: what is wrong and what to do.
   public let description: String
+
+  /// The exit code of a command that this failure ends.
+  public var code: Failure.Code {
+    switch kind {
+    case .missing: .noInput
+    case .malformed: .data
+    case .broken: .system
+    }
+  }
 
   init(_ kind: Kind, _ description: String) {
     self.kind = kind
