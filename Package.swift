@@ -27,14 +27,14 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     .target(name: "CAllocations"),
-    .target(name: "MPI", dependencies: ["CMPI"], swiftSettings: numeric),
+    .target(name: "MPI", dependencies: ["Basics", "CMPI"], swiftSettings: numeric),
     .target(name: "CProducts"),
     .target(name: "Basics"),
-    .target(name: "Kernels", dependencies: ["COpenBLAS", "CProducts"], swiftSettings: numeric),
+    .target(name: "Kernels", dependencies: ["Basics", "COpenBLAS", "CProducts"], swiftSettings: numeric),
     .target(name: "Randomness", dependencies: ["Kernels"], swiftSettings: numeric),
     .target(name: "Optimisation", dependencies: ["Kernels"], swiftSettings: numeric),
     .target(name: "Profiling", dependencies: ["Basics"], swiftSettings: numeric),
-    .target(name: "ArrayFiles", dependencies: ["CZlib"], swiftSettings: numeric),
+    .target(name: "ArrayFiles", dependencies: ["Basics", "CZlib"], swiftSettings: numeric),
     .target(name: "ProtobufFiles", dependencies: ["ArrayFiles"]),
     .target(
       name: "Networks", dependencies: ["Kernels", "Profiling", "Randomness"], swiftSettings: numeric),
@@ -56,48 +56,93 @@ let package = Package(
         .embedInCode("Worker/importer.py"),
       ], swiftSettings: numeric),
     .target(
-      name: "Training",
-      dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Datasets", "Environments", "Kernels", "MPI", "Networks",
-        "Optimisation",
-        "Profiling", "ProtobufFiles", "Randomness",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
-      ], swiftSettings: numeric),
-    .target(
-      name: "Export", dependencies: ["Agents", "ArrayFiles", "Networks", "ProtobufFiles", "Training"],
+      name: "Exchange", dependencies: ["Basics", "Kernels", "MPI", "Optimisation", "Profiling"],
       swiftSettings: numeric),
     .target(
-      name: "Parity", dependencies: ["Agents", "ArrayFiles", "Kernels", "MPI", "Networks", "Training"],
+      name: "Learning",
+      dependencies: ["Agents", "Basics", "Exchange", "Kernels", "MPI", "Networks", "Profiling"],
+      swiftSettings: numeric),
+    .target(
+      name: "Settings",
+      dependencies: [
+        "Agents", "ArrayFiles", "Basics", "Environments", "Kernels",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: numeric),
+    .target(
+      name: "TrainingData",
+      dependencies: [
+        "Agents", "ArrayFiles", "Basics", "Datasets", "Environments", "Kernels", "MPI", "Randomness",
+        "Settings",
+      ], swiftSettings: numeric),
+    .target(
+      name: "Checkpoints",
+      dependencies: [
+        "Agents", "ArrayFiles", "Basics", "Exchange", "Kernels", "Learning", "Networks", "Settings",
+      ],
+      swiftSettings: numeric),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Agents", "Basics", "Checkpoints", "Environments", "Kernels", "MPI", "Networks", "Randomness",
+        "Settings",
+      ], swiftSettings: numeric),
+    .target(
+      name: "Running",
+      dependencies: [
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Evaluation", "Exchange", "Kernels",
+        "Learning", "MPI", "ProtobufFiles", "Settings", "TrainingData",
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: numeric),
+    .target(
+      name: "Benchmarks",
+      dependencies: [
+        "Agents", "Basics", "Datasets", "Exchange", "Kernels", "Learning", "MPI", "Profiling", "Randomness",
+        "TrainingData",
+      ], swiftSettings: numeric),
+    .target(
+      name: "Checks",
+      dependencies: [
+        "Agents", "ArrayFiles", "Basics", "Exchange", "Kernels", "Learning", "MPI", "Networks", "Randomness",
+        "Settings", "TrainingData",
+      ], swiftSettings: numeric),
+    .target(
+      name: "Export",
+      dependencies: ["Agents", "ArrayFiles", "Checkpoints", "Networks", "ProtobufFiles", "Settings"],
       swiftSettings: numeric),
     .target(
       name: "Report",
       dependencies: [
-        "Agents", "Basics", "Environments", "Examples", "Kernels", "Randomness", "Training",
-        .product(name: "Yams", package: "Yams"),
+        "Agents", "Basics", "Checkpoints", "Environments", "Examples", "Kernels", "Randomness", "Running",
+        "Settings", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .target(
-      name: "Sweeps", dependencies: ["Training", .product(name: "Yams", package: "Yams")],
+      name: "Sweeps",
+      dependencies: ["Basics", "Running", "Settings", .product(name: "Yams", package: "Yams")],
       swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "CAllocations", "Environments", "Examples", "Export", "Kernels", "MPI",
-        "Randomness", "Report", "Sweeps", "Training",
+        "Agents", "ArrayFiles", "Basics", "Benchmarks", "CAllocations", "Checkpoints", "Checks",
+        "Environments",
+        "Evaluation", "Examples", "Export", "Kernels", "MPI", "Randomness", "Report", "Running", "Settings",
+        "Sweeps", "TrainingData",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "Agents", "Kernels", "MPI", "Parity", "Training",
+        "Agents", "Basics", "Checks", "Kernels", "MPI", "Settings",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 
     // MPI programs that the tests run under mpirun, and what tests share.
     .executableTarget(
-      name: "mpi-checks", dependencies: ["Kernels", "MPI", "Optimisation", "Training"],
-      path: "Tests/MPIPrograms",
+      name: "mpi-checks",
+      dependencies: [
+        "Agents", "Basics", "Exchange", "Kernels", "Learning", "MPI", "Optimisation", "Randomness",
+      ], path: "Tests/MPIPrograms",
       swiftSettings: numeric),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
 
@@ -105,10 +150,11 @@ let package = Package(
       name: "KernelsTests", dependencies: ["Kernels", "Optimisation", "Randomness"], swiftSettings: numeric),
     .testTarget(name: "MPITests", dependencies: ["TestSupport"]),
     .testTarget(
-      name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Randomness", "Training"],
+      name: "AgentsTests", dependencies: ["Agents", "Checks", "Kernels", "Networks", "Randomness"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
-    .testTarget(name: "TrainingTests", dependencies: ["Basics", "Training"], swiftSettings: numeric),
+    .testTarget(name: "SettingsTests", dependencies: ["Agents", "Settings"], swiftSettings: numeric),
+    .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks"], swiftSettings: numeric),
     .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),

@@ -1,8 +1,9 @@
+import Basics
 import Glibc
 
 /// An error that names the file and says what is wrong with it. ``description`` is one line that is safe to
 /// print: control and formatting characters from a file or its name are replaced.
-public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
+public struct FileError: CodedError, Sendable, Equatable {
   /// The kinds of failure that callers handle differently.
   public enum Kind: Sendable {
     /// The file cannot be opened or is not a regular file.
@@ -38,6 +39,15 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     return "\(printable(file, limit: 1024)):\(place) \(printable(reason, limit: 512))"
   }
 
+  /// The exit code of a command that this error ends.
+  public var code: Failure.Code {
+    switch kind {
+    case .missing: .noInput
+    case .malformed: .data
+    case .unwritable: .cannotCreate
+    }
+  }
+
   static func malformed(_ file: String, _ member: String? = nil, _ reason: String) -> FileError {
     FileError(.malformed, file: file, member: member, reason: reason)
   }
@@ -47,21 +57,6 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   package static func system(_ kind: Kind, _ file: String, _ action: String) -> FileError {
     FileError(kind, file: file, reason: "\(action): \(String(cString: strerror(errno)))")
   }
-}
-
-/// `text` with control, line-breaking and invisible formatting characters replaced by `?`, cut to `limit`
-/// characters.
-func printable(_ text: String, limit: Int = 96) -> String {
-  var result = String.UnicodeScalarView()
-  for (index, scalar) in text.unicodeScalars.enumerated() {
-    if index == limit { return String(result) + "…" }
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-      result.append("?")
-    default: result.append(scalar)
-    }
-  }
-  return String(result)
 }
 
 /// A shape as NumPy prints it, such as `(1000, 2)`.

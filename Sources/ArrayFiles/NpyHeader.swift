@@ -1,3 +1,5 @@
+import Basics
+
 /// The header of a NumPy array in C order: its element type and shape.
 public struct NpyHeader: Sendable, Equatable {
   /// The type of the elements.

@@ -1,3 +1,4 @@
+import Basics
 import CZlib
 
 /// A NumPy `.npz` file, read as untrusted input: a ZIP archive of `.npy` arrays, stored or deflated.

@@ -1,3 +1,5 @@
+import Basics
+
 /// A tensor as a safetensors header describes it.
 public struct SafetensorsTensor: Sendable, Equatable {
   /// The type of the elements.

@@ -9,6 +9,7 @@ import ArrayFiles
 /// signal.
 public struct TransitionFiles: TransitionSource {
   public let plan: DatasetPlan
+  public var transitionCount: Int { plan.transitions }
   private let episodes: EpisodeIndex
   private let observations: NpyFile
   private let actions: NpyFile
@@ -53,12 +54,13 @@ public struct TransitionFiles: TransitionSource {
     }
   }
 
-  /// Asks the system to begin reading a transition that will be gathered later, and returns without waiting.
-  public func prefetch(_ transition: Int) {
-    let row = episodes.row(of: transition)
-    observations.prefetch(from: row * plan.observationSize, count: 2 * plan.observationSize)
-    actions.prefetch(from: row * plan.actionSize, count: 2 * plan.actionSize)
-    rewards.prefetch(from: row, count: 1)
-    masks.prefetch(from: row, count: 1)
+  public func prefetch(_ forEach: (_ body: (_ transition: Int) -> Void) -> Void) {
+    forEach { transition in
+      let row = episodes.row(of: transition)
+      observations.prefetch(from: row * plan.observationSize, count: 2 * plan.observationSize)
+      actions.prefetch(from: row * plan.actionSize, count: 2 * plan.actionSize)
+      rewards.prefetch(from: row, count: 1)
+      masks.prefetch(from: row, count: 1)
+    }
   }
 }

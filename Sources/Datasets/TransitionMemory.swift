@@ -5,6 +5,7 @@
 public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
+  public var transitionCount: Int { plan.transitions }
   private let observations: UnsafePointer<Float>
   private let actions: UnsafePointer<Float>
   private let rewards: UnsafePointer<Float>

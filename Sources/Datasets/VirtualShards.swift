@@ -14,7 +14,7 @@ public struct VirtualShards: Sendable {
   public let parts: Int
   /// An upper bound on the samples that this rank supplies in one step.
   public let maximumRows: Int
-  private let transitions: Int
+  private var transitions: Int
   private let batch: Int
   private let ranks: Int
   private let rank: Int
@@ -47,6 +47,12 @@ public struct VirtualShards: Sendable {
     self.ranks = ranks
     self.rank = rank
     maximumRows = Self.mostRows(batch: batch, parts: parts) { $0 % ranks == rank }
+  }
+
+  /// Divides more transitions among the same shards, after the data have grown.
+  public mutating func grow(to transitions: Int) {
+    precondition(transitions >= self.transitions, "transitions do not go away")
+    self.transitions = transitions
   }
 
   /// The most samples among any `batch` consecutive global numbers whose shard is `owned`. The consecutive

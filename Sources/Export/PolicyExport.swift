@@ -1,7 +1,8 @@
 import Agents
 import ArrayFiles
+import Checkpoints
 import Networks
-import Training
+import Settings
 
 /// A trained policy, to be written as a file for other programs.
 public struct PolicyExport {

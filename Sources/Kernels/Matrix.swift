@@ -1,8 +1,5 @@
-import Glibc
+import Basics
 import Synchronization
-
-/// The size of a large page in bytes, on x86-64 and most ARM systems.
-private let hugePage = 2 << 20
 
 private let bytesInBuffers = Atomic(0)
 
@@ -22,13 +19,7 @@ public final class Buffer<T: Real> {
   /// Reserves and zeroes `count` elements.
   public init(count: Int) {
     let bytes = Swift.max(count, 1) * MemoryLayout<T>.stride
-    // Large buffers use large pages; otherwise products and the optimiser miss the address cache on every
-    // row.
-    let isLarge = bytes >= hugePage
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? hugePage : 64)
-    if isLarge { madvise(raw, bytes, MADV_HUGEPAGE) }
-    raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    base = raw.bindMemory(to: T.self, capacity: Swift.max(count, 1))
+    base = allocateZeroed(byteCount: bytes).bindMemory(to: T.self, capacity: Swift.max(count, 1))
     self.count = count
     bytesInBuffers.add(bytes, ordering: .relaxed)
   }

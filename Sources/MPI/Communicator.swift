@@ -1,9 +1,13 @@
 import CMPI
 import Glibc
+import Synchronization
 
 /// A group of ranks that communicate with each other (MPI 3.1, chapter 6). Every method with "collective" in
 /// its description is called by all ranks of the communicator, in the same order.
-public struct Communicator: @unchecked Sendable {
+///
+/// What `split` and `splitByNode` return is freed when its last reference goes. MPI calls that collective, too, but
+/// it waits for nobody: it is harmless also where an error unwinds one rank alone.
+public final class Communicator: @unchecked Sendable {
   // A communicator is an opaque handle that MPI guards itself; all calls come from the main thread.
   let handle: MPI_Comm
   /// This process's number, 0 … size − 1.
@@ -11,33 +15,51 @@ public struct Communicator: @unchecked Sendable {
   /// Number of ranks.
   public let size: Int
 
-  /// All ranks of the job.
-  public static func world() throws(MPIError) -> Communicator { try Communicator(cmpi_comm_world()) }
+  /// Whether this object frees the handle: not that of the world, which is MPI's.
+  private let ownsHandle: Bool
+  /// How many communicators there are that own their handle.
+  static let alive = Atomic(0)
 
-  private init(_ handle: MPI_Comm) throws(MPIError) {
+  /// All ranks of the job.
+  public static func world() throws(MPIError) -> Communicator {
+    try Communicator(cmpi_comm_world(), ownsHandle: false)
+  }
+
+  private init(_ handle: MPI_Comm, ownsHandle: Bool) throws(MPIError) {
     self.handle = handle
+    self.ownsHandle = ownsHandle
     var rank: Int32 = 0
     var size: Int32 = 0
     try check("MPI_Comm_rank", MPI_Comm_rank(handle, &rank))
     try check("MPI_Comm_size", MPI_Comm_size(handle, &size))
     self.rank = Int(rank)
     self.size = Int(size)
+    if ownsHandle { Self.alive.add(1, ordering: .relaxed) }
+  }
+
+  deinit {
+    guard ownsHandle else { return }
+    Self.alive.subtract(1, ordering: .relaxed)
+    guard !MPI.isFinalised else { return }
+    var handle: MPI_Comm? = handle
+    MPI_Comm_free(&handle)
   }
 
   /// Splits into communicators of the ranks that give the same `colour`, ordered by rank. Collective.
   public func split(colour: Int) throws(MPIError) -> Communicator {
-    var part: MPI_Comm?
-    try check("MPI_Comm_split", MPI_Comm_split(handle, Int32(colour), Int32(rank), &part))
-    return try Communicator(part!)
+    var handle: MPI_Comm?
+    try check("MPI_Comm_split", MPI_Comm_split(self.handle, Int32(colour), Int32(rank), &handle))
+    return try Communicator(handle!, ownsHandle: true)
   }
 
   /// Splits into communicators of the ranks that can share memory: those of a node. Collective.
   public func splitByNode() throws(MPIError) -> Communicator {
-    var part: MPI_Comm?
+    var handle: MPI_Comm?
     try check(
       "MPI_Comm_split_type",
-      MPI_Comm_split_type(handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &part))
-    return try Communicator(part!)
+      MPI_Comm_split_type(
+        self.handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &handle))
+    return try Communicator(handle!, ownsHandle: true)
   }
 
   /// Number of nodes that the ranks are on. Collective.

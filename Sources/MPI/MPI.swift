@@ -1,5 +1,6 @@
 import CMPI
 import Glibc
+import Synchronization
 
 /// The MPI library: initialisation and its end (MPI 3.1, chapter 8).
 public enum MPI {
@@ -23,6 +24,27 @@ public enum MPI {
   public static var isInitialised: Bool {
     var flag: Int32 = 0
     return MPI_Initialized(&flag) == MPI_SUCCESS && flag != 0
+  }
+
+  /// Whether MPI has ended; communicators that are still there have ended with it.
+  static var isFinalised: Bool {
+    var flag: Int32 = 0
+    return MPI_Finalized(&flag) == MPI_SUCCESS && flag != 0
+  }
+
+  /// What this process holds of MPI and has not freed: communicators other than the world, and windows.
+  public struct Holdings: Equatable, Sendable {
+    /// Communicators that were made by splitting.
+    public var communicators: Int
+    /// Windows, each of them memory that the ranks of a node share.
+    public var windows: Int
+  }
+
+  /// What this process holds now, to find out whether a piece of work gave everything back.
+  public static var holdings: Holdings {
+    Holdings(
+      communicators: Communicator.alive.load(ordering: .relaxed),
+      windows: SharedWindow.alive.load(ordering: .relaxed))
   }
 
   /// Ends MPI; collective over all ranks. After an `MPIError`, `abort` instead.

@@ -1,8 +1,12 @@
 import CMPI
+import Synchronization
 
 /// One block of memory that all ranks of a node see (MPI 3.1, section 11.2.3).
 ///
 /// A write is visible to the other ranks after both have called `synchronise`.
+///
+/// Who makes a window frees it, with `free`. There is no `deinit` that does it: freeing waits for all ranks of the
+/// window, and would hang where an error unwinds one rank alone. `Releases` says when it is right to free.
 public final class SharedWindow {
   /// The first byte, aligned to 64 bytes; the same memory on all ranks, at an address of each one's own.
   public let base: UnsafeMutableRawPointer
@@ -11,6 +15,8 @@ public final class SharedWindow {
 
   private var window: MPI_Win?
   private let communicator: Communicator
+  /// How many windows there are that have not been freed.
+  static let alive = Atomic(0)
 
   /// Reserves `byteCount` zeroed bytes, the same number on all ranks. Collective over a communicator whose
   /// ranks share a node.
@@ -33,6 +39,7 @@ public final class SharedWindow {
       throw error
     }
     self.window = window
+    Self.alive.add(1, ordering: .relaxed)
     var length: MPI_Aint = 0
     var unit: Int32 = 0
     var first: UnsafeMutableRawPointer?
@@ -57,5 +64,6 @@ public final class SharedWindow {
   public func free() throws(MPIError) {
     try check("MPI_Win_unlock_all", MPI_Win_unlock_all(window))
     try check("MPI_Win_free", MPI_Win_free(&window))
+    Self.alive.subtract(1, ordering: .relaxed)
   }
 }

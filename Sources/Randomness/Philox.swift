@@ -85,8 +85,6 @@ public struct RandomStream: RawRepresentable, Sendable {
   public static func acting(_ index: Int) -> RandomStream {
     index == 0 ? acting : RandomStream(rawValue: 128 + UInt32(index))
   }
-  /// Validation batches and their noise.
-  public static let validation = RandomStream(rawValue: 6)
   /// Draws of a report: runs for bootstrap intervals, and noise for critics.
   public static let report = RandomStream(rawValue: 7)
   /// The noise of updates, for the agent's draw number `index`.

@@ -1,4 +1,5 @@
 import Agents
+import Basics
 
 /// The section on the time of an update and on success against that time; empty unless agents are compared.
 func cost(_ groups: [RunGroup]) -> Markup {

@@ -1,8 +1,9 @@
+import Basics
 import Foundation
 
 /// A number with at most `places` decimals and without trailing zeros, for coordinates.
 func decimals(_ value: Double, upTo places: Int) -> String {
-  let text = String(format: "%.\(places)f", value)
+  let text = decimals(value, places)
   guard text.contains(".") else { return text }
   let trimmed = text.reversed().drop { $0 == "0" }.drop { $0 == "." }.reversed()
   return String(trimmed) == "-0" ? "0" : String(trimmed)
@@ -14,12 +15,12 @@ func short(_ value: Double) -> String {
   let magnitude = abs(value)
   if magnitude >= 1e6 || (magnitude < 1e-3 && magnitude > 0) { return minus(String(format: "%.2e", value)) }
   let places = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : magnitude >= 1 ? 2 : 3
-  return minus(String(format: "%.\(places)f", value))
+  return minus(decimals(value, places))
 }
 
 /// A number for people to read, with exactly `places` decimals.
 func fixed(_ value: Double, _ places: Int) -> String {
-  value.isFinite ? minus(String(format: "%.\(places)f", value)) : "–"
+  value.isFinite ? minus(decimals(value, places)) : "–"
 }
 
 /// A count with its digits in groups of three: 30 000.

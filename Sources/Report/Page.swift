@@ -1,5 +1,5 @@
+import Basics
 import Foundation
-import Training
 
 /// A whole HTML page around `body`. The page needs no other files, and its security policy keeps browsers
 /// from loading or running anything.

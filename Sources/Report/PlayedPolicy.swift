@@ -1,10 +1,10 @@
 import Agents
 import Basics
+import Checkpoints
 import Environments
 import Foundation
 import Kernels
 import Randomness
-import Training
 
 /// Plays the best policy of a run in its embedded maze, and computes the returns that its critics expect
 /// there.

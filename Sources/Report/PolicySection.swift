@@ -1,5 +1,6 @@
+import Basics
 import Environments
-import Training
+import Settings
 
 /// The section on the best policies in embedded mazes: their paths, and the returns that their critics
 /// expect.

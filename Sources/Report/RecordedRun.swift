@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import Running
 import Yams
 
 /// The files that a run has written so far, read as untrusted input: they may be unfinished, damaged or

@@ -1,5 +1,5 @@
+import Basics
 import Foundation
-import Training
 
 /// A page about several runs: how they learned, what they cost, and their settings.
 ///

@@ -1,3 +1,5 @@
+import Basics
+
 /// The section with a table of each group's last evaluation.
 func summary(_ groups: [RunGroup]) -> Markup {
   let measures = Measure.known(in: groups)
@@ -51,9 +53,4 @@ private func progress(_ group: RunGroup) -> String {
   let steps = group.runs.map(\.lastStep)
   guard let least = steps.min(), let most = steps.max() else { return "–" }
   return least == most ? grouped(most) : "\(grouped(least)) to \(grouped(most))"
-}
-
-/// The median of `values`, the upper one of an even number of values; NaN if there are none.
-func median(_ values: [Double]) -> Double {
-  values.isEmpty ? .nan : values.sorted()[values.count / 2]
 }

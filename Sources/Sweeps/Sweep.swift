@@ -1,5 +1,6 @@
+import Basics
 import Foundation
-import Training
+import Settings
 import Yams
 
 /// The training runs of a sweep, a grid of settings × seeds that a YAML file describes:
@@ -49,7 +50,7 @@ public struct Sweep: Sendable {
     let name = choices.map(\.label).joined(separator: ",")
     guard name.utf8.count <= 250 else {
       throw Failure(
-        .usage, "\(file.path): too long for a directory: \(printable(name))…; vary fewer settings")
+        .usage, "\(file.path): too long for a directory: \(printable(name)); vary fewer settings")
     }
     let arguments = file.common.flatMap(\.arguments) + choices.flatMap(\.arguments)
     do {

@@ -1,4 +1,5 @@
-import Training
+import Basics
+import Settings
 import Yams
 
 /// The contents of a sweep's file.

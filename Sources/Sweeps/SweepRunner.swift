@@ -1,5 +1,7 @@
+import Basics
 import Foundation
-import Training
+import Running
+import Settings
 
 /// Runs the training runs of a sweep one after another, each in its own processes.
 public struct SweepRunner {

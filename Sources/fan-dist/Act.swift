@@ -1,9 +1,10 @@
 import Agents
 import ArgumentParser
+import Basics
+import Checkpoints
 import Foundation
 import Kernels
 import Randomness
-import Training
 
 /// `fan-dist act CHECKPOINT`: answers observations with actions.
 struct Act: ParsableCommand {

@@ -1,10 +1,12 @@
 import Agents
 import ArgumentParser
+import Basics
+import Benchmarks
 import CAllocations
 import Foundation
 import Kernels
 import MPI
-import Training
+import Settings
 
 /// `fan-dist bench`: how fast updates are, and how fast they could be on this machine.
 struct Bench: ParsableCommand {
@@ -69,12 +71,17 @@ struct Bench: ParsableCommand {
 
   func run(_ job: Job) throws {
     let world = try job.world()
-    if let agents { return try compare(agents.agents, world) }
+    try Releases.around { releases in
+      if let agents { try compare(agents.agents, world, releases) } else { try measure(world, releases) }
+    }
+  }
+
+  /// Times the updates of one agent, or measures the constants of the scaling model.
+  private func measure(_ world: Communicator, _ releases: Releases) throws {
     let hyperparameters = try published(hyperparameters.agent)
     let benchmark = try UpdateBenchmark(
       world: world, hyperparameters: hyperparameters, observationSize: observationSize,
-      actionSize: actionSize,
-      threads: threads, ranksPerNode: ranksPerNode)
+      actionSize: actionSize, threads: threads, ranksPerNode: ranksPerNode, releases)
     products?.use()
     if model {
       let model = try benchmark.scalingModel()
@@ -112,31 +119,31 @@ struct Bench: ParsableCommand {
         "\(r.ranks) rank(s), \(r.threads) thread(s) each, batch \(r.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims)"
       ),
       ("products", r.blas),
-      ("update", "\(number(r.update, 3)) ms, \(number(r.updatesPerSecond, 1)) updates/s"),
+      ("update", "\(decimals(r.update, 3)) ms, \(decimals(r.updatesPerSecond, 1)) updates/s"),
       (
         "needed",
-        "\(number(r.gigaOperations, 3)) GFLOP an update, counted \(number(r.countedGigaOperations, 3))"
+        "\(decimals(r.gigaOperations, 3)) GFLOP an update, counted \(decimals(r.countedGigaOperations, 3))"
       ),
       (
         "rate",
-        "\(number(r.rate, 1)) GFLOP/s; at these shapes, all ranks at once: sgemm \(number(r.productRate, 1)), the products \(number(r.kernelRate, 1))"
+        "\(decimals(r.rate, 1)) GFLOP/s; at these shapes, all ranks at once: sgemm \(decimals(r.productRate, 1)), the products \(decimals(r.kernelRate, 1))"
       ),
-      ("limit", "\(number(r.limit, 3)) ms; share of the limit \(number(r.shareOfLimit, 3))"),
+      ("limit", "\(decimals(r.limit, 3)) ms; share of the limit \(decimals(r.shareOfLimit, 3))"),
     ]
     let order = ["products", "elementwise", "optimiser", "exchange", "waiting", "sampling", "rest"]
     let total = r.parts.values.reduce(0, +)
     for name in order {
       let time = r.parts[name] ?? 0
-      rows.append(("  \(name)", "\(number(time, 3)) ms, \(number(100 * time / total, 1)) %"))
+      rows.append(("  \(name)", "\(decimals(time, 3)) ms, \(decimals(100 * time / total, 1)) %"))
     }
     rows += [
-      ("memory copy", "\(number(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
-      ("allocations", "\(number(r.allocations, 2)) of the heap in an update, at most, per rank"),
-      ("resident", "\(number(r.residentMegabytes, 1)) MB at most, per rank"),
-      ("one action", "\(number(1e3 * r.action, 1)) µs"),
+      ("memory copy", "\(decimals(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
+      ("allocations", "\(decimals(r.allocations, 2)) of the heap in an update, at most, per rank"),
+      ("resident", "\(decimals(r.residentMegabytes, 1)) MB at most, per rank"),
+      ("one action", "\(decimals(1e3 * r.action, 1)) µs"),
       (
         "\(r.batchSize) actions",
-        "\(number(r.actions, 3)) ms at once, on each rank; products \(number(r.actionRate, 1)) GFLOP/s"
+        "\(decimals(r.actions, 3)) ms at once, on each rank; products \(decimals(r.actionRate, 1)) GFLOP/s"
       ),
     ]
     return rows.map { "\($0.0.padding(toLength: 14, withPad: " ", startingAt: 0))\($0.1)" }.joined(
@@ -160,7 +167,7 @@ struct AgentList: ExpressibleByArgument {
 
 extension Bench {
   /// Times agents in turn and prints what an update and an action of each cost.
-  private func compare(_ agents: [AgentKind], _ world: Communicator) throws {
+  private func compare(_ agents: [AgentKind], _ world: Communicator, _ releases: Releases) throws {
     if Self.arguments.contains(where: { $0 == "--agent" || $0.hasPrefix("--agent=") }) {
       throw Failure(.usage, "--agent and --agents: give one of them")
     }
@@ -172,7 +179,7 @@ extension Bench {
     }
     let comparison = try AgentComparison(
       world: world, hyperparameters, observationSize: observationSize, actionSize: actionSize,
-      threads: threads, ranksPerNode: ranksPerNode)
+      threads: threads, ranksPerNode: ranksPerNode, releases)
     products?.use()
     let costs = try comparison.run(rounds: rounds, updates: updates)
     guard world.rank == 0 else { return }
@@ -186,10 +193,11 @@ extension Bench {
     ]
     let rows = costs.map {
       [
-        $0.title, number($0.passes, $0.passes == $0.passes.rounded() ? 0 : 1), number($0.gigaOperations, 3),
-        number($0.countedGigaOperations, 3),
-        number($0.update, 3), number($0.relativeUpdate, 2), number($0.action, 1),
-        number($0.relativeAction, 2), number($0.megabytes, 1),
+        $0.title, decimals($0.passes, $0.passes == $0.passes.rounded() ? 0 : 1),
+        decimals($0.gigaOperations, 3),
+        decimals($0.countedGigaOperations, 3),
+        decimals($0.update, 3), decimals($0.relativeUpdate, 2), decimals($0.action, 1),
+        decimals($0.relativeAction, 2), decimals($0.megabytes, 1),
       ]
     }
     let setting =
@@ -202,9 +210,9 @@ extension Bench {
     let rows = costs.flatMap { cost in
       cost.doublings.map {
         [
-          "\(cost.title), \($0.setting) \($0.from) -> \($0.to)", number($0.gigaOperations, 3),
-          number($0.relativeOperations, 2), number($0.update, 3), number($0.relativeUpdate, 2),
-          number($0.action, 1), number($0.relativeAction, 2),
+          "\(cost.title), \($0.setting) \($0.from) -> \($0.to)", decimals($0.gigaOperations, 3),
+          decimals($0.relativeOperations, 2), decimals($0.update, 3), decimals($0.relativeUpdate, 2),
+          decimals($0.action, 1), decimals($0.relativeAction, 2),
         ]
       }
     }
@@ -224,6 +232,3 @@ extension Bench {
     }.joined(separator: "\n")
   }
 }
-
-/// A number with so many decimal places.
-private func number(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }

@@ -1,6 +1,7 @@
+import Basics
 import Foundation
 import Logging
-import Training
+import Running
 
 /// How progress is shown.
 enum ProgressStyle: String { case auto, live, plain, silent }
@@ -54,12 +55,12 @@ final class Console: @unchecked Sendable {
     for (label, name) in [("critic", "critic/critic_loss"), ("actor", "actor/actor_loss")] {
       if let value = figures[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
     }
-    if let success = status.success { parts.append("success \(String(format: "%.2f", success))") }
+    if let success = status.success { parts.append("success \(decimals(success, 2))") }
     if let evaluating = status.evaluating {
       parts.append("evaluating \(evaluating.step): \(evaluating.done)/\(evaluating.episodes)")
     }
-    parts.append("\(String(format: "%.1f", status.updatesPerSecond)) updates/s")
-    parts.append("comm \(String(format: "%.0f", 100 * status.communicationShare)) %")
+    parts.append("\(decimals(status.updatesPerSecond, 1)) updates/s")
+    parts.append("comm \(decimals(100 * status.communicationShare, 0)) %")
     let seconds = Double(status.steps - status.step) / max(status.updatesPerSecond, 1e-9)
     parts.append("ETA \(duration(seconds))")
     return parts.joined(separator: "  ")

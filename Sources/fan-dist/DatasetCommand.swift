@@ -1,7 +1,9 @@
 import ArgumentParser
+import Basics
 import Environments
 import Foundation
-import Training
+import Settings
+import TrainingData
 
 /// `fan-dist dataset …`: generates datasets and looks at them.
 struct DatasetCommand: ParsableCommand {

@@ -1,7 +1,9 @@
 import Agents
 import ArgumentParser
+import Basics
+import Evaluation
 import Foundation
-import Training
+import Settings
 
 /// `fan-dist evaluate CHECKPOINT`: plays episodes with a saved policy.
 struct Evaluate: ParsableCommand {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Basics
 import Examples
 import Foundation
 import Kernels
@@ -35,8 +36,8 @@ struct Example: ParsableCommand {
       for row in example.table {
         print(
           line(
-            row.name, text(row.learned.left), text(row.learned.right), "\(row.choice)",
-            text(row.exact.left, places: 0), text(row.exact.right, places: 0)))
+            row.name, decimals(row.learned.left, 2), decimals(row.learned.right, 2), "\(row.choice)",
+            decimals(row.exact.left, 0), decimals(row.exact.right, 0)))
       }
       try ReturnsPage(example).write(to: out)
       print("page in \(out)")
@@ -47,7 +48,5 @@ struct Example: ParsableCommand {
       return name.padding(toLength: 28, withPad: " ", startingAt: 0)
         + zip(columns, widths).map { String(repeating: " ", count: max(1, $1 - $0.count)) + $0 }.joined()
     }
-
-    private func text(_ value: Double, places: Int = 2) -> String { String(format: "%.\(places)f", value) }
   }
 }

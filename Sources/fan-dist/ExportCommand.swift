@@ -1,7 +1,8 @@
 import ArgumentParser
+import Basics
+import Checkpoints
 import Export
 import Foundation
-import Training
 
 /// `fan-dist export CHECKPOINT`: writes the policy for other programs.
 struct ExportCommand: ParsableCommand {

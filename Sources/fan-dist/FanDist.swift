@@ -1,8 +1,8 @@
 import ArgumentParser
+import Basics
 import Foundation
 import Kernels
 import MPI
-import Training
 
 /// The command and its subcommands.
 struct FanDist: ParsableCommand {

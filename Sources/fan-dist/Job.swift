@@ -1,6 +1,6 @@
+import Basics
 import Foundation
 import MPI
-import Training
 
 /// This process as one of the ranks that a launcher started, or as the only one.
 struct Job {
@@ -40,6 +40,14 @@ struct Job {
     if let launched { try? launched.barrier() }
     if MPI.isInitialised { try? MPI.finalise() }
     exit(code)
+  }
+
+  /// Ends this process, with a line, while one of its threads waits inside MPI for a rank that has stopped. The launcher
+  /// ends the other ranks once one has ended.
+  static func endStalled(_ line: String) -> Never {
+    FileHandle.standardError.write(Data("fan-dist: \(line)\n".utf8))
+    // Not exit: what it would run waits for the thread that is inside MPI.
+    _exit(Failure.Code.requeue.rawValue)
   }
 
   /// Ends the job when only this rank knows that something is wrong.

@@ -1,5 +1,5 @@
+import Basics
 import Foundation
-import Training
 
 /// Lines as they arrive, of limited length.
 struct LineReader {

@@ -1,7 +1,8 @@
 import ArgumentParser
+import Basics
 import Foundation
+import Settings
 import Sweeps
-import Training
 
 /// `fan-dist sweep FILE`: several settings and seeds.
 struct SweepCommand: ParsableCommand {

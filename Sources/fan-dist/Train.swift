@@ -1,9 +1,13 @@
 import ArgumentParser
 import ArrayFiles
+import Basics
+import Checks
 import Foundation
 import Logging
 import MPI
-import Training
+import Running
+import Settings
+import TrainingData
 
 /// `fan-dist train`: trains, evaluates and saves.
 struct Train: ParsableCommand {
@@ -50,24 +54,30 @@ struct Train: ParsableCommand {
     let world = try job.world()
     let console = Console(style: world.rank == 0 ? progress : .silent)
     let (train, preset) = try world.together { try layered() }
-    let logger = console.logger
     try train.agree(world)
     if train.check { return try train.checkGradients(world) }
     let directory = try train.directory(world)
-    let trainer = try Trainer(
-      train.settings, workers: train.workers, world: world, directory: directory,
-      resume: train.resume == .auto, logger: logger, watch: console.show,
-      shouldStop: { Signals.stopRequested })
-    if let preset, world.rank == 0 { logger.info("\(preset)") }
-    let summary = try trainer.run()
+    let host = RunHost(
+      logger: console.logger, watch: console.show, shouldStop: { Signals.stopRequested },
+      whenStalled: { Job.endStalled($0) })
+    let request = RunRequest(
+      train.settings, workers: train.workers, directory: directory, resumes: train.resume == .auto)
+    let summary = try Trainer.run(request, world: world, host: host, notes: preset.map { [$0] } ?? [])
     console.endLine()
+    try train.conclude(summary, directory, world, console.logger)
+  }
+
+  /// What the end of a run means to people, and to the command's exit code.
+  private func conclude(
+    _ summary: Trainer.Summary, _ directory: RunDirectory, _ world: Communicator, _ logger: Logger
+  ) throws {
     if summary.wasStopped {
       throw Failure(
         .requeue,
         "stopped by a signal after update \(summary.steps); continue with --run-dir \(directory.path) --resume auto"
       )
     }
-    if world.rank == 0 { train.report(summary, directory, logger) }
+    if world.rank == 0 { report(summary, directory, logger) }
     try world.together {
       guard let failure = summary.evaluationFailure else { return }
       throw Failure(

@@ -1,10 +1,11 @@
 import Agents
 import ArgumentParser
+import Basics
+import Checks
 import Foundation
 import Kernels
 import MPI
-import Parity
-import Training
+import Settings
 
 /// `fan-parity DIR`: compares the update with cases computed by the published implementations.
 @main
@@ -63,8 +64,7 @@ struct FanParity: ParsableCommand {
           unknown += 1
           continue
         }
-        let result = try Parity.run(
-          parityCase, hyperparameters, world: world, ranksPerNode: ranksPerNode)
+        let result = try parityCase.run(hyperparameters, world: world, ranksPerNode: ranksPerNode)
         let passes = result.largest <= tolerance
         print(line(parityCase.name, result, passes))
         if passes { passed += 1 } else { failed += 1 }
@@ -81,7 +81,7 @@ struct FanParity: ParsableCommand {
     let errors = [
       ("figures", result.figures), ("gradients", result.gradients), ("parameters", result.parameters),
     ]
-    let text = errors.map { "\($0) \(String(format: "%.1e", $1))" }.joined(separator: "  ")
+    let text = errors.map { "\($0) \(scientific($1))" }.joined(separator: "  ")
     guard !passes else { return "\(pad(name)) \(text)  ok" }
     let places = errors.filter { !($0.1 <= tolerance) }.compactMap { result.worst[$0.0] }
     return "\(pad(name)) \(text)  FAILED at \(places.joined(separator: ", "))"

@@ -1,9 +1,9 @@
 import Agents
+import Checks
 import Kernels
 import Networks
 import Randomness
 import Testing
-import Training
 
 private let spec = DataSpec(observationSize: 5, actionSize: 3, rewards: -3...3)
 private let features = spec.observationSize

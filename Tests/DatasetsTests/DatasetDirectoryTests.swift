@@ -59,7 +59,7 @@ import Testing
     let files = directory.transitions(index: index.baseAddress!)
     for number in 0..<5 {
       let transition = try original.dataset.transition(number)
-      files.prefetch(number)
+      files.prefetch { $0(number) }
       #expect(try loaded.dataset.transition(number) == transition && files.transition(number) == transition)
     }
     try directory.verify()

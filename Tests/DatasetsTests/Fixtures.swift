@@ -98,7 +98,14 @@ struct Transition: Equatable {
   var nextAction: [Float]
 }
 
-extension TransitionSource {
+/// A source that knows its sizes.
+protocol SizedSource: TransitionSource {
+  var plan: DatasetPlan { get }
+}
+extension TransitionMemory: SizedSource {}
+extension TransitionFiles: SizedSource {}
+
+extension SizedSource {
   func transition(_ index: Int) throws -> Transition {
     let observation = [Float](repeating: .nan, count: plan.observationSize)
     let action = [Float](repeating: .nan, count: plan.actionSize)

@@ -40,6 +40,15 @@ import Testing
     }
   }
 
+  /// Data that grow are drawn from as if they had been so large from the start.
+  @Test func grownDataAreDrawnLikeAnyOthers() {
+    var shards = VirtualShards(transitions: 999, batch: 100, ranks: 2, rank: 1)
+    shards.grow(to: 5000)
+    let large = VirtualShards(transitions: 5000, batch: 100, ranks: 2, rank: 1)
+    #expect(draws(shards, step: 7) == draws(large, step: 7))
+    #expect(shards.maximumRows == large.maximumRows)
+  }
+
   /// Steps start at all shards in turn; no step may exceed the bound, and the bound may not be much too
   /// large.
   @Test func maximumRowsIsACloseUpperBound() {

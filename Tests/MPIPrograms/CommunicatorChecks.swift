@@ -1,6 +1,6 @@
+import Basics
 import Foundation
 import MPI
-import Training
 
 func checkReductions<T: MPIElement & Numeric & Comparable>(_: T.Type, _ world: Communicator) throws {
   let p = world.size
@@ -61,6 +61,40 @@ func checkWindow(_ world: Communicator) throws {
     try window.synchronise()
   }
   try window.free()
+}
+
+/// Communicators are freed with their last reference, windows when that is asked for.
+func checkHoldings(_ world: Communicator) throws {
+  let before = MPI.holdings
+  do {
+    let (half, node) = (try world.split(colour: world.rank % 2), try world.splitByNode())
+    let window = try SharedWindow(node, byteCount: 64)
+    var expected = before
+    expected.communicators += 2
+    expected.windows += 1
+    try expect(MPI.holdings == expected, "\(MPI.holdings) instead of \(expected)")
+    try half.barrier()
+    try window.free()
+  }
+  try expect(MPI.holdings == before, "\(MPI.holdings) instead of \(before)")
+}
+
+/// What all ranks fail at is freed; what one rank alone fails at is not, since the others are still at work.
+func checkReleases(_ world: Communicator) throws {
+  for (error, isFreed) in [
+    (Failure(.data, "all") as any Error, true), (RankFailure(Failure(.data, "one")), false),
+  ] {
+    var freed: [Int] = []
+    do {
+      try Releases.around { releases in
+        releases.add { freed.append(1) }
+        releases.add { freed.append(2) }
+        throw error
+      }
+      throw Problem(description: "the error is lost")
+    } catch is Failure, is RankFailure {}
+    try expect(freed == (isFreed ? [2, 1] : []), "\(error): freed \(freed)")
+  }
 }
 
 func checkErrors(_ world: Communicator) throws {

@@ -1,8 +1,8 @@
+import Exchange
 import Foundation
 import Kernels
 import MPI
 import Optimisation
-import Training
 
 private let count = 1000
 private let followed = 160..<600
@@ -12,38 +12,60 @@ private let (learningRate, tau) = (0.01, 0.1)
 
 /// Eight updates with a known gradient, some of them not finite, against the same in double precision on one rank.
 func checkExchange(_ world: Communicator, ranksPerNode: Int?) throws {
-  let exchange = try ParameterExchange(
-    world: world, count: count, followed: [followed], learningRate: learningRate, tau: tau,
-    ranksPerNode: ranksPerNode)
+  let subject = try Subject(world, ranksPerNode: ranksPerNode)
   let sharing = [nil: world.size, 1: 1, 2: world.size % 2 == 0 ? 2 : 1][ranksPerNode]!
-  try expect(exchange.groupSize == sharing, "\(exchange.groupSize) ranks share memory, not \(sharing)")
-  // Only the first rank knows where to start; the leaders of other groups have something else.
-  if exchange.leadsGroup {
-    for i in 0..<count { exchange.parameters[i] = world.rank == 0 ? Float(start(i)) : -1 }
-    for i in 0..<followed.count {
-      exchange.target[i] = world.rank == 0 ? Float(start(followed.lowerBound + i)) : -1
-    }
-  }
-  try exchange.distribute()
+  let size = subject.ranks.group.size
+  try expect(size == sharing, "\(size) ranks share memory, not \(sharing)")
   let reference = Reference()
   for step in 0..<updates {
-    writeGradient(exchange.gradients, step, world)
+    try subject.update(step, reference)
+    try compare("parameters", subject.memory.parameters, reference.parameters.base, count, step, world)
+    try compare("target", subject.memory.target, reference.target.base, followed.count, step, world)
+  }
+  try subject.memory.free()
+}
+
+/// An exchange and an optimiser, without an agent.
+private struct Subject {
+  let ranks: RankGroups
+  let memory: ParameterMemory
+  private let exchange: GradientExchange
+  private let optimiser: OwnedOptimiser
+
+  init(_ world: Communicator, ranksPerNode: Int?) throws {
+    ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
+    memory = try ParameterMemory(ranks.group, count: count, targetCount: followed.count)
+    exchange = GradientExchange(ranks, memory)
+    optimiser = OwnedOptimiser(memory, followed: [followed], learningRate: learningRate, tau: tau)
+    // Only the first rank knows where to start; the leaders of other groups have something else.
+    if ranks.leadsGroup {
+      for i in 0..<count { memory.parameters[i] = world.rank == 0 ? Float(start(i)) : -1 }
+      for i in 0..<followed.count {
+        memory.target[i] = world.rank == 0 ? Float(start(followed.lowerBound + i)) : -1
+      }
+    }
+    try exchange.distribute()
+  }
+
+  func update(_ step: Int, _ reference: Reference) throws {
+    let world = ranks.all
+    let isLast = world.rank == world.size - 1
+    writeGradient(memory.gradients, step, world)
     let fault = [3: Float.nan, 5: .infinity][step]
-    if let fault, world.rank == world.size - 1 { exchange.gradients[count - 1] = fault }
+    if let fault, isLast { memory.gradients[count - 1] = fault }
     // The last rank alone asks to stop.
-    let isFinite = Float.sumOfSquares(exchange.gradients, count: count).isFinite
-    let outcome = try exchange.step(
-      gradientIsFinite: isFinite, movesTarget: true, stop: step == 6 && world.rank == world.size - 1)
-    let outcomeNorm = try world.allReduce(outcome.gradientSquares).squareRoot()
-    try expect(outcome.isFinite == (fault == nil), "update \(step): finite \(outcome.isFinite)")
-    try expect(outcome.stops == (step == 6), "update \(step): stops \(outcome.stops)")
+    let isFinite = Float.sumOfSquares(memory.gradients, count: count).isFinite
+    let meeting = try exchange.begin(isFinite: isFinite, stop: step == 6 && isLast)
+    let squares = meeting.isFinite ? optimiser.step(exchange, movesTarget: true) : 0
+    try exchange.end()
+    try expect(meeting.isFinite == (fault == nil), "update \(step): finite \(meeting.isFinite)")
+    try expect(meeting.stops == (step == 6), "update \(step): stops \(meeting.stops)")
+    let outcomeNorm = try world.allReduce(ranks.isInFirstGroup ? squares : 0).squareRoot()
     if fault == nil {
       let norm = reference.update(step)
       try expect(abs(outcomeNorm - norm) < 1e-6 * norm, "update \(step): norm \(outcomeNorm)")
     }
-    try expect(exchange.optimiserSteps == reference.steps, "update \(step): \(exchange.optimiserSteps) steps")
-    try compare("parameters", exchange.parameters, reference.parameters.base, count, step, world)
-    try compare("target", exchange.target, reference.target.base, followed.count, step, world)
+    try expect(optimiser.steps == reference.steps, "update \(step): \(optimiser.steps) steps")
   }
 }
 

@@ -17,12 +17,15 @@ enum Main {
     ("split", checkSplit),
     ("split by node", checkNodes),
     ("shared window", checkWindow),
+    ("what is held is freed", checkHoldings),
+    ("releases", checkReleases),
     ("typed errors", checkErrors),
     ("together", checkTogether),
     ("agreement", checkAgreement),
     ("exchange, all ranks share memory", { try checkExchange($0, ranksPerNode: nil) }),
     ("exchange, messages alone", { try checkExchange($0, ranksPerNode: 1) }),
     ("exchange, two ranks a node", { try checkExchange($0, ranksPerNode: 2) }),
+    ("runs in one process", checkRunsInOneProcess),
   ]
 
   static func main() throws {

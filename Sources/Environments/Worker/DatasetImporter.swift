@@ -121,7 +121,7 @@ public final class DatasetImporter {
 }
 
 /// An error that says why a dataset cannot be imported.
-public struct ImportFailure: Error, CustomStringConvertible, Sendable {
+public struct ImportFailure: CodedError, Sendable {
   /// The kinds of failure that callers handle differently.
   public enum Kind: Sendable {
     /// The data do not exist.
@@ -136,6 +136,15 @@ public struct ImportFailure: Error, CustomStringConvertible, Sendable {
   public let kind: Kind
   /// One line that says what is wrong and what to do.
   public let description: String
+
+  /// The exit code of a command that this failure ends.
+  public var code: Failure.Code {
+    switch kind {
+    case .missing: .noInput
+    case .malformed: .data
+    case .broken: .system
+    }
+  }
 
   init(_ kind: Kind, _ description: String) {
     self.kind = kind

@@ -1,0 +1,15 @@
+import Foundation
+
+/// A number with so many decimals.
+public func decimals(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+
+/// A number of bytes in 10⁶ bytes, with one decimal.
+public func megabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e6, 1) }
+
+/// A small number with two significant digits and its power of ten, such as an error: 3.2e-05.
+public func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
+
+/// The middle of some values, the upper one of two; not a number when there are no values.
+public func median(_ values: [Double]) -> Double {
+  values.isEmpty ? .nan : values.sorted()[values.count / 2]
+}

@@ -1,0 +1,204 @@
+import Agents
+import Basics
+import Exchange
+import Foundation
+import Kernels
+import Learning
+import MPI
+import Profiling
+
+/// Times updates on made-up data, between measurements of what the machine can do.
+public final class UpdateBenchmark {
+  /// Medians over the rounds. Times are in milliseconds.
+  public struct Result: Codable, Sendable {
+    /// Ranks, and threads of each one's products.
+    public var ranks: Int
+    /// Threads of each rank's matrix products.
+    public var threads: Int
+    /// Samples of an update over all ranks.
+    public var batchSize: Int
+    /// Kernels and BLAS in use.
+    public var blas: String
+    /// One update.
+    public var update: Double
+    /// The same in another unit.
+    public var updatesPerSecond: Double
+    /// Operations that an update needs, over all ranks, in 10⁹.
+    public var gigaOperations: Double
+    /// Operations that the kernels counted, over all ranks, in 10⁹.
+    public var countedGigaOperations: Double
+    /// Rate at which updates do what they need, over all ranks, in 10⁹ a second.
+    public var rate: Double
+    /// Rate of sgemm at the update's shapes, all ranks at once, summed over them.
+    public var productRate: Double
+    /// Rate at the same shapes of the kernels that an update uses.
+    public var kernelRate: Double
+    /// Time of the needed operations at sgemm's rate.
+    public var limit: Double
+    /// limit / update.
+    public var shareOfLimit: Double
+    /// Time of each part of an update, the mean over the ranks.
+    public var parts: [String: Double]
+    /// Memory bandwidth of the ranks together, reading and writing, in 10⁹ bytes a second.
+    public var memoryBandwidth: Double
+    /// Calls for heap memory in an update, on the rank with most; on several nodes, those of MPI's own buffers.
+    public var allocations: Double
+    /// Peak resident memory of the largest rank, in 10⁶ bytes.
+    public var residentMegabytes: Double
+    /// One action of the policy for one observation.
+    public var action: Double
+    /// Actions for a batch of observations at once, on each rank.
+    public var actions: Double
+    /// Rate of the products in those, of one rank, in 10⁹ a second.
+    public var actionRate: Double
+  }
+
+  /// Updates before the first measurement, after which caches are as they stay.
+  private static let warmUp = 3
+  /// Updates that the constants of the scaling model are profiled in.
+  private static let profiledUpdates = 20
+  /// Actions of a measurement.
+  private static let actions = 100
+  /// Barriers of a measurement.
+  private static let barriers = 1000
+  /// Seconds of updates in a round, when nobody says how many.
+  private static let roundSeconds = 0.5
+
+  private let world: Communicator
+  private let hyperparameters: Hyperparameters
+  private let threads: Int
+  private let subject: TimedLearner
+
+  /// Networks and data of the given sizes. Collective over all ranks.
+  ///
+  /// - Parameter releases: is told what to free at the end.
+  public init(
+    world: Communicator, hyperparameters: Hyperparameters, observationSize: Int, actionSize: Int,
+    threads: Int, ranksPerNode: Int?, _ releases: Releases
+  ) throws {
+    self.world = world
+    self.hyperparameters = hyperparameters
+    self.threads = threads
+    BLAS.setThreads(threads)
+    subject = try TimedLearner(
+      hyperparameters, MadeUpTransitions(observationSize: observationSize, actionSize: actionSize),
+      world: world, ranksPerNode: ranksPerNode, releases)
+  }
+
+  /// Measures in `rounds` rounds of `updates` updates each (nil: about half a second). Collective.
+  ///
+  /// - Parameter allocations: the calls for heap memory so far.
+  public func run(rounds: Int, updates: Int?, allocations: () -> Int) throws -> Result {
+    for _ in 0..<Self.warmUp { try subject.update() }
+    let count = try updates ?? automaticCount()
+    // Before the matrices that the limits are measured with, which training does not have.
+    let resident = peakResidentBytes()
+    let limits = MachineLimits(
+      rows: subject.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
+    var times: [Double] = []
+    var productRates: [[Double]] = []
+    var kernelRates: [[Double]] = []
+    var bandwidths: [Double] = []
+    var actions: [Double] = []
+    let crowd = Crowd(subject, rows: hyperparameters.batchSize)
+    var crowdTimes: [Double] = []
+    var allocated: [Double] = []
+    for _ in 0..<rounds {
+      try world.barrier()
+      productRates.append(limits.productRates(.openBLAS))
+      try world.barrier()
+      kernelRates.append(limits.productRates(.chosen))
+      try world.barrier()
+      let before = allocations()
+      let time = try seconds { for _ in 0..<count { try subject.update() } }
+      allocated.append(Double(allocations() - before) / Double(count))
+      times.append(time / Double(count))
+      try world.barrier()
+      bandwidths.append(limits.bandwidth())
+      actions.append(seconds { for _ in 0..<Self.actions { subject.act() } } / Double(Self.actions))
+      crowdTimes.append(seconds { crowd.act() })
+    }
+    // The clock readings of a profile cost time, so it is taken apart from the timed updates.
+    var profiled = 0.0
+    try subject.profiled {
+      profiled = try seconds { for _ in 0..<count { try subject.update() } } / Double(count)
+    }
+    return try summarise(
+      update: median(times), productRates: medians(productRates), kernelRates: medians(kernelRates),
+      bandwidth: median(bandwidths), action: median(actions), crowd: (median(crowdTimes), crowd.operations),
+      profiled: profiled, allocations: median(allocated), resident: resident, count: count)
+  }
+
+  /// Measures the constants of the scaling model. Collective.
+  public func scalingModel() throws -> ScalingModel {
+    for _ in 0..<Self.warmUp { try subject.update() }
+    let rows = sequence(first: 1) { 2 * $0 }.prefix { $0 <= subject.capacity }
+    let compute = try rows.map { try world.allReduce(try gradientSeconds(rows: $0), .max) }
+    try subject.profiled { for _ in 0..<Self.profiledUpdates { try subject.update() } }
+    let optimiser =
+      try world.allReduce(subject.profile.seconds(.optimiser), .max) / Double(Self.profiledUpdates)
+    let memory = subject.learner.memory
+    let groupSize = subject.learner.groupSize
+    let moved = ScalingModel.movedBytes(
+      parameters: memory.count, followed: memory.targetCount, ranks: groupSize)
+    return ScalingModel(
+      compute: compute, bytesPerSecond: moved / Double(groupSize) / optimiser,
+      barrier: try barrierSeconds(), parameters: memory.count, followed: memory.targetCount)
+  }
+
+  /// Seconds of losses and gradients for the first `rows` rows of a batch, alone.
+  private func gradientSeconds(rows: Int) throws -> Double {
+    let once = try seconds { try subject.computeGradient(rows: rows) }
+    let repeats = max(3, min(100, Int(0.1 / once)))
+    try world.barrier()
+    return median(try (0..<repeats).map { _ in try seconds { try subject.computeGradient(rows: rows) } })
+  }
+
+  /// Seconds of a barrier between two ranks; on one rank, what it typically is within a node.
+  private func barrierSeconds() throws -> Double {
+    guard world.size > 1 else { return 1e-6 }
+    let time = try seconds { for _ in 0..<Self.barriers { try world.barrier() } } / Double(Self.barriers)
+    return time / log2(Double(world.size)).rounded(.up)
+  }
+
+  /// As many updates as take about half a second, the same number on all ranks.
+  private func automaticCount() throws -> Int {
+    let time = try seconds { for _ in 0..<Self.warmUp { try subject.update() } } / Double(Self.warmUp)
+    return max(3, Int(try world.allReduce(Self.roundSeconds / time, .min)))
+  }
+
+  private func summarise(
+    update: Double, productRates: [Double], kernelRates: [Double], bandwidth: Double, action: Double,
+    crowd: (time: Double, operations: Double), profiled: Double, allocations: Double, resident: Double,
+    count: Int
+  ) throws -> Result {
+    let work = subject.profile.work
+    let forms = try [work.forward, work.weights, work.inputs].map {
+      try world.allReduce(Double($0)) / Double(count)
+    }
+    func time(_ rates: [Double]) throws -> Double {
+      try zip(forms, rates).reduce(0) { $0 + $1.0 / (try world.allReduce($1.1)) }
+    }
+    let limit = try time(productRates)
+    let total = forms.reduce(0, +)
+    var parts: [String: Double] = [:]
+    var rest = profiled
+    for part in Profile.Part.allCases {
+      let time = subject.profile.seconds(part) / Double(count)
+      rest -= time
+      parts["\(part)"] = 1e3 * (try world.allReduce(time)) / Double(world.size)
+    }
+    parts["rest"] = 1e3 * (try world.allReduce(rest)) / Double(world.size)
+    return Result(
+      ranks: world.size, threads: threads, batchSize: hyperparameters.batchSize, blas: BLAS.description,
+      update: 1e3 * update, updatesPerSecond: 1 / update, gigaOperations: total / 1e9,
+      countedGigaOperations: try world.allReduce(Double(subject.profile.productOperations)) / Double(count)
+        / 1e9,
+      rate: total / update / 1e9, productRate: total / limit / 1e9,
+      kernelRate: total / (try time(kernelRates)) / 1e9, limit: 1e3 * limit,
+      shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
+      allocations: try world.allReduce(allocations, .max),
+      residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action,
+      actions: 1e3 * crowd.time, actionRate: crowd.operations / crowd.time / 1e9)
+  }
+}

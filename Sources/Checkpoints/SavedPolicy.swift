@@ -1,0 +1,51 @@
+import Agents
+import Kernels
+import Networks
+import Settings
+
+/// What was trained, from a checkpoint or from an exported policy.
+public final class SavedPolicy {
+  /// What the file says beside its tensors.
+  public let state: CheckpointState
+  /// The settings that the policy was trained with.
+  public let configuration: Configuration
+  /// The flat vector of the agent's parameters; from an exported policy, zero where the policy does not look.
+  public let parameters: Buffer<Float>
+  private let layout: ParameterLayout
+
+  /// Opens a file and reads its tensors.
+  ///
+  /// - Parameter acceptsPolicy: whether a file that holds the policy alone will do.
+  public init(path: String, acceptsPolicy: Bool = false) throws {
+    let checkpoint = try Checkpoint(path: path, acceptsPolicy: acceptsPolicy)
+    state = checkpoint.state
+    configuration = try checkpoint.configuration()
+    let hyperparameters = configuration.hyperparameters
+    // No memory for rows: the file's word for its sizes is believed only when all tensors are there.
+    layout = hyperparameters.agent.layout(state.spec, hyperparameters)
+    let policy = hyperparameters.agent.policy(state.spec, hyperparameters, rows: 0)
+    let needed = Set(policy.graph.parameters)
+    let isWhole = state.format == .checkpoint
+    let slots = layout.slots.filter { isWhole || needed.contains($0.name) }
+    for slot in slots { try checkpoint.require(slot.name, shape: slot.shape) }
+    parameters = Buffer(count: layout.count)
+    for slot in slots {
+      try checkpoint.read(slot.name, shape: slot.shape, into: parameters.base + slot.offset)
+    }
+  }
+
+  /// The agent's way to act, for up to `rows` observations at once.
+  public func policy(rows: Int) -> any Policy<Float> {
+    configuration.hyperparameters.agent.policy(state.spec, configuration.hyperparameters, rows: rows)
+  }
+
+  /// Some of the tensors, by name.
+  public func tensors(_ names: [String]) -> [String: (shape: [Int], values: [Float])] {
+    let wanted = layout.slots.filter { names.contains($0.name) }
+    return Dictionary(
+      uniqueKeysWithValues: wanted.map { slot in
+        let values = UnsafeBufferPointer(start: parameters.base + slot.offset, count: slot.count)
+        return (slot.name, (slot.shape, Array(values)))
+      })
+  }
+}

@@ -1,0 +1,106 @@
+import Agents
+import Kernels
+import Learning
+import Networks
+import Randomness
+
+/// The losses of one batch at the initial parameters of a seed, and near them.
+final class ObjectiveAtStart<T: Real> {
+  let objective: Objective<T>
+  /// The gradient of the last call of `computeGradient`.
+  let gradient: Buffer<T>
+
+  private let batch: Batch<T>
+  private let parameters: Buffer<T>
+  private let target: Buffer<T>
+  private let sums = RecordedSums()
+
+  /// Distance of the parameters of central differences from where they are taken.
+  private let step: T = 1e-5
+
+  init(_ spec: DataSpec, _ hyperparameters: Hyperparameters, _ batch: Batch<T>, _ seed: UInt32) {
+    self.batch = batch
+    objective = Objective(hyperparameters, spec, rows: batch.rows)
+    let layout = objective.layout
+    parameters = Buffer(count: layout.count)
+    gradient = Buffer(count: layout.count)
+    target = Buffer(count: layout.targetCount)
+    layout.initialise(parameters.base, seed: seed)
+    layout.copyFollowed(of: parameters.base, to: target.base)
+  }
+
+  /// Computes the gradient, and records what the scales of normalised losses are made of.
+  func computeGradient() throws {
+    sums.clear()
+    try compute(gradient.base, sums.record)
+  }
+
+  /// The relative error of the derivative of the loss along a direction of one tensor: the gradient's own direction
+  /// and a random one added, so that the derivative is not small and every element takes part.
+  func differenceError(_ slot: TensorSlot, seed: UInt32) throws -> Double {
+    let direction = direction(slot, seed: seed)
+    let exact = zip(slot.range, direction).reduce(0.0) { $0 + Double(gradient.base[$1.0] * $1.1) }
+    let start = slot.range.map { parameters.base[$0] }
+    defer { for (i, value) in zip(slot.range, start) { parameters.base[i] = value } }
+    func loss(_ sign: T) throws -> Double {
+      for (i, (value, d)) in zip(slot.range, zip(start, direction)) {
+        parameters.base[i] = value + sign * step * d
+      }
+      return try lossReaching(slot)
+    }
+    let (above, below) = (try loss(1), try loss(-1))
+    let measured = (above - below) / (2 * Double(step))
+    // What rounding of the losses alone can make of the quotient.
+    let rounding = 1e-15 * (abs(above) + abs(below)) / Double(step)
+    return max(0, abs(measured - exact) - rounding) / max(abs(measured), abs(exact), 1e-12)
+  }
+
+  private func direction(_ slot: TensorSlot, seed: UInt32) -> [T] {
+    var random = RandomSequence(seed: seed, stream: .acting, index: UInt64(slot.offset))
+    let noise = (0..<slot.count).map { _ in T(random.normal()) }
+    let gradientNorm = norm(slot.range.map { gradient.base[$0] })
+    let noiseNorm = norm(noise)
+    return zip(slot.range, noise).map { i, e in
+      (gradientNorm > 0 ? gradient.base[i] / gradientNorm : 0) + e / noiseNorm
+    }
+  }
+
+  /// The part of the loss that reaches the network of a tensor. The scales of normalised losses stay as they are at
+  /// the initial parameters, since no gradient passes through them.
+  private func lossReaching(_ slot: TensorSlot) throws -> Double {
+    sums.rewind()
+    try compute(nil, sums.replay)
+    return objective.loss(of: String(slot.name.prefix { $0 != "/" }))
+  }
+
+  private func compute(
+    _ gradient: UnsafeMutablePointer<T>?, _ sumOverRanks: (inout SIMD2<Double>) -> Void
+  ) throws {
+    try objective.compute(
+      parameters.base, target: target.base, batch, logging: true, gradients: gradient,
+      sumOverRanks: sumOverRanks)
+  }
+
+  private func norm(_ values: [T]) -> T { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+}
+
+/// The sums over ranks of one computation of the losses, given again in others. An agent computes the scales of
+/// normalised losses from them, and nothing else: the same sums give the same scales.
+private final class RecordedSums {
+  private var sums: [SIMD2<Double>] = []
+  private var next = 0
+
+  func clear() { sums = [] }
+
+  /// Notes a sum, which is this rank's alone.
+  func record(_ sum: inout SIMD2<Double>) { sums.append(sum) }
+
+  /// Begins again with the first sum.
+  func rewind() { next = 0 }
+
+  /// Replaces a sum by the one that was noted in its place.
+  func replay(_ sum: inout SIMD2<Double>) {
+    sum = sums[next]
+    next += 1
+  }
+}

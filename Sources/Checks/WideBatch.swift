@@ -1,0 +1,26 @@
+import Agents
+import Kernels
+
+extension Batch where T == Double {
+  /// The same batch in double precision.
+  convenience init(widening batch: Batch<Float>, _ spec: DataSpec, draws: [Draw]) {
+    self.init(capacity: batch.rows, spec, draws: draws)
+    update = batch.update
+    rows = batch.rows
+    globalRows = batch.globalRows
+    func widen(_ source: Matrix<Float>, _ destination: Matrix<Double>) {
+      for r in 0..<destination.rows {
+        for c in 0..<source.columns { destination[r, c] = Double(source[r, c]) }
+      }
+    }
+    widen(batch.observations.vectors, observations.vectors)
+    widen(batch.actions, actions)
+    widen(batch.nextObservations.vectors, nextObservations.vectors)
+    widen(batch.nextActions, nextActions)
+    for (source, destination) in zip(batch.noise, noise) { widen(source, destination) }
+    for r in 0..<rows {
+      rewards[r] = Double(batch.rewards[r])
+      masks[r] = Double(batch.masks[r])
+    }
+  }
+}

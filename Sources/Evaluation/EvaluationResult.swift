@@ -1,0 +1,74 @@
+import Basics
+import Checkpoints
+import Environments
+
+/// A mean over episodes.
+public struct Estimate: Sendable, Equatable {
+  /// The mean.
+  public let mean: Double
+  /// Its standard error.
+  public let error: Double
+
+  /// The mean of some values, at least one. The error is 0 for a single one, which says nothing about it.
+  init(_ values: [Double]) {
+    let count = Double(values.count)
+    let mean = values.reduce(0, +) / count
+    let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / max(count - 1, 1)
+    self.mean = mean
+    error = (variance / count).squareRoot()
+  }
+}
+
+/// An episode that has been played.
+struct PlayedEpisode: Sendable, Equatable {
+  /// Whether the task was solved at its end; nil where the environment does not say.
+  var success: Bool?
+  /// Sum of the rewards, undiscounted.
+  var total = 0.0
+  /// Number of steps.
+  var length = 0
+}
+
+/// What some episodes came to.
+public struct EvaluationResult: Sendable, Equatable, CustomStringConvertible {
+  /// Number of episodes.
+  public let episodes: Int
+  /// Share of episodes that solved the task; nil where the environment does not say.
+  public let success: Estimate?
+  /// Undiscounted return.
+  public let totalReward: Estimate
+  /// The return between the benchmark's references, 0 to 100; nil where it has none.
+  public let score: Estimate?
+  /// Number of steps.
+  public let length: Estimate
+
+  init(_ episodes: [PlayedEpisode], in environment: EnvironmentDescription) {
+    self.episodes = episodes.count
+    let successes = episodes.compactMap { $0.success.map { $0 ? 1.0 : 0 } }
+    success = successes.count == episodes.count ? Estimate(successes) : nil
+    totalReward = Estimate(episodes.map(\.total))
+    let scores = episodes.compactMap { environment.normalisedScore($0.total) }
+    score = scores.isEmpty ? nil : Estimate(scores)
+    length = Estimate(episodes.map { Double($0.length) })
+  }
+
+  /// All figures in a line.
+  public var description: String {
+    let figures = [
+      success.map { "success \(text($0, 2))" }, "return \(text(totalReward, 1))",
+      score.map { "normalised score \(text($0, 1))" }, "length \(text(length, 1))",
+    ]
+    return figures.compactMap(\.self).joined(separator: ", ") + " over \(episodes) episodes"
+  }
+
+  private func text(_ estimate: Estimate, _ places: Int) -> String {
+    "\(decimals(estimate.mean, places)) ± \(decimals(estimate.error, places))"
+  }
+}
+
+extension EvaluationScore {
+  /// The score of an evaluation.
+  init(_ result: EvaluationResult) {
+    self.init(success: result.success?.mean ?? 0, totalReward: result.totalReward.mean)
+  }
+}

@@ -1,0 +1,131 @@
+import Basics
+import Kernels
+import MPI
+import Optimisation
+import Profiling
+
+/// Makes one gradient of those of all ranks.
+///
+/// Between `begin` and `end` no rank writes gradients, and each may ask for the sum over its owned piece of the
+/// vector. Within a group the slabs are added in rank order, block by block, at the moment when a block is needed, so
+/// that the sum never leaves the cache. With several groups the sum is first exchanged with the peers, through slab
+/// 0. One rank without others trains alone; groups of one rank on many ranks are plain all-reduce.
+public final class GradientExchange {
+  /// What all ranks know once they have met.
+  public struct Meeting {
+    /// Whether the gradients of all ranks are finite.
+    public let isFinite: Bool
+    /// Whether some rank asked to stop.
+    public let stops: Bool
+  }
+
+  /// Seconds spent exchanging and waiting for others, since the start.
+  public private(set) var communicationSeconds = 0.0
+
+  private let ranks: RankGroups
+  private let memory: ParameterMemory
+  private let profile: Profile
+  /// The block of the summed gradient that is being used.
+  private let block = Buffer<Float>(count: GradientExchange.blockLength)
+
+  /// Elements of a block that is summed and used while it stays in the first-level cache.
+  static let blockLength = 2048
+
+  /// An exchange of the gradients in a group's memory.
+  ///
+  /// - Parameter profile: where the time of exchanging and waiting is noted.
+  public init(_ ranks: RankGroups, _ memory: ParameterMemory, profile: Profile = Profile()) {
+    self.ranks = ranks
+    self.memory = memory
+    self.profile = profile
+  }
+
+  /// Waits until all ranks have their gradients, and exchanges them between groups. Collective over all ranks.
+  ///
+  /// - Parameters:
+  ///   - isFinite: whether every element of this rank's gradient is finite.
+  ///   - stop: this rank's wish to stop after this update.
+  public func begin(isFinite: Bool, stop: Bool) throws(MPIError) -> Meeting {
+    let group = ranks.group
+    memory.notes[group.rank] = SIMD8(isFinite ? 0 : 1, stop ? 1 : 0, 0, 0, 0, 0, 0, 0)
+    try synchronise()
+    var sums = (0..<group.size).reduce(SIMD2<Double>.zero) { $0 + memory.notes[$1].lowHalf.lowHalf }
+    if ranks.areSeveral {
+      profile.time(.exchange) { sumSlabs() }
+      try communicate(.exchange) { () throws(MPIError) in
+        try ranks.peers.allReduce(memory.slab(0) + memory.owned.lowerBound, count: memory.owned.count)
+      }
+      try sumOverRanks(&sums)
+    }
+    return Meeting(isFinite: sums.x == 0, stops: sums.y > 0)
+  }
+
+  /// Waits until all ranks of the group have done with the gradients and have written their owned parameters.
+  /// Collective over all ranks.
+  public func end() throws(MPIError) { try synchronise() }
+
+  /// The gradient of a block of owned parameters, at most `blockLength` of them; until the next call.
+  func gradient(_ start: Int, _ length: Int) -> UnsafePointer<Float> {
+    guard slabsToSum > 1 else { return UnsafePointer(memory.slab(0) + start) }
+    block.base.update(from: memory.slab(0) + start, count: length)
+    for rank in 1..<slabsToSum { Float.add(memory.slab(rank) + start, to: block.base, count: length) }
+    return UnsafePointer(block.base)
+  }
+
+  /// Some elements of the gradient, summed over all ranks. With several groups these must be owned, or all ranks
+  /// must have ended the exchange. Valid until any rank of the group begins its next backward pass.
+  public func gradient(of range: Range<Int>) -> [Float] {
+    (0..<slabsToSum).reduce([Float](repeating: 0, count: range.count)) { sum, rank in
+      zip(sum, range).map { $0 + memory.slab(rank)[$1] }
+    }
+  }
+
+  /// Replaces two values by their sums over all ranks. Collective over all ranks.
+  public func sumOverRanks(_ values: inout SIMD2<Double>) throws(MPIError) {
+    guard ranks.all.size > 1 else { return }
+    try communicate(.waiting) { () throws(MPIError) in
+      try withUnsafeMutableBytes(of: &values) { (bytes) throws(MPIError) in
+        try ranks.all.allReduce(bytes.baseAddress!.assumingMemoryBound(to: Double.self), count: 2)
+      }
+    }
+  }
+
+  /// Gives every group what the first group's memory holds of parameters, targets and moments. Collective over all
+  /// ranks.
+  public func distribute() throws(MPIError) {
+    try memory.synchronise()
+    if ranks.leadsGroup {
+      let bytes = UnsafeMutableRawBufferPointer(memory.carried)
+      try ranks.peers.broadcast(bytes.baseAddress!, count: bytes.count)
+    }
+    try memory.synchronise()
+  }
+
+  /// How many slabs make the gradient: with several groups, slab 0 alone, after the exchange with the peers.
+  private var slabsToSum: Int { ranks.areSeveral ? 1 : ranks.group.size }
+
+  /// The slabs of the owned piece, summed in rank order into slab 0.
+  private func sumSlabs() {
+    guard ranks.group.size > 1 else { return }
+    let owned = memory.owned
+    for start in stride(from: owned.lowerBound, to: owned.upperBound, by: Self.blockLength) {
+      let length = min(Self.blockLength, owned.upperBound - start)
+      for rank in 1..<ranks.group.size {
+        Float.add(memory.slab(rank) + start, to: memory.slab(0) + start, count: length)
+      }
+    }
+  }
+
+  private func synchronise() throws(MPIError) {
+    try communicate(.waiting) { () throws(MPIError) in try memory.synchronise() }
+  }
+
+  private func communicate(
+    _ part: Profile.Part, _ body: () throws(MPIError) -> Void
+  ) throws(MPIError) {
+    guard ranks.all.size > 1 else { return }
+    let start = ContinuousClock.now
+    try profile.time(part, body)
+    communicationSeconds += (ContinuousClock.now - start).seconds
+  }
+}

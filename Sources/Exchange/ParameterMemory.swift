@@ -1,0 +1,80 @@
+import MPI
+
+/// The parameters of a run, and what belongs to them, in memory that a group of ranks shares:
+///
+///     parameters | target | first moment | second moment | gradient slabs of ranks 0 … p − 1 | notes of each rank
+///
+/// A backward pass writes straight into its rank's slab. Rank r owns the r-th of p pieces of the flat vector, where it
+/// alone changes parameters, target and moments. Nothing is gathered: all ranks read the one vector.
+public final class ParameterMemory {
+  /// Length of the flat vector: of parameters, gradient and moments each.
+  public let count: Int
+  /// Length of the targets' vector.
+  public let targetCount: Int
+  /// Trained parameters.
+  public let parameters: UnsafeMutablePointer<Float>
+  /// The targets' parameters.
+  public let target: UnsafeMutablePointer<Float>
+  /// Adam's moments.
+  public let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
+  /// This rank's slab: where its backward pass writes.
+  public let gradients: UnsafeMutablePointer<Float>
+  /// The elements of the flat vector that this rank owns.
+  public let owned: Range<Int>
+  /// Bytes that the group holds.
+  public let byteCount: Int
+
+  private let memory: SharedMemory
+  /// Slab 0; the others follow at distances of `slabLength` elements.
+  private let slabs: UnsafeMutablePointer<Float>
+  private let slabLength: Int
+  /// What each rank of the group says about its gradient before a step, a cache line each.
+  let notes: UnsafeMutablePointer<SIMD8<Double>>
+
+  /// Memory for `count` parameters and the targets of some of them, all zero. Collective over the group.
+  public init(_ group: Communicator, count: Int, targetCount: Int) throws(MPIError) {
+    self.count = count
+    self.targetCount = targetCount
+    slabLength = Self.aligned(count)
+    let targetLength = Self.aligned(targetCount)
+    let floats = slabLength * (3 + group.size) + targetLength
+    byteCount = floats * MemoryLayout<Float>.stride + group.size * MemoryLayout<SIMD8<Double>>.stride
+    memory = try SharedMemory(group, byteCount: byteCount)
+    parameters = memory.base.assumingMemoryBound(to: Float.self)
+    target = parameters + slabLength
+    moments = (target + targetLength, target + targetLength + slabLength)
+    slabs = moments.second + slabLength
+    gradients = slabs + group.rank * slabLength
+    notes = UnsafeMutableRawPointer(parameters + floats).assumingMemoryBound(to: SIMD8<Double>.self)
+    owned = Self.owned(by: group.rank, of: group.size, count: count)
+  }
+
+  /// Parameters, targets and moments, one behind the other: all that is carried from update to update.
+  public var carried: UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: parameters, count: slabs - parameters)
+  }
+
+  /// Whether all parameters and targets are finite.
+  public var isFinite: Bool {
+    [(parameters, count), (target, targetCount)].allSatisfy { base, count in
+      UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite)
+    }
+  }
+
+  /// The gradient of a rank of the group.
+  func slab(_ rank: Int) -> UnsafeMutablePointer<Float> { slabs + rank * slabLength }
+
+  /// Waits for all ranks of the group and makes their writes visible. Collective over the group.
+  func synchronise() throws(MPIError) { try memory.synchronise() }
+
+  /// Gives the memory back; nobody may use it afterwards. Collective over the group; `Releases` says when.
+  public func free() throws(MPIError) { try memory.free() }
+
+  /// The r-th of p pieces of the vector; boundaries are multiples of 16, whole cache lines.
+  private static func owned(by r: Int, of p: Int, count: Int) -> Range<Int> {
+    let lines = aligned(count) / 16
+    return min(count, lines * r / p * 16)..<min(count, lines * (r + 1) / p * 16)
+  }
+
+  private static func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+}

@@ -1,0 +1,168 @@
+import Agents
+import Basics
+import Exchange
+import Kernels
+import MPI
+import Networks
+import Profiling
+
+/// An agent that learns: its parameters, targets and Adam's moments, and the one function that is an update.
+///
+/// Every rank of a run has one; the ranks of a node share the parameters.
+public final class Learner {
+  /// What became of an update.
+  public struct Outcome {
+    /// Whether the parameters moved: not when the gradient of some rank was not finite.
+    public let isFinite: Bool
+    /// The first tensor whose gradient was not finite.
+    public let nonFiniteTensor: String?
+    /// Whether some rank asked to stop.
+    public let stops: Bool
+    /// The agent's figures and the norm of the gradient over the whole batch; empty unless they were asked for.
+    public let figures: [NamedFigure]
+  }
+
+  /// A figure's name and its value over the whole batch.
+  public typealias NamedFigure = (name: String, value: Double)
+
+  /// The name of the norm of the gradient among the figures.
+  private static let gradientNorm = "grad/norm"
+
+  /// Parameters, targets, moments and gradients.
+  public let memory: ParameterMemory
+  /// Where the time of updates goes.
+  public let profile: Profile
+  /// Whether this rank is the one that fills the memory at the start, for all that share it.
+  public var leadsGroup: Bool { ranks.leadsGroup }
+  /// Ranks that share the memory.
+  public var groupSize: Int { ranks.group.size }
+  /// Seconds spent exchanging and waiting for others, since the start.
+  public var communicationSeconds: Double { exchange.communicationSeconds }
+  /// Adam steps taken; differs from the number of updates by those that were skipped.
+  public var optimiserSteps: Int {
+    get { optimiser.steps }
+    set { optimiser.steps = newValue }
+  }
+  /// Where the tensors lie in the flat vector of parameters, and which of them have a target.
+  public let layout: ParameterLayout
+  /// Updates from one that moves the targets to the next.
+  public var targetPeriod: Int { objective.targetPeriod }
+  /// The names of the figures of losses, in their order.
+  public let lossNames: [String]
+  /// The names of the figures of an update, in their order.
+  public var figureNames: [String] { lossNames + [Self.gradientNorm] }
+
+  private let objective: Objective<Float>
+  private let ranks: RankGroups
+  private let exchange: GradientExchange
+  private let optimiser: OwnedOptimiser
+
+  /// Memory and networks; all parameters are zero. Collective over `world`.
+  ///
+  /// - Parameters:
+  ///   - rows: the most rows of a batch that this rank has.
+  ///   - ranksPerNode: how many ranks share memory; nil for all of a node.
+  ///   - profile: where the time of updates is noted, once it is turned on.
+  public init(
+    _ hyperparameters: Hyperparameters, _ spec: DataSpec, rows: Int, world: Communicator,
+    ranksPerNode: Int? = nil, profile: Profile = Profile()
+  ) throws(MPIError) {
+    self.profile = profile
+    objective = Objective(hyperparameters, spec, rows: rows, profile: profile)
+    layout = objective.layout
+    lossNames = objective.figures.map(\.name)
+    ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
+    memory = try ParameterMemory(ranks.group, count: layout.count, targetCount: layout.targetCount)
+    exchange = GradientExchange(ranks, memory, profile: profile)
+    optimiser = OwnedOptimiser(
+      memory, followed: layout.followed, learningRate: hyperparameters.lr, tau: hyperparameters.tau,
+      profile: profile)
+  }
+
+  // MARK: Start and end
+
+  /// Starts with the initial parameters of a seed. Collective over all ranks.
+  public func start(seed: UInt32) throws(MPIError) {
+    if ranks.leadsGroup {
+      layout.initialise(memory.parameters, seed: seed)
+      layout.copyFollowed(of: memory.parameters, to: memory.target)
+    }
+    try distribute()
+  }
+
+  /// Gives all ranks what rank 0 has: parameters, targets, moments and Adam's steps. Collective over all ranks.
+  public func distribute() throws(MPIError) {
+    try exchange.distribute()
+    var steps = Int64(optimiser.steps)
+    try ranks.all.broadcast(&steps, count: MemoryLayout.size(ofValue: steps))
+    optimiser.steps = Int(steps)
+  }
+
+  /// Gives the memory back; the learner is of no use afterwards. Collective over all ranks; `Releases` says when.
+  public func free() throws(MPIError) { try memory.free() }
+
+  // MARK: Learning
+
+  /// One update, the same on all ranks: this rank's losses and gradient, their exchange, and a step of parameters and
+  /// targets. Collective over all ranks.
+  ///
+  /// - Parameters:
+  ///   - batch: this rank's rows.
+  ///   - logging: whether figures are wanted; the same on all ranks.
+  ///   - stop: this rank's wish to stop after this update.
+  public func update(_ batch: Batch<Float>, logging: Bool = false, stop: Bool = false) throws -> Outcome {
+    try compute(batch, logging: logging, gradients: memory.gradients)
+    var figures = logging ? try reducedFigures() : []
+    let meeting = try exchange.begin(isFinite: objective.gradientIsFinite, stop: stop)
+    var squares = 0.0
+    var nonFinite: String?
+    if meeting.isFinite {
+      squares = optimiser.step(exchange, movesTarget: objective.movesTarget(update: batch.update))
+    } else {
+      nonFinite = firstNonFiniteTensor
+    }
+    try exchange.end()
+    if logging {
+      // The owned pieces of one group make the whole vector.
+      let sum = try ranks.all.allReduce(ranks.isInFirstGroup ? squares : 0)
+      figures.append((Self.gradientNorm, sum.squareRoot()))
+    }
+    return Outcome(
+      isFinite: meeting.isFinite, nonFiniteTensor: nonFinite, stops: meeting.stops, figures: figures)
+  }
+
+  /// The figures of a batch at the parameters as they are. Collective over all ranks.
+  public func losses(_ batch: Batch<Float>) throws -> [NamedFigure] {
+    try compute(batch, logging: true, gradients: nil)
+    return try reducedFigures()
+  }
+
+  /// Computes the gradient of this rank's rows as if it were alone, for benchmarks of that. Nothing learns from it.
+  public func computeGradientAlone(_ batch: Batch<Float>) throws {
+    try objective.compute(
+      memory.parameters, target: memory.target, batch, logging: false, gradients: memory.gradients
+    ) { _ in }
+  }
+
+  /// Some elements of the last update's gradient, summed over all ranks, until any rank of the group begins its next
+  /// update.
+  public func gradient(of range: Range<Int>) -> [Float] { exchange.gradient(of: range) }
+
+  private func compute(
+    _ batch: Batch<Float>, logging: Bool, gradients: UnsafeMutablePointer<Float>?
+  ) throws {
+    try objective.compute(
+      memory.parameters, target: memory.target, batch, logging: logging, gradients: gradients
+    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
+  }
+
+  private func reducedFigures() throws(MPIError) -> [NamedFigure] {
+    let values = try reduce(objective.values, of: objective.figures, over: ranks.all)
+    return zip(lossNames, values).map { ($0, $1) }
+  }
+
+  /// The first tensor whose gradient is not finite. Between the exchange's `begin` and `end`, where it stays.
+  private var firstNonFiniteTensor: String? {
+    layout.slots.first { !exchange.gradient(of: $0.range).allSatisfy(\.isFinite) }?.name
+  }
+}

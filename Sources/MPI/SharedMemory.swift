@@ -1,0 +1,24 @@
+import Basics
+
+/// Zeroed memory of a group of ranks: a shared window, or ordinary memory when the group is one rank.
+///
+/// A window must be freed, as `SharedWindow` says; ordinary memory goes with its last reference.
+public final class SharedMemory {
+  /// The first byte, aligned to 64 bytes; the same memory on all ranks of the group.
+  public let base: UnsafeMutableRawPointer
+  private let window: SharedWindow?
+
+  /// Reserves `byteCount` bytes. Collective over a group whose ranks share a node.
+  public init(_ group: Communicator, byteCount: Int) throws(MPIError) {
+    window = group.size > 1 ? try SharedWindow(group, byteCount: byteCount) : nil
+    base = window?.base ?? allocateZeroed(byteCount: max(byteCount, 1))
+  }
+
+  deinit { if window == nil { base.deallocate() } }
+
+  /// Waits for all ranks of the group and makes their writes visible. Collective.
+  public func synchronise() throws(MPIError) { try window?.synchronise() }
+
+  /// Gives a window back; nobody may use the memory afterwards. Collective.
+  public func free() throws(MPIError) { try window?.free() }
+}

@@ -1,0 +1,34 @@
+import Agents
+import Environments
+import Foundation
+import MPI
+import Settings
+import TrainingData
+
+/// The task of a run, and its data on all ranks.
+struct RunData {
+  let task: NamedTask
+  let training: BatchSource
+  /// Where losses are computed that nothing learns from, if there are such data.
+  let validation: BatchSource?
+
+  /// What an agent needs to know about the data.
+  var spec: DataSpec { training.data.spec }
+  /// The most rows of a batch that this rank has.
+  var mostRows: Int {
+    max(training.sampler.batch.capacity, validation?.sampler.batch.capacity ?? 0)
+  }
+
+  /// Finds the data, imports them if need be, and shares them. Collective.
+  ///
+  /// - Parameter releases: is told what to free at the end.
+  init(_ request: RunRequest, world: Communicator, _ host: RunHost, _ releases: Releases) throws {
+    let configuration = request.configuration
+    task = try world.together { try namedTask(configuration.env) }
+    let importing = DatasetLocation.Import(
+      python: request.workers.python, isCancelled: host.shouldStop, say: { host.logger.info("\($0)") })
+    let location = try DatasetLocation(configuration, task, importing, world: world)
+    training = try .training(configuration, at: location, world: world, releases)
+    validation = try .validation(configuration, at: location, training.data.spec, world: world, releases)
+  }
+}

@@ -1,0 +1,203 @@
+import Agents
+import Basics
+import Checkpoints
+import Environments
+import Evaluation
+import Foundation
+import Logging
+import MPI
+import Settings
+
+/// The evaluations of a run, on its first rank: hands snapshots to the thread that plays the episodes, and writes down
+/// what comes back, in `eval.csv` and in the log.
+final class RunEvaluations {
+  /// How an evaluation ended.
+  private enum Status: String {
+    case done
+    /// It failed, at the second attempt too.
+    case failed
+    /// Too many others were waiting.
+    case skipped
+  }
+
+  /// The columns of `eval.csv`. Rows whose status is not `done` have no figures.
+  static let columns = [
+    "step", "actor", "status", "episodes", "success", "success_standard_error", "return",
+    "return_standard_error", "normalised_score", "normalised_score_standard_error", "length",
+    "length_standard_error", "time/seconds", "time/update_seconds", "time/update_seconds_otherwise",
+  ]
+
+  /// The last results, by actor.
+  private(set) var results: [Evaluator.Actor: EvaluationResult] = [:]
+  /// Why the last evaluation failed, if it did.
+  private(set) var failure: Failure?
+  /// Where results are written; set before the first snapshot is handed over.
+  var log: FigureLog?
+
+  private let episodes: Int
+  private let background: BackgroundEvaluation
+  private let directory: RunDirectory
+  private let logger: Logger
+  private var times = UpdateTimes()
+  /// What could not be written, until somebody asks.
+  private var unwritten: Failure?
+
+  /// How long training waits for the environment's description before it begins without it.
+  private static let patience = 60.0
+
+  /// Starts the thread that evaluates, and looks at the environment.
+  ///
+  /// - Parameter isResumed: whether the run continues, so that there may be a best policy already.
+  /// - Throws: `Failure` when the environment has other sizes than the data. When it cannot be looked at, or not
+  ///   soon, that is said in the log: it may work later, and training needs no environment.
+  init(
+    _ request: RunRequest, _ task: NamedTask, _ spec: DataSpec, cores: SpareCores, isResumed: Bool,
+    _ host: RunHost
+  ) throws {
+    let (configuration, directory) = (request.configuration, request.directory)
+    episodes = configuration.evalEpisodes
+    self.directory = directory
+    logger = host.logger
+    let best = isResumed ? try? Checkpoint(path: directory.best).state.score : nil
+    let cancellation = Cancellation()
+    let environment = task.environment(
+      seed: configuration.seed, episodes: episodes,
+      workers: request.workers.forEnvironment(freeCores: cores.count),
+      isCancelled: { cancellation.isRequested })
+    let evaluator = Evaluator(
+      environment, spec, configuration.hyperparameters, episodes: episodes, seed: configuration.seed)
+    background = BackgroundEvaluation(
+      evaluator, in: environment, cancellation: cancellation, on: cores, best: best
+    ) { snapshot, score in
+      guard snapshot.isFinite else { throw Failure.notFinite(step: snapshot.state.step) }
+      var state = snapshot.state
+      state.score = score
+      try Checkpoint.write(directory.best, state, snapshot.tensors)
+    }
+    do {
+      let description = try background.describe(atMost: Self.patience, isUrgent: host.shouldStop)
+      try description?.requireFit(spec, task: configuration.env, data: configuration.dataset)
+      if description == nil {
+        logger.warning("\(configuration.env) is not ready yet; training begins without waiting for it")
+      }
+    } catch let failure as Failure {
+      background.cancel()
+      throw failure
+    } catch {
+      logger.warning(
+        "\(configuration.env) cannot be evaluated now and is tried again when it is time: \(error)")
+    }
+  }
+
+  deinit { background.cancel() }
+
+  // MARK: Handing over
+
+  /// Hands over a snapshot. It is left out when too many others wait, unless it is needed.
+  func submit(_ snapshot: Snapshot, for actors: [Evaluator.Actor], isNeeded: Bool) {
+    guard !background.submit(snapshot, for: actors, isNeeded: isNeeded) else { return }
+    let step = snapshot.state.step
+    logger.warning(
+      "update \(step): not evaluated, because evaluations take longer than the updates between them; a larger --eval-interval or fewer --eval-episodes helps"
+    )
+    do { for actor in actors { try write(step, actor, .skipped) } } catch {
+      unwritten = unwritten ?? Failure(error)
+    }
+  }
+
+  /// Hands over again what an earlier run did not get to, when `state` has just been started.
+  ///
+  /// - Parameter evaluated: the updates whose evaluations are in the log.
+  func resubmit(_ state: RunState, _ configuration: Configuration, except evaluated: Set<Int>) {
+    for old in directory.steps(.unevaluated) {
+      guard old < state.step, !evaluated.contains(old),
+        let checkpoint = try? Checkpoint(path: directory.path(.unevaluated, step: old)),
+        let snapshot = try? state.snapshot(checkpoint)
+      else {
+        directory.remove(.unevaluated, step: old)
+        continue
+      }
+      submit(snapshot, for: [.policy], isNeeded: true)
+    }
+    if state.step > 0 && configuration.evaluatesOnTheWay(state.step) && !evaluated.contains(state.step) {
+      submit(state.snapshot(), for: [.policy], isNeeded: true)
+    }
+  }
+
+  /// Saves the snapshots whose evaluation is not finished, so that a run that continues from `step` can evaluate them.
+  /// The snapshot of `step` itself is that update's checkpoint.
+  func saveOutstanding(before step: Int) throws {
+    for snapshot in background.outstanding where snapshot.state.step < step {
+      let path = directory.path(.unevaluated, step: snapshot.state.step)
+      if access(path, F_OK) != 0 { try Checkpoint.write(path, snapshot.state, snapshot.tensors) }
+    }
+  }
+
+  /// How far the present evaluation is; nil when there is none.
+  var progress: BackgroundEvaluation.Progress? { background.progress }
+
+  /// Waits until nothing is left to do, for `seconds` at most.
+  func wait(atMost seconds: Double) { background.wait(atMost: seconds) }
+
+  /// Drops what waits for its turn and ends the thread and its processes.
+  func cancel() { background.cancel() }
+
+  // MARK: Results
+
+  /// Notes how long an update took, nil if it is not like the others, and writes down what has come back.
+  func follow(updateTook duration: Duration?) {
+    times.add(duration, isEvaluating: background.progress != nil)
+    for event in background.takeEvents() {
+      do { try record(event) } catch { unwritten = unwritten ?? Failure(error) }
+    }
+  }
+
+  /// Throws if something could not be written since the last call.
+  func requireWritten() throws { if let unwritten { throw unwritten } }
+
+  private func record(_ event: BackgroundEvaluation.Event) throws {
+    switch event {
+    case .played(let snapshot, let actor, let result, let seconds, let isBest):
+      let step = snapshot.state.step
+      results[actor] = result
+      failure = nil
+      try write(step, actor, .done, result, seconds: seconds)
+      if actor == .policy {
+        logger.info("update \(step): \(result)\(isBest ? ", the best so far" : "")\(times.text(seconds))")
+      }
+      finish(step)
+    case .repeating(let snapshot, let problem):
+      logger.warning("update \(snapshot.state.step): the evaluation failed and is repeated: \(problem)")
+    case .failed(let snapshot, let actor, let problem):
+      let step = snapshot.state.step
+      failure = Failure(.unavailable, "the evaluation of update \(step) failed twice: \(problem)")
+      logger.warning("update \(step): the evaluation failed again: \(problem)")
+      try write(step, actor, .failed)
+      finish(step)
+    case .unsaved(let failure):
+      throw failure
+    }
+  }
+
+  /// An evaluation is finished and written down.
+  private func finish(_ step: Int) {
+    times.forgetEvaluation()
+    directory.remove(.unevaluated, step: step)
+  }
+
+  private func write(
+    _ step: Int, _ actor: Evaluator.Actor, _ status: Status, _ result: EvaluationResult? = nil,
+    seconds: Double? = nil
+  ) throws {
+    func columns(_ estimate: Estimate?) -> [String?] {
+      [estimate.map { "\($0.mean)" }, estimate.map { "\($0.error)" }]
+    }
+    try log?.append(
+      ["\(step)", actor.rawValue, status.rawValue, "\(result?.episodes ?? 0)"]
+        + columns(result?.success) + columns(result?.totalReward) + columns(result?.score)
+        + columns(result?.length)
+        + (status == .skipped ? [nil, nil, nil] : [seconds, times.meanwhile, times.otherwise]).map {
+          $0.map { decimals($0, 6) }
+        })
+  }
+}

@@ -1,0 +1,59 @@
+import Basics
+import Foundation
+import Kernels
+import Learning
+import MPI
+import Settings
+import TrainingData
+
+/// What is known of a run before its first update, for people: said in the log, and written to config.yaml.
+struct RunFacts {
+  private let configuration: Configuration
+  private let data: SharedDataset
+  private let program: String
+  private let ranks: String
+  private let memory: String
+  private let batch: String
+
+  /// The facts of a run. Collective.
+  init(_ configuration: Configuration, _ training: BatchSource, _ learner: Learner, world: Communicator)
+    throws
+  {
+    self.configuration = configuration
+    data = training.data
+    program = "fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description)"
+    ranks =
+      "\(world.size) rank(s) on \(try world.nodeCount()) node(s), \(configuration.threads) thread(s) each"
+    let share = megabytes(learner.memory.byteCount / learner.groupSize)
+    memory = "\(data.place); parameters and gradients \(share) MB per rank"
+    let parameters = learner.layout.slots.reduce(0) { $0 + $1.count }
+    batch =
+      "batch \(configuration.hyperparameters.batchSize), up to \(training.sampler.batch.capacity) on a rank; "
+      + "\(parameters) trained parameters; seed \(configuration.seed)"
+  }
+
+  /// The facts in the log, on rank 0.
+  func say(to host: RunHost, _ directory: RunDirectory) {
+    guard let statistics = data.statistics else { return }
+    let lines = [program, ranks] + statistics.lines + provenanceLines(data.provenance) + [memory]
+    for line in lines { host.logger.info("\(line)") }
+    for warning in statistics.warnings { host.logger.warning("dataset: \(warning)") }
+    host.logger.info("\(batch)")
+    host.logger.info("writing to \(directory.path)")
+  }
+
+  /// Writes config.yaml, which repeats the run wherever it is read, with the facts as comments.
+  func write(to directory: RunDirectory) throws {
+    var repeated = configuration
+    repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
+    repeated.datasetDigest = data.digest
+    let statistics = data.statistics.map { $0.lines + $0.warnings.map { "warning: \($0)" } } ?? []
+    let facts = ["\(program), \(ranks)"] + statistics
+    let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
+    do {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: directory.configuration), options: .atomic)
+    } catch {
+      throw Failure(.cannotCreate, "\(directory.configuration): cannot write: \(error.localizedDescription)")
+    }
+  }
+}

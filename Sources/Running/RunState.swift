@@ -1,0 +1,126 @@
+import Agents
+import ArrayFiles
+import Basics
+import Checkpoints
+import Learning
+import MPI
+import Settings
+
+/// What changes with every update of a run: what has been learned, and in how many updates. Checkpoints and snapshots
+/// are made of it.
+final class RunState {
+  let learner: Learner
+  /// Updates done.
+  var step = 0
+
+  private let configuration: Configuration
+  private let datasetDigest: String
+  private let spec: DataSpec
+
+  /// The state before the first update.
+  init(_ learner: Learner, _ configuration: Configuration, datasetDigest: String, _ spec: DataSpec) {
+    self.learner = learner
+    self.configuration = configuration
+    self.datasetDigest = datasetDigest
+    self.spec = spec
+  }
+
+  // MARK: Start
+
+  /// Starts on all ranks: from the newest whole checkpoint in the run's directory, or from the seed. Whether there was
+  /// a checkpoint. Collective.
+  ///
+  /// - Parameter say: is told on rank 0 what goes on; warnings are about checkpoints that are passed over.
+  func start(
+    _ request: RunRequest, world: Communicator, say: (_ line: String, _ isWarning: Bool) -> Void
+  ) throws -> Bool {
+    let isResumed = try world.together {
+      guard world.rank == 0, request.resumes else { return false }
+      let rejected = { (line: String) in say("passed over a checkpoint: \(line)", true) }
+      guard let checkpoint = request.directory.newestCheckpoint(rejected: rejected) else { return false }
+      try restore(checkpoint, from: request.directory)
+      say("continuing \(request.directory.path) after update \(step)", false)
+      return true
+    }
+    var position = Int64(step)
+    try world.broadcast(&position, count: MemoryLayout.size(ofValue: position))
+    step = Int(position)
+    if try world.broadcast([isResumed ? 1 : 0])[0] == 1 {
+      try learner.distribute()
+    } else {
+      try learner.start(seed: configuration.seed)
+    }
+    try requireSameReplicas(world)
+    return isResumed
+  }
+
+  private func restore(_ checkpoint: Checkpoint, from directory: RunDirectory) throws {
+    let state = checkpoint.state
+    let saved = try checkpoint.configuration().identity
+    if let (now, then) = zip(configuration.identity, saved).first(where: { $0 != $1 }) {
+      throw Failure(
+        .configuration,
+        "\(directory.path): was trained with --\(then.name) \(then.value), not \(now.value); give the same settings to resume, or another --run-dir"
+      )
+    }
+    guard state.datasetDigest == datasetDigest else {
+      throw Failure(
+        .configuration,
+        "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(datasetDigest)"
+      )
+    }
+    try checkpoint.read(into: NamedTensors(of: learner))
+    learner.optimiserSteps = state.optimiserSteps
+    step = state.step
+  }
+
+  // MARK: Checkpoints
+
+  /// A copy, to be evaluated while the run goes on. No rank changes the numbers before all have computed the next
+  /// update's gradients, in which this rank takes part.
+  func snapshot() -> Snapshot { Snapshot(checkpointState, of: learner) }
+
+  /// A snapshot that an earlier run has saved.
+  func snapshot(_ checkpoint: Checkpoint) throws -> Snapshot { try Snapshot(checkpoint, like: learner) }
+
+  /// Throws unless the numbers can be saved: a finite gradient can still lead to parameters that are not finite, at an
+  /// absurd learning rate.
+  func requireFinite() throws {
+    guard learner.memory.isFinite else { throw Failure.notFinite(step: step) }
+  }
+
+  /// Writes a checkpoint.
+  func save(to path: String) throws {
+    try Checkpoint.write(path, checkpointState, NamedTensors(of: learner))
+  }
+
+  private var checkpointState: CheckpointState {
+    CheckpointState(
+      step: step, optimiserSteps: learner.optimiserSteps, configuration: configuration.yaml,
+      datasetDigest: datasetDigest, spec: spec)
+  }
+
+  // MARK: Replicas
+
+  /// Throws on all ranks unless all groups of ranks hold the same bits. Collective.
+  func requireSameReplicas(_ world: Communicator) throws {
+    let memory = learner.memory
+    var digest = Digest()
+    digest.update(UnsafeRawBufferPointer(UnsafeBufferPointer(start: memory.parameters, count: memory.count)))
+    digest.update(
+      UnsafeRawBufferPointer(UnsafeBufferPointer(start: memory.target, count: memory.targetCount)))
+    try world.requireAgreement(
+      on: "the parameters after update \(step)", digest.value,
+      advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")
+  }
+}
+
+extension Failure {
+  /// The parameters after an update cannot be saved.
+  static func notFinite(step: Int) -> Failure {
+    Failure(
+      .software,
+      "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. Lower --lr, or look with --check"
+    )
+  }
+}

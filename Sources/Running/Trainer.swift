@@ -1,0 +1,246 @@
+import Basics
+import Checkpoints
+import Evaluation
+import Kernels
+import Learning
+import MPI
+import Settings
+import TrainingData
+
+/// One training run, from its configuration to its last checkpoint. Every method is called by all ranks.
+///
+/// An update, with who takes part in each collective:
+///
+///     sampler   this rank's rows of the batch, and their noise           nobody else
+///     learner   losses and gradients, into the rank's slab               all, when losses are normalised
+///               sum over ranks, Adam and targets on the owned piece      all: barrier, sums, barrier
+///     log       figures of this update                                   all, every log interval
+///     evaluate  a snapshot for the evaluating thread of rank 0           nobody else
+///     save      a checkpoint                                             all wait while rank 0 writes it
+public final class Trainer {
+  /// How the run ended.
+  public struct Summary: Sendable {
+    /// Updates done.
+    public let steps: Int
+    /// The policy's last evaluation; on rank 0, nil if it failed or none was wanted.
+    public let policy: EvaluationResult?
+    /// The behaviour flow's evaluation at the end, if the agent has one; on rank 0.
+    public let behaviour: EvaluationResult?
+    /// Why the last evaluation failed, if it did; on rank 0.
+    public let evaluationFailure: Failure?
+    /// Whether a signal ended it before all updates were done.
+    public let wasStopped: Bool
+  }
+
+  /// Updates between two comparisons of the ranks' parameters.
+  private static let comparisonInterval = 100
+  /// The run ends with the fifth update in a row that is skipped.
+  private static let skippedLimit = 5
+  /// Seconds after which the first rank looks around while it waits for the last evaluation.
+  private static let waitingInterval = 0.2
+
+  private let configuration: Configuration
+  private let directory: RunDirectory
+  private let world: Communicator
+  private let host: RunHost
+  private let data: RunData
+  private let state: RunState
+  private let facts: RunFacts
+  private let log: RunLog
+  /// On rank 0.
+  private let lock: RunLock?
+  /// On rank 0, unless no evaluation is wanted.
+  private let evaluations: RunEvaluations?
+  private let phases: [Phase]
+  private var skipped = 0
+
+  /// Trains. Collective over `world`, whose ranks are free for other work afterwards: nothing of the run is left but
+  /// its files.
+  ///
+  /// - Parameter notes: lines for the log, before those about the run itself.
+  /// - Throws: a `Failure` that is the same on all ranks, or another error of this rank, which only the end of the job
+  ///   can tell the others.
+  public static func run(
+    _ request: RunRequest, world: Communicator, host: RunHost, notes: [String] = []
+  ) throws -> Summary {
+    try Releases.around { releases in
+      let trainer = try Trainer(request, world: world, host: host, releases)
+      if world.rank == 0 {
+        for note in notes { host.logger.info("\(note)") }
+        trainer.facts.say(to: host, request.directory)
+      }
+      return try trainer.run()
+    }
+  }
+
+  // MARK: Start
+
+  /// Agrees on everything with the other ranks, loads data, and starts or continues the run.
+  private init(_ request: RunRequest, world: Communicator, host: RunHost, _ releases: Releases) throws {
+    configuration = request.configuration
+    directory = request.directory
+    self.world = world
+    self.host = host
+    try world.requireAgreement(
+      on: "the configuration", configuration.digest,
+      advice: "start all ranks with the same program, arguments and files")
+    BLAS.setThreads(configuration.threads)
+    data = try RunData(request, world: world, host, releases)
+    let learner = try Learner(
+      configuration.hyperparameters, data.spec, rows: data.mostRows, world: world,
+      ranksPerNode: configuration.ranksPerNode)
+    releases.add(learner.free)
+    facts = try RunFacts(configuration, data.training, learner, world: world)
+    lock = try world.together {
+      world.rank == 0 ? try request.directory.open(resuming: request.resumes) : nil
+    }
+    state = RunState(learner, configuration, datasetDigest: data.training.data.digest, data.spec)
+    let isResumed = try state.start(request, world: world) { line, isWarning in
+      isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")
+    }
+    (evaluations, log) = try Self.open(request, data, state, facts, world, host, isResumed: isResumed)
+    phases = [.offline(data.training.sampler, updates: configuration.steps)]
+  }
+
+  /// Rank 0 opens the run's files, starts what evaluates, and hands over again what an earlier run did not get to.
+  private static func open(
+    _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts, _ world: Communicator,
+    _ host: RunHost, isResumed: Bool
+  ) throws -> (RunEvaluations?, RunLog) {
+    let configuration = request.configuration
+    let cores = try SpareCores(world, threads: configuration.threads)
+    return try world.together {
+      guard world.rank == 0 else {
+        return (nil, RunLog(configuration, state, nil, file: nil, watch: host.watch))
+      }
+      let evaluations =
+        configuration.evalEpisodes > 0
+        ? try RunEvaluations(
+          request, data.task, data.spec, cores: cores, isResumed: isResumed, host) : nil
+      let files = try RunFiles(
+        request, state.learner, from: state.step, validates: data.validation != nil)
+      try facts.write(to: request.directory)
+      evaluations?.log = files.evaluations
+      evaluations?.resubmit(state, configuration, except: files.evaluated)
+      return (
+        evaluations, RunLog(configuration, state, evaluations, file: files.training, watch: host.watch)
+      )
+    }
+  }
+
+  // MARK: The loop
+
+  /// Trains until the configured number of updates is done or a signal stops it.
+  private func run() throws -> Summary {
+    let watchdog = Watchdog(
+      seconds: configuration.stallTimeout, rank: world.rank, whenStalled: host.whenStalled)
+    log.restartMeter()
+    for phase in phases {
+      while state.step < phase.lastUpdate {
+        let start = ContinuousClock.now
+        let stops = try watchdog.watch { try update(phase) }
+        // Updates that are logged take longer.
+        let isOrdinary = !configuration.logs(state.step)
+        evaluations?.follow(updateTook: isOrdinary ? ContinuousClock.now - start : nil)
+        log.tellNowAndThen()
+        if stops && state.step < configuration.steps {
+          try save()
+          return summary(wasStopped: true)
+        }
+        if configuration.evaluatesOnTheWay(state.step) {
+          evaluations?.submit(state.snapshot(), for: [.policy], isNeeded: false)
+        }
+        if configuration.savesOnTheWay(state.step) { try save() }
+      }
+    }
+    try save()
+    return summary(wasStopped: try !evaluateTheEnd())
+  }
+
+  /// One update and its figures. Whether some rank asked to stop.
+  private func update(_ phase: Phase) throws -> Bool {
+    let isLogged = configuration.logs(state.step + 1)
+    try phase.sampler.load(step: state.step)
+    let outcome = try state.learner.update(
+      phase.sampler.batch, logging: isLogged, stop: host.shouldStop())
+    state.step += 1
+    try judge(outcome)
+    if isLogged { try write(outcome.figures) }
+    if state.step % Self.comparisonInterval == 0 { try state.requireSameReplicas(world) }
+    return outcome.stops
+  }
+
+  /// An update whose gradient is not finite was skipped by all ranks; several in a row end the run.
+  private func judge(_ outcome: Learner.Outcome) throws {
+    guard !outcome.isFinite else {
+      skipped = 0
+      return
+    }
+    skipped += 1
+    let tensor = outcome.nonFiniteTensor ?? "some tensor"
+    let place = "update \(state.step): the gradient of \(tensor) is not finite"
+    guard skipped < Self.skippedLimit else {
+      throw Failure(
+        .software,
+        "\(place), the fifth in a row; checkpoints before it are kept. Lower --lr, or look with --check")
+    }
+    if world.rank == 0 { host.logger.warning("\(place); the update is skipped") }
+  }
+
+  private func write(_ figures: [Learner.NamedFigure]) throws {
+    var figures = figures
+    if let validation = data.validation?.sampler {
+      try validation.load(step: state.step)
+      figures += try state.learner.losses(validation.batch).map { (RunLog.validationName($0.name), $0.value) }
+    }
+    // Together, so that a full disk on the first rank ends all of them.
+    try world.together {
+      try evaluations?.requireWritten()
+      try log.write(figures)
+    }
+  }
+
+  // MARK: Saving and the end
+
+  private func save() throws {
+    try onRankZero {
+      try state.requireFinite()
+      // First what depends on it: a run may end at any moment.
+      try evaluations?.saveOutstanding(before: state.step)
+      let path = directory.checkpoint(step: state.step)
+      try state.save(to: path)
+      directory.prune(step: state.step)
+      host.logger.info("update \(state.step): saved \(path)")
+    }
+  }
+
+  /// The last evaluation, which is waited for; the other ranks sleep meanwhile. False if a signal ended the wait.
+  private func evaluateTheEnd() throws -> Bool {
+    evaluations?.submit(state.snapshot(), for: [.policy, .behaviour], isNeeded: true)
+    while let evaluations, evaluations.progress != nil, !host.shouldStop() {
+      evaluations.wait(atMost: Self.waitingInterval)
+      evaluations.follow(updateTook: nil)
+      log.tellNowAndThen()
+    }
+    try world.waitAsleep()
+    evaluations?.follow(updateTook: nil)
+    try onRankZero {}
+    return try world.allReduce(Int64(evaluations?.progress == nil ? 1 : 0), .min) == 1
+  }
+
+  /// Does work of rank 0 between updates, while the others wait. What fails there is thrown by all ranks.
+  private func onRankZero(_ body: () throws -> Void) throws {
+    try world.together {
+      try evaluations?.requireWritten()
+      if world.rank == 0 { try body() }
+    }
+    log.restartMeter()
+  }
+
+  private func summary(wasStopped: Bool) -> Summary {
+    evaluations?.cancel()
+    return Summary(
+      steps: state.step, policy: evaluations?.results[.policy], behaviour: evaluations?.results[.behaviour],
+      evaluationFailure: evaluations?.failure, wasStopped: wasStopped)
+  }
+}

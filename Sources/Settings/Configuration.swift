@@ -1,0 +1,132 @@
+import Agents
+import ArgumentParser
+import ArrayFiles
+import Basics
+import Environments
+
+/// Everything that decides what a run computes. Each setting is a flag, a key of a configuration file (with
+/// underscores for dashes), and a line of the `config.yaml` that a run writes.
+public struct Configuration: ParsableArguments, Sendable {
+  @Option(help: "Task to train for and evaluate in.")
+  public var env = PointMazeTask.defaultName
+
+  @Option(
+    help:
+      "Dataset directory, OGBench .npz file, or a directory of them. Embedded tasks generate theirs when it is not given."
+  )
+  public var dataset: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "MB of a node's memory that a dataset may take; of a dataset directory beyond that, each rank reads the rows it needs from the files.",
+      valueName: "mb"))
+  public var datasetMemory = 4096
+
+  @Option(help: "Refuse to train on data with another digest than this.")
+  public var datasetDigest: String?
+
+  @OptionGroup(title: "Hyperparameters")
+  public var hyperparameters: Hyperparameters
+
+  @Option(help: "Number of updates.")
+  public var steps = 1_000_000
+
+  @Option(help: "Seed of initial parameters, batches, noise and evaluation.")
+  public var seed: UInt32 = 0
+
+  @Option(
+    help: "Seconds after which an update that does not end, because a rank or node stopped, ends the run.")
+  public var stallTimeout = 600.0
+
+  @Option(help: "Updates between lines of train.csv.")
+  public var logInterval = 5000
+
+  @Option(help: "Updates between evaluations; 0 evaluates at the end only.")
+  public var evalInterval = 100_000
+
+  @Option(help: "Episodes of an evaluation; 0 evaluates nothing and needs no environment.")
+  public var evalEpisodes = 50
+
+  @Option(help: "Updates between checkpoints; 0 saves at the end only.")
+  public var saveInterval = 50_000
+
+  @Option(help: "Parts that the data is cut into for sampling; at least the number of ranks.")
+  public var virtualShards = 64
+
+  @Option(help: "Threads of each rank's products; several are OpenBLAS's.")
+  public var threads = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "Ranks that share memory; 1 exchanges by messages alone.", discussion: "All of a node by default.",
+      valueName: "n"))
+  public var ranksPerNode: Int?
+
+  /// Readable after parsing, as with every `ParsableArguments`.
+  public init() {}
+
+  /// Rejects values that are out of range.
+  public func validate() throws {
+    try require((1...1_000_000_000).contains(steps), "--steps must be between 1 and 1000000000")
+    try require((0...1 << 30).contains(datasetMemory), "--dataset-memory must be between 0 and 1073741824")
+    try require(logInterval > 0, "--log-interval must be positive")
+    try require(evalInterval >= 0, "--eval-interval must not be negative")
+    try require((0...100_000).contains(evalEpisodes), "--eval-episodes must be between 0 and 100000")
+    try require(saveInterval >= 0, "--save-interval must not be negative")
+    try require((1...65_536).contains(virtualShards), "--virtual-shards must be between 1 and 65536")
+    try require((1...86_400).contains(stallTimeout), "--stall-timeout must be between 1 and 86400 seconds")
+    try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
+    try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+  }
+
+  /// Names of all settings, hyperparameters included.
+  public static var allSettingNames: [String] { settingNames + Hyperparameters.settingNames }
+
+  /// All settings that the agent reads, with their values.
+  public var allSettings: [Setting] {
+    settings + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
+  }
+
+  /// The settings that make two runs the same run: all but where it computes and how often it reports.
+  public var identity: [Setting] {
+    let incidental: Set = [
+      "steps", "dataset", "dataset-memory", "dataset-digest", "log-interval", "eval-interval",
+      "eval-episodes", "save-interval", "threads", "ranks-per-node", "stall-timeout",
+    ]
+    return allSettings.filter { !incidental.contains($0.name) }
+  }
+
+  /// Bytes that a dataset may take of a node's memory.
+  public var datasetBytes: Int { datasetMemory << 20 }
+
+  /// A configuration file with all settings.
+  public var yaml: String {
+    allSettings.map { setting in
+      "\(setting.name.replacing("-", with: "_")): \(quoted(setting.value))\n"
+    }.joined()
+  }
+
+  /// Hash of the program's version and all settings, to compare between ranks.
+  public var digest: UInt64 {
+    var digest = Digest()
+    Array((version + yaml).utf8).withUnsafeBytes { digest.update($0) }
+    return digest.value
+  }
+
+  private func quoted(_ value: String) -> String {
+    let isPlain =
+      !value.isEmpty
+      && value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/".contains($0)) }
+    return isPlain ? value : "'" + value.replacing("'", with: "''") + "'"
+  }
+}
+
+extension AgentKind {
+  /// Throws when arguments set a hyperparameter that this agent does not read.
+  ///
+  /// - Parameter source: where they come from, such as a file; nil for the command line.
+  public func requireReads(_ arguments: [String], source: String? = nil) throws(Failure) {
+    guard let name = Self.firstUnread(in: arguments, by: [self]) else { return }
+    throw Failure(.usage, "\(source.map { $0 + ": " } ?? "")--\(name): not a setting of --agent \(rawValue)")
+  }
+}

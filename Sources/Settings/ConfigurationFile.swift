@@ -1,0 +1,47 @@
+import Basics
+import Yams
+
+/// Settings from a configuration file as arguments for the command line's parser, so that a file and flags are
+/// checked by the same rules.
+///
+/// - Parameter text: YAML: a mapping from setting names, with underscores or dashes, to values. Lists are read
+///   as values separated by commas.
+/// - Throws: `Failure` naming the file, the line and the key.
+public func arguments(ofConfiguration text: String, file: String) throws -> [String] {
+  guard let root = try yaml(text, file: file) else { return [] }
+  guard let mapping = root.mapping else {
+    throw Failure(.usage, "\(file): not a mapping of settings to values")
+  }
+  return try mapping.flatMap { try arguments(setting: $0, to: $1, file: file) }
+}
+
+/// A YAML document; nil when it is empty.
+///
+/// - Throws: `Failure` naming the file and what is wrong with it.
+public func yaml(_ text: String, file: String) throws -> Node? {
+  do {
+    return try Yams.compose(yaml: text)
+  } catch {
+    let line = "\(error)".split(separator: "\n").first.map(String.init) ?? "not YAML"
+    throw Failure(.usage, "\(file): not a YAML file: \(line)")
+  }
+}
+
+/// The arguments that give a setting the value that a YAML file has for it; none for null, which leaves it alone.
+///
+/// - Throws: `Failure` naming the file, the line and the key.
+public func arguments(setting key: Node, to value: Node, file: String) throws -> [String] {
+  let place = "\(file):\(key.mark?.line ?? 0)"
+  let name = (key.string ?? "").replacing("_", with: "-")
+  guard Configuration.allSettingNames.contains(name) else {
+    throw Failure(
+      .usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
+  }
+  if let list = value.sequence {
+    return ["--\(name)=\(list.compactMap(\.string).joined(separator: ","))"]
+  }
+  guard let scalar = value.scalar else { throw Failure(.usage, "\(place): '\(name)' needs a single value") }
+  if scalar.style == .plain, value.null != nil { return [] }
+  if scalar.style == .plain, let on = value.bool { return [on ? "--\(name)" : "--no-\(name)"] }
+  return ["--\(name)=\(scalar.string)"]
+}

@@ -1,0 +1,51 @@
+import Agents
+import MPI
+import Settings
+
+/// Data, shared by the ranks of a node, and the sampler that draws batches from them.
+public struct BatchSource {
+  /// The data.
+  public let data: SharedDataset
+  /// What draws batches from them.
+  public let sampler: BatchSampler
+
+  /// What a run trains on. Collective.
+  ///
+  /// - Parameter releases: is told what to free at the end.
+  public static func training(
+    _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
+  ) throws -> BatchSource {
+    let data = try SharedDataset(configuration, at: location, world: world, releases)
+    return try BatchSource(data, data.spec, configuration, seed: configuration.seed, world)
+  }
+
+  /// What a run's losses are validated on, if there are such data. Collective.
+  ///
+  /// - Parameters:
+  ///   - spec: the training data's.
+  ///   - releases: is told what to free at the end.
+  public static func validation(
+    _ configuration: Configuration, at location: DatasetLocation, _ spec: DataSpec, world: Communicator,
+    _ releases: Releases
+  ) throws -> BatchSource? {
+    let data = try SharedDataset.validation(configuration, at: location, world: world, releases)
+    return try data.map {
+      try BatchSource($0, spec, configuration, seed: validationSeed(configuration.seed), world)
+    }
+  }
+
+  /// The seed of validation batches: another one, so that they draw other numbers than training batches.
+  private static func validationSeed(_ seed: UInt32) -> UInt32 { seed ^ 0x9E37_79B9 }
+
+  private init(
+    _ data: SharedDataset, _ spec: DataSpec, _ configuration: Configuration, seed: UInt32,
+    _ world: Communicator
+  ) throws {
+    let hyperparameters = configuration.hyperparameters
+    self.data = data
+    sampler = try BatchSampler(
+      data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
+      batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards, seed: seed,
+      world: world)
+  }
+}

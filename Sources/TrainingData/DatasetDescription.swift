@@ -1,0 +1,46 @@
+import ArrayFiles
+import Basics
+import Datasets
+import Environments
+
+/// What a dataset looks like, in lines for people.
+public struct DatasetDescription: Sendable {
+  /// Sizes, statistics, digest and where the data are from.
+  public let lines: [String]
+  /// One line for each thing that usually signals a mistake.
+  public let warnings: [String]
+
+  /// Describes the dataset at `path`: a dataset directory, an `.npz` file or a directory of them.
+  ///
+  /// A dataset directory says itself what it holds; the others are read. Throws `FileError` if the data are damaged
+  /// or make no sense.
+  ///
+  /// - Parameters:
+  ///   - task: gives rewards and masks when the data hold none, and is what they must fit.
+  ///   - verify: read all of a dataset directory and hold it against its digests.
+  public init(path: String, task: PointMazeTask?, verify: Bool) throws {
+    let source = try openDataset(path, task: task)
+    if let task { try requireFit(source, task) }
+    if verify {
+      guard let directory = source as? DatasetDirectory else {
+        throw Failure(.usage, "\(path): only a dataset directory has digests to --verify")
+      }
+      try directory.verify()
+    }
+    let statistics = try source.survey()
+    let sizes = "\(source.plan.observationSize) numbers an observation, \(source.plan.actionSize) an action"
+    lines =
+      statistics.lines + [
+        "dataset: \(sizes); \(decimals(Double(source.plan.byteCount) / 1e6, 1)) MB in memory"
+      ]
+      + provenanceLines(source.provenance)
+    warnings = statistics.warnings
+  }
+}
+
+/// Where data are from, a line for each thing that is known. The words are a file's, so they are made printable.
+package func provenanceLines(_ provenance: [String: String]) -> [String] {
+  provenance.sorted { $0.key < $1.key }.map {
+    "dataset: \(printable($0.key)): \(printable($0.value, limit: 400))"
+  }
+}

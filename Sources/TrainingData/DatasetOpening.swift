@@ -1,0 +1,46 @@
+import ArrayFiles
+import Basics
+import Datasets
+import Environments
+import Foundation
+
+/// Opens the dataset at `path`: a dataset directory, an `.npz` file or a directory of them.
+///
+/// - Parameter task: gives rewards and masks when the data hold none.
+func openDataset(_ path: String, task: PointMazeTask?) throws -> any DatasetSource {
+  if DatasetDirectory.exists(at: path) { return try DatasetDirectory(path: path) }
+  return try OGBenchSource(path: path, rewards: task.map(rewardRule))
+}
+
+/// Rewards and masks by the rule of an embedded task, for data that hold none.
+func rewardRule(_ task: PointMazeTask) -> RewardRule {
+  { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) }
+}
+
+/// The behaviour dataset of an embedded task, always recorded with seed 0, so that all runs of the task train on the
+/// same data. It goes through a file and is read back, by the code that reads everybody's data.
+func recordedDataset(_ task: PointMazeTask, validation: Bool) throws -> OGBenchSource {
+  let path = NSTemporaryDirectory() + "/fan-dist-\(getpid())-\(task.datasetName).npz"
+  try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
+  // The opened file stays readable without its name.
+  defer { unlink(path) }
+  return try OGBenchSource(path: path, rewards: rewardRule(task))
+}
+
+/// The validation data that belong to the dataset at `path`, if there are any.
+func validationPath(of path: String) -> String? {
+  DatasetDirectory.exists(at: path)
+    ? DatasetDirectory.validationPath(of: path) : OGBenchSource.companionPath(of: path)
+}
+
+/// Throws `FileError` unless the data have the task's sizes.
+func requireFit(_ source: any DatasetSource, _ task: PointMazeTask) throws {
+  for (member, size, expected) in [
+    ("observations", source.plan.observationSize, PointMazeTask.observationSize),
+    ("actions", source.plan.actionSize, PointMazeTask.actionSize),
+  ] where size != expected {
+    throw FileError(
+      .malformed, file: source.path, member: member,
+      reason: "has \(size) numbers a row, but the task \(task.name) has \(expected)")
+  }
+}
