@@ -47,7 +47,9 @@ let package = Package(
     .target(
       name: "Examples", dependencies: ["Agents", "Kernels", "Networks", "Optimisation", "Randomness"],
       swiftSettings: numeric),
-    .target(name: "Datasets", dependencies: ["ArrayFiles", "Kernels", "Randomness"], swiftSettings: numeric),
+    .target(
+      name: "Datasets", dependencies: ["ArrayFiles", "Basics", "Kernels", "Randomness"],
+      swiftSettings: numeric),
     .target(
       name: "Environments", dependencies: ["ArrayFiles", "Basics", "Kernels", "Randomness"],
       // In the command itself, which then works wherever it is copied.

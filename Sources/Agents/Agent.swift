@@ -59,11 +59,11 @@ public protocol Agent<T>: AnyObject {
   ///
   /// - Parameters:
   ///   - parameters: the flat vector.
-  ///   - observation: s, 1 × O.
+  ///   - observation: s, one observation.
   ///   - action: a, 1 × A.
   ///   - noise: N(0, 1), samples × A, for critics that sample returns; at most as many samples as `rows`.
   func returns(
-    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+    _ parameters: UnsafePointer<T>, observation: Observations<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate
 }
 

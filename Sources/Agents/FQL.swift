@@ -192,7 +192,7 @@ public final class FQL<T: Real>: Agent {
   // MARK: Acting
 
   public func returns(
-    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+    _ parameters: UnsafePointer<T>, observation: Observations<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     meanReturn(critic, parameters, observation, action)
   }

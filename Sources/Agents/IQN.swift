@@ -190,7 +190,7 @@ public final class IQN<T: Real>: Agent {
   // MARK: Acting
 
   public func returns(
-    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+    _ parameters: UnsafePointer<T>, observation: Observations<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     critic.returns(parameters, observation, action, count: noise.rows, perPass: quantiles)
   }

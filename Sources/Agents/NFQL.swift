@@ -221,7 +221,7 @@ public final class NFQL<T: Real>: Agent {
   // MARK: Acting
 
   public func returns(
-    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+    _ parameters: UnsafePointer<T>, observation: Observations<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     noisyReturns(critic, criticZ, parameters, observation, action, noise: noise)
   }

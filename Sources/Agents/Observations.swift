@@ -18,7 +18,7 @@ public struct Observations<T: Real> {
   }
 
   /// Memory for `rows` observations, which lives as long as the workspace.
-  init(_ space: ObservationSpace, rows: Int, in workspace: Workspace<T>) {
+  public init(_ space: ObservationSpace, rows: Int, in workspace: Workspace<T>) {
     let bytes = rows * Self.stride(space)
     let elements = (bytes + MemoryLayout<T>.stride - 1) / MemoryLayout<T>.stride
     self.init(space, rows: rows, at: workspace.vector(elements))

@@ -285,7 +285,7 @@ public final class ValueFlows<T: Real>: Agent {
 
   /// Returns of both flows from the noise's first numbers, and the mean of the one-step values.
   public func returns(
-    _ parameters: UnsafePointer<T>, observation: Matrix<T>, action: Matrix<T>, noise: Matrix<T>
+    _ parameters: UnsafePointer<T>, observation: Observations<T>, action: Matrix<T>, noise: Matrix<T>
   ) -> ReturnEstimate {
     let (rows, steps) = (0..<noise.rows, euler.steps)
     var (samples, q) = ([Double](), 0.0)
@@ -294,7 +294,7 @@ public final class ValueFlows<T: Real>: Agent {
       ReturnRows(
         first: Block(network: networks[0], rows: i..<i + 1),
         second: Block(network: networks[1], rows: i..<i + 1)
-      ).place(z: noise.rows(i..<i + 1), at: nil, Observations(observation), action)
+      ).place(z: noise.rows(i..<i + 1), at: nil, observation, action)
     }
     for network in networks {
       let (input, v) = (network.input, network.output())

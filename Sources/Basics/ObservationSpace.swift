@@ -13,6 +13,23 @@ public enum ObservationSpace: Sendable, Equatable {
     }
   }
 
+  /// The space as ``wordCount`` whole numbers, to be sent to other ranks.
+  public var words: [Int] {
+    switch self {
+    case .vector(let size): [size, 0, 0]
+    case .image(let height, let width, let channels): [height, width, channels]
+    }
+  }
+
+  /// How many ``words`` there are.
+  public static let wordCount = 3
+
+  /// The space that has the given ``words``.
+  public init(words: [Int]) {
+    self =
+      words[1] == 0 ? .vector(words[0]) : .image(height: words[0], width: words[1], channels: words[2])
+  }
+
   /// Bytes of an observation in a dataset.
   public var byteCount: Int {
     switch self {

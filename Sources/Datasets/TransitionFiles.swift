@@ -30,13 +30,15 @@ public struct TransitionFiles: TransitionSource {
   }
 
   public func gather(
-    _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
+    _ transition: Int, observation: UnsafeMutableRawPointer, action: UnsafeMutablePointer<Float>,
     reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,
-    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>
+    nextObservation: UnsafeMutableRawPointer, nextAction: UnsafeMutablePointer<Float>
   ) throws(FileError) {
     precondition(transition >= 0 && transition < plan.transitions, "no such transition")
     let row = episodes.row(of: transition)
-    try read(observations, row, plan.observationSize, observation, nextObservation)
+    try read(
+      observations, row, plan.observationSize, observation.assumingMemoryBound(to: Float.self),
+      nextObservation.assumingMemoryBound(to: Float.self))
     try read(actions, row, plan.actionSize, action, nextAction)
     try rewards.read(from: row, into: UnsafeMutableBufferPointer(start: reward, count: 1))
     try masks.read(from: row, into: UnsafeMutableBufferPointer(start: mask, count: 1))

@@ -6,7 +6,7 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
   public var transitionCount: Int { plan.transitions }
-  private let observations: UnsafePointer<Float>
+  private let observations: UnsafeRawPointer
   private let actions: UnsafePointer<Float>
   private let rewards: UnsafePointer<Float>
   private let masks: UnsafePointer<Float>
@@ -15,7 +15,7 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   /// Makes a view of the block of `plan.byteCount` bytes at `base` that ``DatasetSource/load(into:)`` filled.
   public init(plan: DatasetPlan, base: UnsafeRawPointer) {
     self.plan = plan
-    observations = (base + plan.observationsOffset).assumingMemoryBound(to: Float.self)
+    observations = base + plan.observationsOffset
     actions = (base + plan.actionsOffset).assumingMemoryBound(to: Float.self)
     rewards = (base + plan.rewardsOffset).assumingMemoryBound(to: Float.self)
     masks = (base + plan.masksOffset).assumingMemoryBound(to: Float.self)
@@ -23,15 +23,15 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   }
 
   public func gather(
-    _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
+    _ transition: Int, observation: UnsafeMutableRawPointer, action: UnsafeMutablePointer<Float>,
     reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,
-    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>
+    nextObservation: UnsafeMutableRawPointer, nextAction: UnsafeMutablePointer<Float>
   ) {
     precondition(transition >= 0 && transition < plan.transitions, "no such transition")
     let row = episodes.row(of: transition)
-    let (O, A) = (plan.observationSize, plan.actionSize)
-    observation.update(from: observations + row * O, count: O)
-    nextObservation.update(from: observations + (row + 1) * O, count: O)
+    let (bytes, A) = (plan.observation.byteCount, plan.actionSize)
+    observation.copyMemory(from: observations + row * bytes, byteCount: bytes)
+    nextObservation.copyMemory(from: observations + (row + 1) * bytes, byteCount: bytes)
     action.update(from: actions + row * A, count: A)
     nextAction.update(from: actions + (row + 1) * A, count: A)
     reward.pointee = rewards[row]

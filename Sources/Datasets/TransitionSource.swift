@@ -5,13 +5,13 @@ public protocol TransitionSource: Sendable {
   /// The number of transitions. A source may grow, but only between updates, and at the same update on all ranks.
   var transitionCount: Int { get }
 
-  /// Copies transition number `transition` (from 0, below `transitionCount`): state and next state (O numbers each),
-  /// action and next action (A numbers each), reward and mask (one number each). The next action is that of the
+  /// Copies transition number `transition` (from 0, below `transitionCount`): state and next state (an observation each:
+  /// Float numbers of a vector, bytes of an image), action and next action (A numbers each), reward and mask (one number each). The next action is that of the
   /// next row, even if that row ends its episode. Throws `FileError` if the data cannot be read.
   func gather(
-    _ transition: Int, observation: UnsafeMutablePointer<Float>, action: UnsafeMutablePointer<Float>,
+    _ transition: Int, observation: UnsafeMutableRawPointer, action: UnsafeMutablePointer<Float>,
     reward: UnsafeMutablePointer<Float>, mask: UnsafeMutablePointer<Float>,
-    nextObservation: UnsafeMutablePointer<Float>, nextAction: UnsafeMutablePointer<Float>
+    nextObservation: UnsafeMutableRawPointer, nextAction: UnsafeMutablePointer<Float>
   ) throws(FileError)
 
   /// Lets the system begin to read transitions that are gathered soon, if they must be read.

@@ -66,9 +66,9 @@ public final class BatchSampler {
     try shards.samples(step: step, seed: seed) { (sample, transition) throws(FileError) in
       sampleNumbers[rows] = UInt32(sample)
       try source.gather(
-        transition, observation: batch.observations.vectors.row(rows), action: batch.actions.row(rows),
+        transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),
         reward: batch.rewards + rows, mask: batch.masks + rows,
-        nextObservation: batch.nextObservations.vectors.row(rows), nextAction: batch.nextActions.row(rows))
+        nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))
       rows += 1
     }
     batch.update = step

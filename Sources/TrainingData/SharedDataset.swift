@@ -107,7 +107,7 @@ public struct SharedDataset {
     var rewards = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
     try node.broadcast(&rewards, count: MemoryLayout.size(ofValue: rewards))
     spec = DataSpec(
-      observationSize: plan.observationSize, actionSize: plan.actionSize, rewards: rewards.x...rewards.y)
+      observation: plan.observation, actionSize: plan.actionSize, rewards: rewards.x...rewards.y)
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
     try world.requireAgreement(
       on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same data")

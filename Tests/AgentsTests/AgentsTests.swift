@@ -137,7 +137,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let (batch, figures) = (part.rows, part.agent.figures)
     func returns(_ noise: Matrix<Double>) -> ReturnEstimate {
       part.agent.returns(
-        part.parameters.base, observation: batch.observations.vectors, action: batch.actions, noise: noise)
+        part.parameters.base, observation: batch.observations, action: batch.actions, noise: noise)
     }
     // This row is one of eight.
     let trained = returns(part.noise)

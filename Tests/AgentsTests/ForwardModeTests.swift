@@ -100,7 +100,7 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     func returns(_ distance: Double) -> [Double] {
       noise[0, 0] = sample["critic/weight_noise"][0, 0] + distance
       return sample.agent.returns(
-        sample.parameters.base, observation: sample.batch.observations.vectors, action: sample.batch.actions,
+        sample.parameters.base, observation: sample.batch.observations, action: sample.batch.actions,
         noise: noise
       ).samples
     }

@@ -8,12 +8,13 @@ let publishedFlowSteps = 10
 
 /// Q(s, a, ε) for each ε of `noise`, and Z(s, a); means over the members.
 func noisyReturns<T: Real>(
-  _ critic: Stack<T>, _ criticZ: Stack<T>, _ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>,
+  _ critic: Stack<T>, _ criticZ: Stack<T>, _ parameters: UnsafePointer<T>, _ s: Observations<T>,
+  _ a: Matrix<T>,
   noise: Matrix<T>
 ) -> ReturnEstimate {
   let samples = Block(network: critic.network, rows: 0..<noise.rows)
   for i in 0..<noise.rows {
-    samples.input.rows(i..<i + 1).concatenate(s, a, noise.rows(i..<i + 1))
+    Block(network: critic.network, rows: i..<i + 1).place(s, a, noise.rows(i..<i + 1))
   }
   critic.network.forward(parameters, rows: samples.rows)
   let q = samples.values
@@ -24,10 +25,10 @@ func noisyReturns<T: Real>(
 
 /// Q(s, a), the mean over the members.
 func meanReturn<T: Real>(
-  _ critic: Stack<T>, _ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>
+  _ critic: Stack<T>, _ parameters: UnsafePointer<T>, _ s: Observations<T>, _ a: Matrix<T>
 ) -> ReturnEstimate {
   let row = Block(network: critic.network, rows: 0..<1)
-  row.input.concatenate(s, a)
+  row.place(s, a)
   critic.network.forward(parameters, rows: row.rows)
   return ReturnEstimate(samples: [], name: "Q", value: Double(row.values.mean(0)))
 }

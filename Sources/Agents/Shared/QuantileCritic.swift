@@ -196,13 +196,13 @@ final class QuantileCritic<T: Real> {
   /// The quantiles of the return at `count` evenly spaced levels, at most `perPass` at once, and their mean; means over
   /// the members.
   func returns(
-    _ parameters: UnsafePointer<T>, _ s: Matrix<T>, _ a: Matrix<T>, count: Int, perPass: Int
+    _ parameters: UnsafePointer<T>, _ s: Observations<T>, _ a: Matrix<T>, count: Int, perPass: Int
   ) -> ReturnEstimate {
     var samples: [Double] = []
     for first in stride(from: 0, to: count, by: perPass) {
       let levels = (first..<min(first + perPass, count)).map { (T($0) + 0.5) / T(count) }
       clear()
-      pair(add(Observations(s), 0, a.base), add(taus: levels, count: levels.count), count: levels.count)
+      pair(add(s, 0, a.base), add(taus: levels, count: levels.count), count: levels.count)
       embedTaus(parameters)
       forward(parameters)
       samples += levels.indices.map { Double(values(0..<levels.count).mean($0)) }
