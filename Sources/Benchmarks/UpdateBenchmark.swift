@@ -1,6 +1,5 @@
 import Agents
 import Basics
-import Exchange
 import Foundation
 import Kernels
 import Learning
@@ -11,7 +10,7 @@ import Profiling
 public final class UpdateBenchmark {
   /// Medians over the rounds. Times are in milliseconds.
   public struct Result: Codable, Sendable {
-    /// Ranks, and threads of each one's products.
+    /// Ranks.
     public var ranks: Int
     /// Threads of each rank's matrix products.
     public var threads: Int
@@ -21,7 +20,7 @@ public final class UpdateBenchmark {
     public var blas: String
     /// One update.
     public var update: Double
-    /// The same in another unit.
+    /// Updates a second.
     public var updatesPerSecond: Double
     /// Operations that an update needs, over all ranks, in 10⁹.
     public var gigaOperations: Double
@@ -35,7 +34,7 @@ public final class UpdateBenchmark {
     public var kernelRate: Double
     /// Time of the needed operations at sgemm's rate.
     public var limit: Double
-    /// limit / update.
+    /// The limit over the time of an update.
     public var shareOfLimit: Double
     /// Time of each part of an update, the mean over the ranks.
     public var parts: [String: Double]

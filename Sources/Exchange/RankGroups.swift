@@ -3,7 +3,7 @@ import MPI
 /// How the ranks of a run share the work on its parameters.
 ///
 /// Ranks of a node form groups, each of which holds the parameters once. Groups are equally large, so that every
-/// rank has one peer in each other group: the rank with the same number there, which owns the same part of the
+/// rank has one peer in each other group: the rank with the same number there, which owns the same piece of the
 /// parameters.
 public struct RankGroups {
   /// All ranks of the run.

@@ -9,9 +9,9 @@ private let spec = DataSpec(observationSize: 4, actionSize: 2, rewards: -1...1)
 private let samples = 12
 private let updates = 5
 
-/// Two runs at the same time, one on each half of the ranks, and one after the other in the same process: they leave
+/// Two learners at the same time, one on each half of the ranks, and others after them in the same process: they leave
 /// nothing behind, and none changes what another one comes to.
-func checkRunsInOneProcess(_ world: Communicator) throws {
+func checkLearnersInOneProcess(_ world: Communicator) throws {
   let before = MPI.holdings
   let whole = try train(seed: 1, world)
   var earlier: [Float]?
