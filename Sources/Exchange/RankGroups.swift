@@ -15,7 +15,7 @@ public struct RankGroups {
 
   /// Whether there are several groups, which exchange messages.
   var areSeveral: Bool { peers.size > 1 }
-  /// Whether this rank is in the first group: what all groups have alike counts there.
+  /// Whether this rank is in the first group, which answers for values that all groups have alike.
   public var isInFirstGroup: Bool { peers.rank == 0 }
   /// Whether this rank is the one that fills its group's memory at the start.
   public var leadsGroup: Bool { group.rank == 0 }

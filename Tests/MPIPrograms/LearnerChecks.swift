@@ -10,7 +10,7 @@ private let samples = 12
 private let updates = 5
 
 /// Two learners at the same time, one on each half of the ranks, and others after them in the same process: they leave
-/// nothing behind, and none changes what another one comes to.
+/// nothing behind, and none changes the numbers of another.
 func checkLearnersInOneProcess(_ world: Communicator) throws {
   let before = MPI.holdings
   let whole = try train(seed: 1, world)
@@ -30,7 +30,7 @@ func checkLearnersInOneProcess(_ world: Communicator) throws {
   try expect(MPI.holdings == before, "\(MPI.holdings) are held instead of \(before)")
 }
 
-/// The parameters after a few updates. Everything that the learner takes is given back.
+/// The parameters after a few updates of a learner, which gives back everything that it takes.
 private func train(seed: UInt32, _ world: Communicator) throws -> [Float] {
   let hyperparameters = try Hyperparameters.parse(
     ["--actor-hidden-dims=8", "--value-hidden-dims=8", "--normalize-value-loss"])

@@ -41,7 +41,7 @@ private func train(
   try expect((summary.policy != nil) == (world.rank == 0), "\(path): evaluated \(summary)")
 }
 
-/// A run that fails on all ranks has given back what it took, too.
+/// Starts a run that fails on all ranks, which must give back what it takes, too.
 private func expectRefusal(_ path: String, _ world: Communicator) throws {
   do {
     try train(path, updates: 4, seed: 2, world)
