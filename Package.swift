@@ -80,7 +80,7 @@ let package = Package(
     .target(
       name: "Checkpoints",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Exchange", "Kernels", "Learning", "Networks", "Settings",
+        "Agents", "ArrayFiles", "Basics", "Kernels", "Learning", "Networks", "Settings",
       ],
       swiftSettings: numeric),
     .target(
@@ -92,20 +92,20 @@ let package = Package(
     .target(
       name: "Running",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Evaluation", "Exchange", "Kernels",
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Evaluation", "Kernels",
         "Learning", "MPI", "ProtobufFiles", "Settings", "TrainingData",
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Agents", "Basics", "Datasets", "Exchange", "Kernels", "Learning", "MPI", "Profiling", "Randomness",
+        "Agents", "Basics", "Datasets", "Kernels", "Learning", "MPI", "Profiling", "Randomness",
         "TrainingData",
       ], swiftSettings: numeric),
     .target(
       name: "Checks",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Exchange", "Kernels", "Learning", "MPI", "Networks", "Randomness",
+        "Agents", "ArrayFiles", "Basics", "Kernels", "Learning", "MPI", "Networks", "Randomness",
         "Settings", "TrainingData",
       ], swiftSettings: numeric),
     .target(
@@ -143,7 +143,8 @@ let package = Package(
     .executableTarget(
       name: "mpi-checks",
       dependencies: [
-        "Agents", "Basics", "Exchange", "Kernels", "Learning", "MPI", "Optimisation", "Randomness",
+        "Agents", "Basics", "Exchange", "Kernels", "Learning", "MPI", "Optimisation", "Randomness", "Running",
+        "Settings", .product(name: "Logging", package: "swift-log"),
       ], path: "Tests/MPIPrograms",
       swiftSettings: numeric),
     .target(name: "TestSupport", path: "Tests/TestSupport"),

@@ -35,7 +35,7 @@ public struct Failure: Error, CustomStringConvertible, Equatable, Sendable {
     self.message = message
   }
 
-  /// Any error as a failure. An error that does not know its exit code is one of the system.
+  /// Any error as a failure. An error that does not know its exit code counts as the system's.
   public init(_ error: any Error) {
     switch error {
     case let failure as Failure: self = failure

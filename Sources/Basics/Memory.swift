@@ -3,7 +3,7 @@ import Glibc
 /// Size of a large page on x86-64 and most ARM systems.
 private let largePage = 2 << 20
 
-/// Zeroed memory aligned to 64 bytes: a cache line, and one AVX-512 register. Whoever calls deallocates it.
+/// Zeroed memory aligned to 64 bytes: a cache line, and one AVX-512 register. The caller deallocates it.
 ///
 /// Large blocks lie in large pages: products and optimiser otherwise miss the address cache on every row.
 public func allocateZeroed(byteCount: Int) -> UnsafeMutableRawPointer {

@@ -3,7 +3,7 @@ import Basics
 import Kernels
 import MPI
 
-/// What an update and an action of each of some agents cost, measured in turn on the same transitions.
+/// The costs of an update and of an action of several agents, measured in turn on the same transitions.
 public final class AgentComparison {
   /// One agent's costs; times are medians over the rounds.
   public struct Cost: Codable, Sendable {
@@ -59,7 +59,7 @@ public final class AgentComparison {
     let doubled: ScalingSetting?
   }
 
-  /// A setting that costs go with: how many quantiles, candidates, samples or steps.
+  /// A setting that costs grow with: how many quantiles, candidates, samples or steps.
   private struct ScalingSetting {
     let name: String
     let value: WritableKeyPath<Hyperparameters, Int>
@@ -83,7 +83,7 @@ public final class AgentComparison {
     let counted: Double
   }
 
-  /// What was measured of a contender: medians in seconds.
+  /// The measurements of a contender: medians in seconds.
   private struct Measurement {
     let contender: Contender
     let operations: Operations
@@ -125,7 +125,7 @@ public final class AgentComparison {
 
   /// Measures in rounds, in each of which every agent has its turn. Collective.
   ///
-  /// - Parameter updates: of an agent in a round; nil for about half a second of them.
+  /// - Parameter updates: the updates of an agent in a round; nil for as many as take about half a second.
   /// - Throws: `Failure` when the kernels count other operations than the networks' sizes give.
   public func run(rounds: Int, updates: Int?) throws -> [Cost] {
     let operations = try contenders.map(countOperations)

@@ -2,7 +2,7 @@ import Agents
 import Kernels
 import Profiling
 
-/// The policy acting for many environments at once.
+/// A policy that acts for many environments at once.
 struct Crowd {
   /// Operations of the matrix products.
   let operations: Double

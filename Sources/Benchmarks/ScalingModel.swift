@@ -1,7 +1,7 @@
 import Basics
 import Foundation
 
-/// What an update takes on any number of ranks, from constants measured on this machine.
+/// How long an update takes on any number of ranks, from constants measured on this machine.
 ///
 /// An update on p ranks, g of them on each of N nodes, is modelled as
 ///
@@ -73,7 +73,7 @@ public struct ScalingModel: Codable, Sendable {
 
   private var gradientBytes: Double { 4 * Double(parameters) }
 
-  /// How much faster than one rank with the same batch.
+  /// How many times faster than one rank an update of the same batch is.
   public func speedUp(ranks: Int, perNode: Int, batch: Int, gigabits: Double) -> Double {
     seconds(ranks: 1, perNode: 1, batch: batch, gigabits: gigabits)
       / seconds(ranks: ranks, perNode: perNode, batch: batch, gigabits: gigabits)
@@ -88,7 +88,7 @@ public struct ScalingModel: Codable, Sendable {
     }
   }
 
-  /// Between the measured numbers of rows on a straight line, and beyond the last in proportion.
+  /// Seconds for any number of rows: on a straight line between two that were measured, in proportion beyond the last.
   private func compute(rows: Double) -> Double {
     let last = compute.count - 1
     let position = log2(max(rows, 1))

@@ -1,5 +1,4 @@
 import Agents
-import Exchange
 import Kernels
 import Learning
 import MPI

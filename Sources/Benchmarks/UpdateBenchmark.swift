@@ -1,6 +1,5 @@
 import Agents
 import Basics
-import Exchange
 import Foundation
 import Kernels
 import Learning
@@ -11,7 +10,7 @@ import Profiling
 public final class UpdateBenchmark {
   /// Medians over the rounds. Times are in milliseconds.
   public struct Result: Codable, Sendable {
-    /// Ranks, and threads of each one's products.
+    /// Ranks.
     public var ranks: Int
     /// Threads of each rank's matrix products.
     public var threads: Int
@@ -21,7 +20,7 @@ public final class UpdateBenchmark {
     public var blas: String
     /// One update.
     public var update: Double
-    /// The same in another unit.
+    /// Updates a second.
     public var updatesPerSecond: Double
     /// Operations that an update needs, over all ranks, in 10⁹.
     public var gigaOperations: Double
@@ -35,7 +34,7 @@ public final class UpdateBenchmark {
     public var kernelRate: Double
     /// Time of the needed operations at sgemm's rate.
     public var limit: Double
-    /// limit / update.
+    /// The limit over the time of an update.
     public var shareOfLimit: Double
     /// Time of each part of an update, the mean over the ranks.
     public var parts: [String: Double]
@@ -87,46 +86,62 @@ public final class UpdateBenchmark {
 
   /// Measures in `rounds` rounds of `updates` updates each (nil: about half a second). Collective.
   ///
-  /// - Parameter allocations: the calls for heap memory so far.
+  /// - Parameter allocations: gives the number of calls for heap memory so far.
   public func run(rounds: Int, updates: Int?, allocations: () -> Int) throws -> Result {
     for _ in 0..<Self.warmUp { try subject.update() }
     let count = try updates ?? automaticCount()
-    // Before the matrices that the limits are measured with, which training does not have.
+    // Read before the limits are measured, with matrices that training does not have.
     let resident = peakResidentBytes()
-    let limits = MachineLimits(
-      rows: subject.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
-    var times: [Double] = []
+    let crowd = Crowd(subject, rows: hyperparameters.batchSize)
+    let measured = try measure(rounds, updates: count, crowd, allocations)
+    // The clock readings of a profile cost time, so it is taken apart from the timed updates. It covers whole periods
+    // of the targets, as updates that move them may take more operations.
+    let period = subject.learner.targetPeriod
+    let profiledCount = (count + period - 1) / period * period
+    var profiled = 0.0
+    try subject.profiled {
+      profiled =
+        try seconds { for _ in 0..<profiledCount { try subject.update() } } / Double(profiledCount)
+    }
+    return try summarise(
+      measured, crowdOperations: crowd.operations, parts: try parts(of: profiled, updates: profiledCount),
+      resident: resident, count: profiledCount)
+  }
+
+  /// What was measured, one value for each round: seconds, and operations or bytes a second.
+  private struct Rounds {
+    var updates: [Double] = []
+    var allocations: [Double] = []
     var productRates: [[Double]] = []
     var kernelRates: [[Double]] = []
     var bandwidths: [Double] = []
     var actions: [Double] = []
-    let crowd = Crowd(subject, rows: hyperparameters.batchSize)
-    var crowdTimes: [Double] = []
-    var allocated: [Double] = []
+    var crowds: [Double] = []
+  }
+
+  private func measure(
+    _ rounds: Int, updates: Int, _ crowd: Crowd, _ allocations: () -> Int
+  ) throws -> Rounds {
+    let limits = MachineLimits(
+      rows: subject.capacity, width: hyperparameters.valueHiddenDims.widths.max() ?? 1)
+    var measured = Rounds()
     for _ in 0..<rounds {
       try world.barrier()
-      productRates.append(limits.productRates(.openBLAS))
+      measured.productRates.append(limits.productRates(.openBLAS))
       try world.barrier()
-      kernelRates.append(limits.productRates(.chosen))
+      measured.kernelRates.append(limits.productRates(.chosen))
       try world.barrier()
       let before = allocations()
-      let time = try seconds { for _ in 0..<count { try subject.update() } }
-      allocated.append(Double(allocations() - before) / Double(count))
-      times.append(time / Double(count))
+      let time = try seconds { for _ in 0..<updates { try subject.update() } }
+      measured.allocations.append(Double(allocations() - before) / Double(updates))
+      measured.updates.append(time / Double(updates))
       try world.barrier()
-      bandwidths.append(limits.bandwidth())
-      actions.append(seconds { for _ in 0..<Self.actions { subject.act() } } / Double(Self.actions))
-      crowdTimes.append(seconds { crowd.act() })
+      measured.bandwidths.append(limits.bandwidth())
+      measured.actions.append(
+        seconds { for _ in 0..<Self.actions { subject.act() } } / Double(Self.actions))
+      measured.crowds.append(seconds { crowd.act() })
     }
-    // The clock readings of a profile cost time, so it is taken apart from the timed updates.
-    var profiled = 0.0
-    try subject.profiled {
-      profiled = try seconds { for _ in 0..<count { try subject.update() } } / Double(count)
-    }
-    return try summarise(
-      update: median(times), productRates: medians(productRates), kernelRates: medians(kernelRates),
-      bandwidth: median(bandwidths), action: median(actions), crowd: (median(crowdTimes), crowd.operations),
-      profiled: profiled, allocations: median(allocated), resident: resident, count: count)
+    return measured
   }
 
   /// Measures the constants of the scaling model. Collective.
@@ -167,38 +182,48 @@ public final class UpdateBenchmark {
     return max(3, Int(try world.allReduce(Self.roundSeconds / time, .min)))
   }
 
+  /// Milliseconds of each part of an update, the mean over the ranks, and of the rest. Collective.
+  ///
+  /// - Parameters:
+  ///   - update: seconds of an update while the profile was on.
+  ///   - updates: how many the profile has noted.
+  private func parts(of update: Double, updates: Int) throws -> [String: Double] {
+    var parts: [String: Double] = [:]
+    var rest = update
+    for part in Profile.Part.allCases {
+      let time = subject.profile.seconds(part) / Double(updates)
+      rest -= time
+      parts["\(part)"] = 1e3 * (try world.allReduce(time)) / Double(world.size)
+    }
+    parts["rest"] = 1e3 * (try world.allReduce(rest)) / Double(world.size)
+    return parts
+  }
+
+  /// The medians over the rounds and the ranks. Collective.
   private func summarise(
-    update: Double, productRates: [Double], kernelRates: [Double], bandwidth: Double, action: Double,
-    crowd: (time: Double, operations: Double), profiled: Double, allocations: Double, resident: Double,
-    count: Int
+    _ measured: Rounds, crowdOperations: Double, parts: [String: Double], resident: Double, count: Int
   ) throws -> Result {
     let work = subject.profile.work
     let forms = try [work.forward, work.weights, work.inputs].map {
       try world.allReduce(Double($0)) / Double(count)
     }
-    func time(_ rates: [Double]) throws -> Double {
-      try zip(forms, rates).reduce(0) { $0 + $1.0 / (try world.allReduce($1.1)) }
+    func time(_ rates: [[Double]]) throws -> Double {
+      try zip(forms, medians(rates)).reduce(0) { $0 + $1.0 / (try world.allReduce($1.1)) }
     }
-    let limit = try time(productRates)
+    let (update, limit) = (median(measured.updates), try time(measured.productRates))
+    let crowd = median(measured.crowds)
     let total = forms.reduce(0, +)
-    var parts: [String: Double] = [:]
-    var rest = profiled
-    for part in Profile.Part.allCases {
-      let time = subject.profile.seconds(part) / Double(count)
-      rest -= time
-      parts["\(part)"] = 1e3 * (try world.allReduce(time)) / Double(world.size)
-    }
-    parts["rest"] = 1e3 * (try world.allReduce(rest)) / Double(world.size)
+    let counted = try world.allReduce(Double(subject.profile.productOperations)) / Double(count)
     return Result(
       ranks: world.size, threads: threads, batchSize: hyperparameters.batchSize, blas: BLAS.description,
       update: 1e3 * update, updatesPerSecond: 1 / update, gigaOperations: total / 1e9,
-      countedGigaOperations: try world.allReduce(Double(subject.profile.productOperations)) / Double(count)
-        / 1e9,
-      rate: total / update / 1e9, productRate: total / limit / 1e9,
-      kernelRate: total / (try time(kernelRates)) / 1e9, limit: 1e3 * limit,
-      shareOfLimit: limit / update, parts: parts, memoryBandwidth: try world.allReduce(bandwidth) / 1e9,
-      allocations: try world.allReduce(allocations, .max),
-      residentMegabytes: try world.allReduce(resident, .max) / 1e6, action: 1e3 * action,
-      actions: 1e3 * crowd.time, actionRate: crowd.operations / crowd.time / 1e9)
+      countedGigaOperations: counted / 1e9, rate: total / update / 1e9, productRate: total / limit / 1e9,
+      kernelRate: total / (try time(measured.kernelRates)) / 1e9, limit: 1e3 * limit,
+      shareOfLimit: limit / update, parts: parts,
+      memoryBandwidth: try world.allReduce(median(measured.bandwidths)) / 1e9,
+      allocations: try world.allReduce(median(measured.allocations), .max),
+      residentMegabytes: try world.allReduce(resident, .max) / 1e6,
+      action: 1e3 * median(measured.actions), actions: 1e3 * crowd,
+      actionRate: crowdOperations / crowd / 1e9)
   }
 }

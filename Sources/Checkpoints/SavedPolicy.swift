@@ -3,13 +3,13 @@ import Kernels
 import Networks
 import Settings
 
-/// What was trained, from a checkpoint or from an exported policy.
+/// A trained policy, from a checkpoint or from an exported file.
 public final class SavedPolicy {
   /// What the file says beside its tensors.
   public let state: CheckpointState
   /// The settings that the policy was trained with.
   public let configuration: Configuration
-  /// The flat vector of the agent's parameters; from an exported policy, zero where the policy does not look.
+  /// The flat vector of the agent's parameters. From an exported policy, those that the policy does not need are zero.
   public let parameters: Buffer<Float>
   private let layout: ParameterLayout
 
@@ -21,7 +21,8 @@ public final class SavedPolicy {
     state = checkpoint.state
     configuration = try checkpoint.configuration()
     let hyperparameters = configuration.hyperparameters
-    // No memory for rows: the file's word for its sizes is believed only when all tensors are there.
+    // Without memory for rows, which may be much: a damaged file may claim any sizes, and is believed only when all
+    // tensors are there.
     layout = hyperparameters.agent.layout(state.spec, hyperparameters)
     let policy = hyperparameters.agent.policy(state.spec, hyperparameters, rows: 0)
     let needed = Set(policy.graph.parameters)

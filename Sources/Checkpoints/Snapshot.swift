@@ -31,7 +31,7 @@ public final class Snapshot: @unchecked Sendable {
     tensors = NamedTensors(of: learner).moved(from: carried.baseAddress!, to: memory.base)
   }
 
-  /// What a checkpoint of the same run holds.
+  /// The snapshot that a checkpoint of the same run holds.
   public init(_ checkpoint: Checkpoint, like learner: Learner) throws {
     let carried = learner.memory.carried
     memory = Buffer(count: carried.count)

@@ -77,7 +77,7 @@ public final class BackgroundEvaluation: @unchecked Sendable {
   ///   - cancellation: ends the environment's waits.
   ///   - cores: where the thread and its processes run.
   ///   - best: the best evaluation so far.
-  ///   - save: saves the policy of a better one.
+  ///   - save: saves the policy of a better evaluation.
   public init(
     _ evaluator: Evaluator, in environment: any VectorEnvironment, cancellation: Cancellation,
     on cores: SpareCores, best: EvaluationScore?, save: @escaping (Snapshot, EvaluationScore) throws -> Void
@@ -107,7 +107,7 @@ public final class BackgroundEvaluation: @unchecked Sendable {
     }
   }
 
-  /// Hands over a snapshot. False if there is no room for it, which there always is for one that is needed.
+  /// Hands over a snapshot. False if there is no room for it; there is always room for one that is needed.
   public func submit(_ snapshot: Snapshot, for actors: [Evaluator.Actor], isNeeded: Bool) -> Bool {
     condition.withLock {
       let used = waiting.reduce(snapshot.byteCount) { $0 + $1.snapshot.byteCount }
@@ -191,7 +191,7 @@ public final class BackgroundEvaluation: @unchecked Sendable {
 
   private func post(_ event: Event) { condition.withLock { events.append(event) } }
 
-  /// Plays with all actors, until one cannot.
+  /// Plays the episodes of all actors, until some cannot be played.
   private func evaluate(_ request: Request) {
     for actor in request.actors {
       let start = ContinuousClock.now
@@ -212,7 +212,7 @@ public final class BackgroundEvaluation: @unchecked Sendable {
     }
   }
 
-  /// The episodes, at the second attempt if need be: it starts fresh workers.
+  /// Plays the episodes, at the second attempt if need be, which starts fresh workers.
   private func play(_ snapshot: Snapshot, _ actor: Evaluator.Actor) throws -> EvaluationResult? {
     func attempt() throws -> EvaluationResult? {
       try evaluator.run(snapshot.parameters, actor: actor) { episodes in

@@ -69,7 +69,7 @@ public final class CheckpointPlayer {
 }
 
 extension Failure {
-  /// What goes wrong in an environment, as a failure of the command.
+  /// Turns errors of an environment into a failure of the command.
   fileprivate static func unavailable<Result>(_ body: () throws -> Result) throws(Failure) -> Result {
     do { return try body() } catch {
       throw error as? Failure ?? Failure(.unavailable, "\(error)")

@@ -29,7 +29,7 @@ struct PlayedEpisode: Sendable, Equatable {
   var length = 0
 }
 
-/// What some episodes came to.
+/// The results of some episodes.
 public struct EvaluationResult: Sendable, Equatable, CustomStringConvertible {
   /// Number of episodes.
   public let episodes: Int

@@ -4,7 +4,7 @@ import MPI
 import Optimisation
 import Profiling
 
-/// Makes one gradient of those of all ranks.
+/// Sums the gradients of all ranks.
 ///
 /// Between `begin` and `end` no rank writes gradients, and each may ask for the sum over its owned piece of the
 /// vector. Within a group the slabs are added in rank order, block by block, at the moment when a block is needed, so
@@ -60,7 +60,7 @@ public final class GradientExchange {
     return Meeting(isFinite: sums.x == 0, stops: sums.y > 0)
   }
 
-  /// Waits until all ranks of the group have done with the gradients and have written their owned parameters.
+  /// Waits until all ranks of the group have finished with the gradients and have written the parameters they own.
   /// Collective over all ranks.
   public func end() throws(MPIError) { try synchronise() }
 
@@ -72,8 +72,8 @@ public final class GradientExchange {
     return UnsafePointer(block.base)
   }
 
-  /// Some elements of the gradient, summed over all ranks. With several groups these must be owned, or all ranks
-  /// must have ended the exchange. Valid until any rank of the group begins its next backward pass.
+  /// Some elements of the gradient, summed over all ranks: from `begin` until any rank of the group begins its next
+  /// backward pass.
   public func gradient(of range: Range<Int>) -> [Float] {
     (0..<slabsToSum).reduce([Float](repeating: 0, count: range.count)) { sum, rank in
       zip(sum, range).map { $0 + memory.slab(rank)[$1] }

@@ -3,7 +3,7 @@ import MPI
 /// How the ranks of a run share the work on its parameters.
 ///
 /// Ranks of a node form groups, each of which holds the parameters once. Groups are equally large, so that every
-/// rank has one peer in each other group: the rank with the same number there, which owns the same part of the
+/// rank has one peer in each other group: the rank with the same number there, which owns the same piece of the
 /// parameters.
 public struct RankGroups {
   /// All ranks of the run.
@@ -15,7 +15,7 @@ public struct RankGroups {
 
   /// Whether there are several groups, which exchange messages.
   var areSeveral: Bool { peers.size > 1 }
-  /// Whether this rank is in the first group: what all groups have alike counts there.
+  /// Whether this rank is in the first group, which answers for values that all groups have alike.
   public var isInFirstGroup: Bool { peers.rank == 0 }
   /// Whether this rank is the one that fills its group's memory at the start.
   public var leadsGroup: Bool { group.rank == 0 }

@@ -5,7 +5,7 @@ import MPI
 func reduce(
   _ values: [Double], of figures: [Figure], over world: Communicator
 ) throws(MPIError) -> [Double] {
-  // One sum and one maximum; the smallest is minus the largest of the negated.
+  // One sum and one maximum suffice: the smallest value is minus the largest negated value.
   var sums = zip(values, figures).map { $1.reduction == .sum ? $0 : 0 }
   var extremes = zip(values, figures).map { $1.reduction == .minimum ? -$0 : $0 }
   try world.allReduce(&sums, count: sums.count)

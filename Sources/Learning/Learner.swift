@@ -10,9 +10,9 @@ import Profiling
 ///
 /// Every rank of a run has one; the ranks of a node share the parameters.
 public final class Learner {
-  /// What became of an update.
+  /// The outcome of an update.
   public struct Outcome {
-    /// Whether the parameters moved: not when the gradient of some rank was not finite.
+    /// Whether the gradients of all ranks were finite. Otherwise no rank has moved parameters.
     public let isFinite: Bool
     /// The first tensor whose gradient was not finite.
     public let nonFiniteTensor: String?
@@ -30,8 +30,8 @@ public final class Learner {
 
   /// Parameters, targets, moments and gradients.
   public let memory: ParameterMemory
-  /// Where the time of updates goes.
-  public let profile: Profile
+  /// Where the time of updates goes, once a benchmark turns it on.
+  public let profile = Profile()
   /// Whether this rank is the one that fills the memory at the start, for all that share it.
   public var leadsGroup: Bool { ranks.leadsGroup }
   /// Ranks that share the memory.
@@ -62,12 +62,10 @@ public final class Learner {
   /// - Parameters:
   ///   - rows: the most rows of a batch that this rank has.
   ///   - ranksPerNode: how many ranks share memory; nil for all of a node.
-  ///   - profile: where the time of updates is noted, once it is turned on.
   public init(
     _ hyperparameters: Hyperparameters, _ spec: DataSpec, rows: Int, world: Communicator,
-    ranksPerNode: Int? = nil, profile: Profile = Profile()
+    ranksPerNode: Int? = nil
   ) throws(MPIError) {
-    self.profile = profile
     objective = Objective(hyperparameters, spec, rows: rows, profile: profile)
     layout = objective.layout
     lossNames = objective.figures.map(\.name)
@@ -137,7 +135,7 @@ public final class Learner {
     return try reducedFigures()
   }
 
-  /// Computes the gradient of this rank's rows as if it were alone, for benchmarks of that. Nothing learns from it.
+  /// Computes the gradient of this rank's rows without the other ranks, for a benchmark. Nothing learns from it.
   public func computeGradientAlone(_ batch: Batch<Float>) throws {
     try objective.compute(
       memory.parameters, target: memory.target, batch, logging: false, gradients: memory.gradients
@@ -161,7 +159,8 @@ public final class Learner {
     return zip(lossNames, values).map { ($0, $1) }
   }
 
-  /// The first tensor whose gradient is not finite. Between the exchange's `begin` and `end`, where it stays.
+  /// The first tensor whose gradient is not finite. Called between the exchange's `begin` and `end`, while no rank
+  /// writes gradients.
   private var firstNonFiniteTensor: String? {
     layout.slots.first { !exchange.gradient(of: $0.range).allSatisfy(\.isFinite) }?.name
   }

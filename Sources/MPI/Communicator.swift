@@ -5,8 +5,8 @@ import Synchronization
 /// A group of ranks that communicate with each other (MPI 3.1, chapter 6). Every method with "collective" in
 /// its description is called by all ranks of the communicator, in the same order.
 ///
-/// What `split` and `splitByNode` return is freed when its last reference goes. MPI calls that collective, too, but
-/// it waits for nobody: it is harmless also where an error unwinds one rank alone.
+/// The communicators that `split` and `splitByNode` return are freed with their last reference. The standard calls
+/// freeing collective, but it waits for no other rank, so it is harmless where an error unwinds one rank alone.
 public final class Communicator: @unchecked Sendable {
   // A communicator is an opaque handle that MPI guards itself; all calls come from the main thread.
   let handle: MPI_Comm

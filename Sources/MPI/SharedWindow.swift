@@ -5,8 +5,8 @@ import Synchronization
 ///
 /// A write is visible to the other ranks after both have called `synchronise`.
 ///
-/// Who makes a window frees it, with `free`. There is no `deinit` that does it: freeing waits for all ranks of the
-/// window, and would hang where an error unwinds one rank alone. `Releases` says when it is right to free.
+/// Whoever makes a window calls `free` in the end. No `deinit` does that: freeing waits for all ranks of the window,
+/// and would wait for ever where an error unwinds one rank alone. `Releases` says when it is right to free.
 public final class SharedWindow {
   /// The first byte, aligned to 64 bytes; the same memory on all ranks, at an address of each one's own.
   public let base: UnsafeMutableRawPointer

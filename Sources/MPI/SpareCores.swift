@@ -1,7 +1,7 @@
 import CMPI
 import Glibc
 
-/// The cores of a node that its ranks do not compute on: for what runs beside them.
+/// The cores of a node that its ranks do not compute on: for work beside theirs.
 ///
 /// Launchers bind ranks to cores, and threads and processes that a rank starts are bound to the same ones. There
 /// they would take time from it while other cores are idle.
@@ -26,12 +26,12 @@ public struct SpareCores: Sendable, Equatable {
     count = free.isEmpty ? max(0, usable.count - node.size * threads) : free.count
   }
 
-  /// Moves the calling thread, and what it starts from now on, to these cores, behind the ranks in priority.
+  /// Moves the calling thread, and what it starts from now on, to these cores, with less priority than the ranks.
   public func moveHere() {
     setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
     var mask = [UInt8](repeating: 0, count: Self.limit / 8)
     for core in cores { mask[core / 8] |= 1 << UInt8(core % 8) }
-    // Where it may not, it stays where it is.
+    // Where the system does not allow that, the thread stays on its cores.
     _ = cmpi_set_cores(0, mask, mask.count)
   }
 

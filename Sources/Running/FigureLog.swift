@@ -6,7 +6,7 @@ final class FigureLog {
   private let events: EventFile
   private let group: ([String?]) -> String
 
-  /// Opens the CSV file for appending; `events` holds what it says from `step` on.
+  /// Opens the CSV file for appending. TensorBoard's file `events` begins with the row of `step`, if that stays.
   ///
   /// - Parameters:
   ///   - step: the update that the run starts or continues from.

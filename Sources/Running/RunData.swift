@@ -1,6 +1,5 @@
 import Agents
 import Environments
-import Foundation
 import MPI
 import Settings
 import TrainingData

@@ -35,7 +35,8 @@ public struct RunDirectory: Sendable {
   enum Purpose: String {
     /// The run continues from it.
     case periodic = "step-"
-    /// Its policy was being evaluated when a periodic one was saved. What continues from that evaluates it again.
+    /// Its policy was being evaluated when a periodic checkpoint was saved. A run that continues from that one
+    /// evaluates it again.
     case unevaluated = "unevaluated-"
   }
 
@@ -74,7 +75,7 @@ public struct RunDirectory: Sendable {
 
   /// Whether a run of these settings has come to its end here: all updates done, saved and evaluated.
   ///
-  /// False when in doubt: to continue a run that is finished only evaluates again, or says what disagrees.
+  /// False when in doubt: continuing a run that is finished does no harm. It evaluates again, or says what disagrees.
   public func isFinished(_ configuration: Configuration) -> Bool {
     guard let checkpoint = newestCheckpoint(rejected: { _ in }), checkpoint.state.step == configuration.steps,
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
@@ -90,9 +91,9 @@ public struct RunDirectory: Sendable {
   /// How many periodic checkpoints stay.
   private static let keptCheckpoints = 3
 
-  /// Deletes all but the last periodic checkpoints up to `step`, the newest whole one.
+  /// Deletes all but the last periodic checkpoints up to `step`, of which there is a whole one.
   ///
-  /// A checkpoint of a later update was damaged when the run continued: it must not count as one of those that stay.
+  /// A checkpoint of a later update was found damaged when the run continued, so it does not count among the last.
   func prune(step: Int) {
     for old in steps(.periodic).filter({ $0 <= step }).dropLast(Self.keptCheckpoints) {
       remove(.periodic, step: old)

@@ -8,8 +8,8 @@ import Logging
 import MPI
 import Settings
 
-/// The evaluations of a run, on its first rank: hands snapshots to the thread that plays the episodes, and writes down
-/// what comes back, in `eval.csv` and in the log.
+/// The evaluations of a run, on its first rank: hands snapshots to the thread that plays the episodes, and writes the
+/// results to `eval.csv` and to the log.
 final class RunEvaluations {
   /// How an evaluation ended.
   private enum Status: String {
@@ -105,7 +105,7 @@ final class RunEvaluations {
     }
   }
 
-  /// Hands over again what an earlier run did not get to, when `state` has just been started.
+  /// Hands over again the snapshots that were not evaluated before the run continued from `state`.
   ///
   /// - Parameter evaluated: the updates whose evaluations are in the log.
   func resubmit(_ state: RunState, _ configuration: Configuration, except evaluated: Set<Int>) {
@@ -139,12 +139,12 @@ final class RunEvaluations {
   /// Waits until nothing is left to do, for `seconds` at most.
   func wait(atMost seconds: Double) { background.wait(atMost: seconds) }
 
-  /// Drops what waits for its turn and ends the thread and its processes.
+  /// Drops the snapshots that wait and ends the thread and its processes.
   func cancel() { background.cancel() }
 
   // MARK: Results
 
-  /// Notes how long an update took, nil if it is not like the others, and writes down what has come back.
+  /// Notes how long an update took, nil if it is not like the others, and writes down new results.
   func follow(updateTook duration: Duration?) {
     times.add(duration, isEvaluating: background.progress != nil)
     for event in background.takeEvents() {

@@ -6,7 +6,7 @@ import MPI
 import Settings
 import TrainingData
 
-/// What is known of a run before its first update, for people: said in the log, and written to config.yaml.
+/// Facts about a run that are known before its first update, in words for people: for the log and for config.yaml.
 struct RunFacts {
   private let configuration: Configuration
   private let data: SharedDataset
@@ -42,7 +42,7 @@ struct RunFacts {
     host.logger.info("writing to \(directory.path)")
   }
 
-  /// Writes config.yaml, which repeats the run wherever it is read, with the facts as comments.
+  /// Writes config.yaml, which repeats the run from any directory, with the facts as comments.
   func write(to directory: RunDirectory) throws {
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }

@@ -1,20 +1,19 @@
 import Basics
 import Evaluation
-import Foundation
 import Learning
 import ProtobufFiles
 import Settings
 
-/// The files of a run that grow, as they are opened on rank 0 when the run starts or continues.
+/// The files to which a run appends. Rank 0 opens them when the run starts or continues.
 struct RunFiles {
   /// Losses, figures and speed by update.
   let training: FigureLog
   /// Evaluations; nil when none is wanted.
   let evaluations: FigureLog?
-  /// Updates whose evaluation was in the file already, and stays.
+  /// The updates whose evaluations were in the file already and stay there.
   let evaluated: Set<Int>
 
-  /// Opens the files. Rows that the run computes again go, and rows that an earlier run wrote at its end only.
+  /// Opens the files. Rows that the run computes again are removed, and those that are written only at a run's end.
   ///
   /// - Parameters:
   ///   - step: updates done.

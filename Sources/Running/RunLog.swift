@@ -2,7 +2,7 @@ import Basics
 import Learning
 import Settings
 
-/// Keeps people informed: rows of train.csv, and where the run stands.
+/// Tells people how training goes: writes rows of train.csv, and says where the run stands.
 final class RunLog {
   /// The last columns of train.csv.
   static let speedColumns = ["time/updates_per_second", "time/communication_share"]
@@ -24,7 +24,7 @@ final class RunLog {
   /// Time between two statuses when no update is logged.
   private static let statusInterval = Duration.seconds(1)
 
-  /// A log that writes to a file, which is there on rank 0.
+  /// A log of a run; only rank 0 has a file to write to.
   init(
     _ configuration: Configuration, _ state: RunState, _ evaluations: RunEvaluations?, file: FigureLog?,
     watch: @escaping (RunStatus) -> Void
@@ -41,28 +41,28 @@ final class RunLog {
     meter.restart(step: state.step, communication: state.learner.communicationSeconds)
   }
 
-  /// Writes the figures of the last update, on rank 0, and tells who watches.
+  /// Writes the figures of the last update, on rank 0, and says where the run stands.
   func write(_ figures: [Learner.NamedFigure]) throws {
     let (rate, share) = reading
     restartMeter()
     self.figures = figures
     try file?.append(
       ["\(state.step)"] + figures.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
-    if file != nil { tell(rate: rate, share: share, isLogged: true) }
+    if file != nil { report(rate: rate, share: share, isLogged: true) }
   }
 
-  /// Tells who watches where the run stands, if some time has passed since the last time. On rank 0.
-  func tellNowAndThen() {
+  /// Says on rank 0 where the run stands, if some time has passed since it was said last.
+  func reportNowAndThen() {
     guard file != nil, ContinuousClock.now - lastStatus > Self.statusInterval else { return }
     let (rate, share) = reading
-    tell(rate: rate, share: share, isLogged: false)
+    report(rate: rate, share: share, isLogged: false)
   }
 
   private var reading: (rate: Double, share: Double) {
     meter.reading(step: state.step, communication: state.learner.communicationSeconds)
   }
 
-  private func tell(rate: Double, share: Double, isLogged: Bool) {
+  private func report(rate: Double, share: Double, isLogged: Bool) {
     lastStatus = .now
     watch(
       RunStatus(

@@ -6,8 +6,8 @@ import Learning
 import MPI
 import Settings
 
-/// What changes with every update of a run: what has been learned, and in how many updates. Checkpoints and snapshots
-/// are made of it.
+/// The state of a run, which changes with every update: what has been learned, and in how many updates. Checkpoints
+/// and snapshots are copies of it.
 final class RunState {
   let learner: Learner
   /// Updates done.
@@ -27,8 +27,8 @@ final class RunState {
 
   // MARK: Start
 
-  /// Starts on all ranks: from the newest whole checkpoint in the run's directory, or from the seed. Whether there was
-  /// a checkpoint. Collective.
+  /// Starts on all ranks, from the newest whole checkpoint in the run's directory or from the seed. Returns whether
+  /// there was a checkpoint. Collective.
   ///
   /// - Parameter say: is told on rank 0 what goes on; warnings are about checkpoints that are passed over.
   func start(
@@ -76,8 +76,8 @@ final class RunState {
 
   // MARK: Checkpoints
 
-  /// A copy, to be evaluated while the run goes on. No rank changes the numbers before all have computed the next
-  /// update's gradients, in which this rank takes part.
+  /// A copy to be evaluated while the run goes on. This rank may take it alone: the others change the numbers only
+  /// after all ranks have computed the gradients of the next update.
   func snapshot() -> Snapshot { Snapshot(checkpointState, of: learner) }
 
   /// A snapshot that an earlier run has saved.

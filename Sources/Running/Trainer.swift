@@ -36,7 +36,7 @@ public final class Trainer {
   private static let comparisonInterval = 100
   /// The run ends with the fifth update in a row that is skipped.
   private static let skippedLimit = 5
-  /// Seconds after which the first rank looks around while it waits for the last evaluation.
+  /// Seconds between two looks at signals and results while the first rank waits for the last evaluation.
   private static let waitingInterval = 0.2
 
   private let configuration: Configuration
@@ -102,7 +102,7 @@ public final class Trainer {
     phases = [.offline(data.training.sampler, updates: configuration.steps)]
   }
 
-  /// Rank 0 opens the run's files, starts what evaluates, and hands over again what an earlier run did not get to.
+  /// Rank 0 opens the run's files and starts the evaluating thread, which begins with what was not evaluated before.
   private static func open(
     _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts, _ world: Communicator,
     _ host: RunHost, isResumed: Bool
@@ -142,7 +142,7 @@ public final class Trainer {
         // Updates that are logged take longer.
         let isOrdinary = !configuration.logs(state.step)
         evaluations?.follow(updateTook: isOrdinary ? ContinuousClock.now - start : nil)
-        log.tellNowAndThen()
+        log.reportNowAndThen()
         if stops && state.step < configuration.steps {
           try save()
           return summary(wasStopped: true)
@@ -157,7 +157,7 @@ public final class Trainer {
     return summary(wasStopped: try !evaluateTheEnd())
   }
 
-  /// One update and its figures. Whether some rank asked to stop.
+  /// Does one update and writes its figures. Returns whether some rank asked to stop.
   private func update(_ phase: Phase) throws -> Bool {
     let isLogged = configuration.logs(state.step + 1)
     try phase.sampler.load(step: state.step)
@@ -205,7 +205,7 @@ public final class Trainer {
   private func save() throws {
     try onRankZero {
       try state.requireFinite()
-      // First what depends on it: a run may end at any moment.
+      // The run may end at any moment: whoever finds the new checkpoint must find these, too.
       try evaluations?.saveOutstanding(before: state.step)
       let path = directory.checkpoint(step: state.step)
       try state.save(to: path)
@@ -214,13 +214,14 @@ public final class Trainer {
     }
   }
 
-  /// The last evaluation, which is waited for; the other ranks sleep meanwhile. False if a signal ended the wait.
+  /// Evaluates the last policy and waits for the result, while the other ranks sleep. False if a signal ended the
+  /// wait.
   private func evaluateTheEnd() throws -> Bool {
     evaluations?.submit(state.snapshot(), for: [.policy, .behaviour], isNeeded: true)
     while let evaluations, evaluations.progress != nil, !host.shouldStop() {
       evaluations.wait(atMost: Self.waitingInterval)
       evaluations.follow(updateTook: nil)
-      log.tellNowAndThen()
+      log.reportNowAndThen()
     }
     try world.waitAsleep()
     evaluations?.follow(updateTook: nil)

@@ -1,6 +1,6 @@
 import Basics
 
-/// How long updates take while something is evaluated, and while nothing is.
+/// How long updates take while an evaluation runs, and while none does.
 struct UpdateTimes {
   private struct Sum {
     var seconds = 0.0
@@ -10,12 +10,12 @@ struct UpdateTimes {
   private var (during, without) = (Sum(), Sum())
   private var wasEvaluating = false
 
-  /// Seconds of an update during the evaluation at hand.
+  /// Seconds of an update during the present evaluation.
   var meanwhile: Double? { during.mean }
   /// Seconds of an update without any evaluation, over the run so far.
   var otherwise: Double? { without.mean }
 
-  /// Notes an update, and whether something is evaluated after it. Those in which that changes do not count.
+  /// Notes an update, and whether an evaluation runs after it. An update during which that changes does not count.
   mutating func add(_ duration: Duration?, isEvaluating: Bool) {
     defer { wasEvaluating = isEvaluating }
     guard let duration, isEvaluating == wasEvaluating else { return }

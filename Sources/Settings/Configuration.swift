@@ -50,7 +50,7 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Updates between checkpoints; 0 saves at the end only.")
   public var saveInterval = 50_000
 
-  @Option(help: "Parts that the data is cut into for sampling; at least the number of ranks.")
+  @Option(help: "Shards that the data is cut into for sampling; at least the number of ranks.")
   public var virtualShards = 64
 
   @Option(help: "Threads of each rank's products; several are OpenBLAS's.")
@@ -62,7 +62,7 @@ public struct Configuration: ParsableArguments, Sendable {
       valueName: "n"))
   public var ranksPerNode: Int?
 
-  /// Readable after parsing, as with every `ParsableArguments`.
+  /// Settings that only a parser can fill, as with every `ParsableArguments`.
   public init() {}
 
   /// Rejects values that are out of range.
@@ -87,7 +87,8 @@ public struct Configuration: ParsableArguments, Sendable {
     settings + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
   }
 
-  /// The settings that make two runs the same run: all but where it computes and how often it reports.
+  /// The settings that decide what is learned: two runs that agree on them are the same run. The others say where it
+  /// computes, how long, and how often it reports.
   public var identity: [Setting] {
     let incidental: Set = [
       "steps", "dataset", "dataset-memory", "dataset-digest", "log-interval", "eval-interval",

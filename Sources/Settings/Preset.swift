@@ -10,7 +10,7 @@ public struct Preset: Sendable {
   private let common: String
   /// Settings of single agents, written likewise.
   private let particular: [AgentKind: String]
-  /// What else was published, for people.
+  /// Other published settings, as a text for people.
   private let alternative: String?
 
   private init(
@@ -24,9 +24,9 @@ public struct Preset: Sendable {
 
   /// All presets; the first one that fits counts.
   ///
-  /// But for the first, these are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
-  /// `bash_scripts`), where they differ from an agent's defaults. They give the ablations' for one task of each
-  /// environment.
+  /// All but the first are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
+  /// `bash_scripts`), where they differ from an agent's defaults. For the ablations, the authors give settings of one
+  /// task of each environment.
   public static let all: [Preset] = [
     // A short horizon that small networks learn in minutes.
     Preset(
@@ -36,7 +36,7 @@ public struct Preset: Sendable {
       [
         .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
         .nfql: "alpha=1", .fql: "alpha=1",
-        // Fewer than published: enough for two numbers an action.
+        // Fewer than published; they suffice for actions of two numbers.
         .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
         .valueFlows: "num-samples=8",
       ]),
@@ -97,7 +97,7 @@ public struct Preset: Sendable {
     return all.first { preset in alternatives(preset.tasks).contains { fnmatch($0, name, 0) == 0 } }
   }
 
-  /// A pattern with `{A,B}` in it as patterns without.
+  /// The patterns without braces that a pattern with `{A,B}` stands for.
   private static func alternatives(_ pattern: String) -> [String] {
     guard let opening = pattern.firstIndex(of: "{"), let closing = pattern[opening...].firstIndex(of: "}")
     else { return [pattern] }
@@ -124,7 +124,8 @@ public struct Preset: Sendable {
 }
 
 extension Configuration {
-  /// Arguments behind the agent's defaults and the preset of the task, and what was taken from that, for the log.
+  /// The agent's defaults, the preset of the task and some arguments, each overriding those before; and a line for the
+  /// log that says what the preset gave.
   ///
   /// Called on the configuration that the arguments alone give.
   public func layered(under arguments: [String]) -> (arguments: [String], preset: String?) {

@@ -17,7 +17,7 @@ public struct WorkerOptions: ParsableArguments, Sendable {
   @Option(help: ArgumentHelp("Seconds that such a process may take to answer.", valueName: "seconds"))
   public var evalTimeout = 300.0
 
-  /// Readable after parsing, as with every `ParsableArguments`.
+  /// Settings that only a parser can fill, as with every `ParsableArguments`.
   public init() {}
 
   /// Rejects values that are out of range.

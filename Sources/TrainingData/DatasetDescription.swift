@@ -16,8 +16,8 @@ public struct DatasetDescription: Sendable {
   /// or make no sense.
   ///
   /// - Parameters:
-  ///   - task: gives rewards and masks when the data hold none, and is what they must fit.
-  ///   - verify: read all of a dataset directory and hold it against its digests.
+  ///   - task: gives rewards and masks when the data hold none; the data must fit it.
+  ///   - verify: whether to read all of a dataset directory and compare it with its digests.
   public init(path: String, task: PointMazeTask?, verify: Bool) throws {
     let source = try openDataset(path, task: task)
     if let task { try requireFit(source, task) }

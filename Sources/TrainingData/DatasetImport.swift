@@ -30,7 +30,7 @@ public struct DatasetImport: Sendable {
   /// process imported it while this one waited for its turn; nothing is changed then.
   ///
   /// - Parameters:
-  ///   - isCancelled: asked while Python is waited for; yes ends the import.
+  ///   - isCancelled: asked while Python works; yes ends the import.
   ///   - say: is told what goes on.
   /// - Throws: `Failure` or `FileError` with what is wrong and what to do.
   public func run(
@@ -53,7 +53,7 @@ public struct DatasetImport: Sendable {
     return true
   }
 
-  // MARK: Who reads what
+  // MARK: Choosing a reader
 
   private enum Reader {
     case own(OGBenchSource)
@@ -129,7 +129,7 @@ public struct DatasetImport: Sendable {
     }
   }
 
-  /// Copies what a reader in Python reads.
+  /// Copies the rows that a reader in Python sends.
   private func read(
     _ request: DatasetImporter.Request, to directory: String, _ isCancelled: @escaping () -> Bool,
     _ say: @escaping (String) -> Void
@@ -167,8 +167,11 @@ public struct DatasetImport: Sendable {
   }
 }
 
-/// Tells from time to time how many rows there are.
+/// Says from time to time how many rows have been copied.
 private struct Progress {
+  /// Time between two lines.
+  private static let interval = Duration.seconds(10)
+
   private let say: (String) -> Void
   private var rows = 0
   private var last = ContinuousClock.now
@@ -177,7 +180,7 @@ private struct Progress {
 
   mutating func add(_ count: Int) {
     rows += count
-    guard ContinuousClock.now - last > .seconds(10) else { return }
+    guard ContinuousClock.now - last > Self.interval else { return }
     last = .now
     say("\(rows) rows")
   }

@@ -10,8 +10,8 @@ import Settings
 public enum DatasetLocation: Sendable {
   /// The embedded task generates them.
   case generated(PointMazeTask)
-  /// A dataset directory, an `.npz` file or a directory of them. An embedded task knows rewards that are missing, and
-  /// the data must fit it.
+  /// A dataset directory, an `.npz` file or a directory of them; and the embedded task that the data are for, if they
+  /// are for one. It gives the rewards that are missing.
   case path(String, PointMazeTask?)
 
   /// How a dataset is imported that is not there yet.
@@ -22,7 +22,7 @@ public enum DatasetLocation: Sendable {
 
     /// - Parameters:
     ///   - python: the interpreter that has the projects' readers.
-    ///   - isCancelled: asked while it is waited for; yes ends the import.
+    ///   - isCancelled: asked while an import runs; yes ends it.
     ///   - say: is told on the first rank of a node what goes on.
     public init(python: String, isCancelled: @escaping () -> Bool, say: @escaping (String) -> Void) {
       (self.python, self.isCancelled, self.say) = (python, isCancelled, say)
@@ -53,7 +53,7 @@ public enum DatasetLocation: Sendable {
     var found: Result<String, any Error> = .success("")
     for imports in [world.rank == 0, world.rank != 0 && node.rank == 0] {
       if imports { found = Result { try Self.find(configuration, task, importing) } }
-      // It may take long, and others can use the cores.
+      // An import may take long, and others can use the cores meanwhile.
       try world.waitAsleep()
       try world.together { _ = try found.get() }
     }

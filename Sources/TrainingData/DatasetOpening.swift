@@ -22,7 +22,7 @@ func rewardRule(_ task: PointMazeTask) -> RewardRule {
 func recordedDataset(_ task: PointMazeTask, validation: Bool) throws -> OGBenchSource {
   let path = NSTemporaryDirectory() + "/fan-dist-\(getpid())-\(task.datasetName).npz"
   try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
-  // The opened file stays readable without its name.
+  // The opened file stays readable when its name is gone.
   defer { unlink(path) }
   return try OGBenchSource(path: path, rewards: rewardRule(task))
 }

@@ -6,8 +6,8 @@ import Environments
 import MPI
 import Settings
 
-/// A dataset of which each node holds one copy, shared by its ranks; or, if it is too large for that, which all ranks
-/// read from its files as they need it.
+/// A dataset that all ranks can read. Each node holds one copy, which its ranks share; data that are too large for that
+/// stay in their files, from which all ranks read rows as they need them.
 public struct SharedDataset {
   /// The data, on every rank.
   let transitions: any TransitionSource
@@ -78,39 +78,82 @@ public struct SharedDataset {
       if let source, let task { try requireFit(source, task) }
       return source
     }
+    let plan = try Self.plan(of: source, node)
+    // All ranks make the same choice, also if nodes see different data, which is found out below.
+    let isTooLarge = source is DatasetDirectory && plan.byteCount > limit
+    let store =
+      try world.allReduce(Int64(isTooLarge ? 1 : 0), .max) == 1
+      ? try Store(indexOf: plan, world, node, releases) { try source ?? open() }
+      : try Store(plan, of: source, world, node, releases)
+    (memory, transitions, statistics, place) = (
+      store.memory, store.transitions, store.statistics, store.place
+    )
     provenance = source?.provenance ?? [:]
-    var words = source?.plan.words ?? [Int64](repeating: 0, count: DatasetPlan.wordCount)
-    try node.broadcast(&words, count: words.count * MemoryLayout<Int64>.stride)
-    let plan = DatasetPlan(words: words)
-    // The same choice everywhere, also if nodes see different data, which is found out below.
-    let staysInFiles = source is DatasetDirectory && plan.byteCount > limit
-    if try world.allReduce(Int64(staysInFiles ? 1 : 0), .max) == 1 {
-      let directory = try world.together { try requireDirectory(source ?? open(), plan) }
-      memory = try SharedMemory(node, byteCount: directory.indexByteCount)
-      releases.add(memory.free)
-      let index = UnsafeMutableRawBufferPointer(start: memory.base, count: directory.indexByteCount)
-      try world.together { if node.rank == 0 { try directory.loadIndex(into: index) } }
-      statistics = node.rank == 0 ? directory.survey() : nil
-      transitions = directory.transitions(index: memory.base)
-      place =
-        "data (\(decimals(Double(plan.byteCount) / 1e9, 2)) GB) stay in their files and are read as they are needed"
-    } else {
-      memory = try SharedMemory(node, byteCount: plan.byteCount)
-      releases.add(memory.free)
-      let block = UnsafeMutableRawBufferPointer(start: memory.base, count: plan.byteCount)
-      statistics = try world.together { try source?.load(into: block) }
-      transitions = TransitionMemory(plan: plan, base: memory.base)
-      place = "data \(decimals(Double(plan.byteCount / node.size) / 1e6, 1)) MB per rank"
-    }
-    try memory.synchronise()
-    let spread = statistics?.reward
-    var rewards = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
-    try node.broadcast(&rewards, count: MemoryLayout.size(ofValue: rewards))
     spec = DataSpec(
-      observation: plan.observation, actionSize: plan.actionSize, rewards: rewards.x...rewards.y)
+      observation: plan.observation, actionSize: plan.actionSize,
+      rewards: try Self.rewards(of: statistics, node))
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
     try world.requireAgreement(
       on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same data")
+  }
+
+  /// The sizes that the first rank of a node knows, on all of its ranks.
+  private static func plan(of source: (any DatasetSource)?, _ node: Communicator) throws -> DatasetPlan {
+    var words = source?.plan.words ?? [Int64](repeating: 0, count: DatasetPlan.wordCount)
+    try node.broadcast(&words, count: words.count * MemoryLayout<Int64>.stride)
+    return DatasetPlan(words: words)
+  }
+
+  /// The smallest and the largest reward that the first rank of a node knows, on all of its ranks.
+  private static func rewards(
+    of statistics: DatasetStatistics?, _ node: Communicator
+  ) throws -> ClosedRange<Double> {
+    let spread = statistics?.reward
+    var bounds = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
+    try node.broadcast(&bounds, count: MemoryLayout.size(ofValue: bounds))
+    return bounds.x...bounds.y
+  }
+}
+
+/// The memory that the ranks of a node share for a dataset, filled.
+private struct Store {
+  let memory: SharedMemory
+  let transitions: any TransitionSource
+  /// On the first rank of the node.
+  let statistics: DatasetStatistics?
+  let place: String
+
+  /// Puts all data into memory. `source` is there on the first rank of each node.
+  init(
+    _ plan: DatasetPlan, of source: (any DatasetSource)?, _ world: Communicator, _ node: Communicator,
+    _ releases: Releases
+  ) throws {
+    let memory = try SharedMemory(node, byteCount: plan.byteCount)
+    releases.add(memory.free)
+    let block = UnsafeMutableRawBufferPointer(start: memory.base, count: plan.byteCount)
+    statistics = try world.together { try source?.load(into: block) }
+    try memory.synchronise()
+    transitions = TransitionMemory(plan: plan, base: memory.base)
+    place = "data \(megabytes(plan.byteCount / node.size)) MB per rank"
+    self.memory = memory
+  }
+
+  /// Puts the index of the episodes into memory and leaves the data in their files, which every rank opens.
+  init(
+    indexOf plan: DatasetPlan, _ world: Communicator, _ node: Communicator, _ releases: Releases,
+    _ open: () throws -> any DatasetSource
+  ) throws {
+    let directory = try world.together { try requireDirectory(open(), plan) }
+    let memory = try SharedMemory(node, byteCount: directory.indexByteCount)
+    releases.add(memory.free)
+    let index = UnsafeMutableRawBufferPointer(start: memory.base, count: directory.indexByteCount)
+    try world.together { if node.rank == 0 { try directory.loadIndex(into: index) } }
+    try memory.synchronise()
+    transitions = directory.transitions(index: memory.base)
+    statistics = node.rank == 0 ? directory.survey() : nil
+    let gigabytes = decimals(Double(plan.byteCount) / 1e9, 2)
+    place = "data (\(gigabytes) GB) stay in their files and are read as they are needed"
+    self.memory = memory
   }
 }
 

@@ -64,7 +64,7 @@ private final class LineActor {
     let reason: String
   }
 
-  /// What a line can be.
+  /// A line's observation and noise, in one of the two forms that it can have.
   private struct Request: Decodable {
     let inputs: [String: [Float]]
 
@@ -89,8 +89,8 @@ private final class LineActor {
     policy = saved.policy(rows: 1)
   }
 
-  /// The action as JSON. Noise that the line does not give is that of this step in the first episode of an
-  /// evaluation.
+  /// The action as JSON. Noise that the line does not give is drawn, as for this step of an evaluation's first
+  /// episode.
   func answer(_ line: LineReader.Line, step: Int) throws(Refusal) -> String {
     guard case .text(let text) = line else { throw Refusal(reason: "is too long") }
     guard let request = try? decoder.decode(Request.self, from: text) else {

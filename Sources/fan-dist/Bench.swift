@@ -100,7 +100,7 @@ struct Bench: ParsableCommand {
   /// What the command line says after `bench`.
   private static var arguments: [String] { Array(CommandLine.arguments.drop { $0 != "bench" }.dropFirst()) }
 
-  /// The hyperparameters with the agent's published defaults under what the command line says.
+  /// The hyperparameters of the command line, over the agent's published defaults.
   private func published(_ agent: AgentKind) throws -> Hyperparameters {
     try agent.requireReads(Self.arguments)
     return try Bench.parse(agent.defaults + Self.arguments).hyperparameters
@@ -205,7 +205,7 @@ extension Bench {
     return [setting, "", columns([header] + rows, first: 12), doublings(costs)].joined(separator: "\n")
   }
 
-  /// What the costs go with, in words and numbers.
+  /// A table of what twice as much of a setting costs; empty when no setting was doubled.
   private func doublings(_ costs: [AgentComparison.Cost]) -> String {
     let rows = costs.flatMap { cost in
       cost.doublings.map {

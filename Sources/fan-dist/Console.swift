@@ -6,7 +6,7 @@ import Running
 /// How progress is shown.
 enum ProgressStyle: String { case auto, live, plain, silent }
 
-/// What people see of a run: lines, and while somebody watches one line that is redrawn.
+/// Shows people a run: in lines, or while somebody watches in one line that is redrawn.
 final class Console: @unchecked Sendable {
   // Used from the main thread only; Logging asks for Sendable.
   private let style: ProgressStyle
@@ -46,7 +46,7 @@ final class Console: @unchecked Sendable {
     hasLine = false
   }
 
-  /// A reader that went away must not end the training.
+  /// Writes, but ignores errors: training goes on when the reader of its output has gone.
   private func write(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
 
   private static func line(_ status: RunStatus) -> String {
@@ -75,8 +75,9 @@ final class Console: @unchecked Sendable {
 
   /// Whether a person looks at the output.
   ///
-  /// mpirun gives every rank a terminal as standard output, also when its own goes to a file. What counts is
-  /// mpirun's: the parent of the ranks on its host. Ranks started by a remote daemon find no terminal there.
+  /// mpirun gives every rank a terminal as standard output, also when its own output goes to a file. So the output of
+  /// mpirun itself counts, which is the parent of the ranks on its host. Ranks that a remote daemon started find no
+  /// terminal there.
   private static var isWatched: Bool {
     if ProcessInfo.processInfo.environment["TERM"] == "dumb" { return false }
     guard ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] != nil else { return isatty(1) == 1 }

@@ -5,7 +5,7 @@ import Foundation
 import Settings
 import TrainingData
 
-/// `fan-dist dataset …`: generates datasets and looks at them.
+/// `fan-dist dataset …`: imports, generates and describes datasets.
 struct DatasetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dataset", abstract: "Import a dataset, generate one, or look at one.",

@@ -5,7 +5,7 @@ import Foundation
 import Kernels
 import Report
 
-/// `fan-dist example`: small examples that explain.
+/// `fan-dist example`: small examples that explain something.
 struct Example: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a small example that explains something.", subcommands: [Returns.self])

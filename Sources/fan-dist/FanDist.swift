@@ -60,7 +60,8 @@ enum Main {
     }
   }
 
-  /// Help texts end well; everything else that the parser throws is wrong use, in one line.
+  /// Ends the job after an error of the parser. Help is one, too, and ends with code 0; all others are wrong use, of
+  /// which one line tells.
   private static func finish(_ job: Job, parserError error: any Error) -> Never {
     let code = FanDist.exitCode(for: error)
     if code == .success { job.finish(0, message: FanDist.fullMessage(for: error), toOutput: true) }

@@ -46,7 +46,7 @@ struct Job {
   /// ends the other ranks once one has ended.
   static func endStalled(_ line: String) -> Never {
     FileHandle.standardError.write(Data("fan-dist: \(line)\n".utf8))
-    // Not exit: what it would run waits for the thread that is inside MPI.
+    // Not exit, which runs handlers that wait for the thread inside MPI.
     _exit(Failure.Code.requeue.rawValue)
   }
 

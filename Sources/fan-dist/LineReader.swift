@@ -6,7 +6,7 @@ struct LineReader {
   /// A line, without its end.
   enum Line {
     case text(Data)
-    /// It went beyond the limit; nothing of it is kept.
+    /// A line that went beyond the limit; nothing of it is kept.
     case tooLong
   }
 

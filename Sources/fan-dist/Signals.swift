@@ -8,14 +8,14 @@ enum Signals {
   /// Whether one of them has arrived.
   static var stopRequested: Bool { wasAsked != 0 }
 
-  /// Lets writes to a closed pipe fail instead of ending the process, and gives a closed standard stream a place,
-  /// so that no file of ours takes its number.
+  /// Lets writes to a closed pipe fail instead of ending the process, and opens standard streams that are closed, so
+  /// that no file of ours takes their numbers.
   static func tolerateClosedStreams() {
     signal(SIGPIPE, SIG_IGN)
     for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
   }
 
-  /// Takes over these signals, also when whoever started the program had blocked them.
+  /// Handles these signals from now on, also when the program was started with them blocked.
   static func catchStops() {
     var signals = sigset_t()
     sigemptyset(&signals)

@@ -56,12 +56,12 @@ struct SweepCommand: ParsableCommand {
     for run in sweep.runs[indices] { console.say(runner.command(run).map(quoted).joined(separator: " ")) }
   }
 
-  /// This program, wherever it was started from.
+  /// The path of this program.
   private var program: String {
     (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
   }
 
-  /// A word as a shell reads it back.
+  /// A word with the quotes that a shell needs to read it back.
   private func quoted(_ word: String) -> String {
     let isPlain = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/=:@%".contains($0)) }
     return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"

@@ -67,7 +67,7 @@ struct Train: ParsableCommand {
     try train.conclude(summary, directory, world, console.logger)
   }
 
-  /// What the end of a run means to people, and to the command's exit code.
+  /// Tells people how the run ended, and throws if the command's exit code is not 0.
   private func conclude(
     _ summary: Trainer.Summary, _ directory: RunDirectory, _ world: Communicator, _ logger: Logger
   ) throws {
@@ -87,7 +87,7 @@ struct Train: ParsableCommand {
     }
   }
 
-  /// Says what came out and what to do with it.
+  /// Says what the results are, where they lie, and which command comes next.
   private func report(_ summary: Trainer.Summary, _ directory: RunDirectory, _ logger: Logger) {
     if summary.evaluationFailure == nil, let policy = summary.policy {
       logger.info("done: \(policy)")
@@ -123,7 +123,8 @@ struct Train: ParsableCommand {
     return (try Train.parse(arguments), preset)
   }
 
-  /// What is not in the configuration also decides which way ranks go, together.
+  /// Throws unless all ranks were given the same options beside the configuration: these decide, too, what the ranks
+  /// do together.
   private func agree(_ world: Communicator) throws {
     var digest = Digest()
     Array("\(check) \(resume)".utf8).withUnsafeBytes { digest.update($0) }
@@ -131,7 +132,7 @@ struct Train: ParsableCommand {
       on: "the command line", digest.value, advice: "start all ranks with the same arguments")
   }
 
-  /// The run's directory, the first rank's.
+  /// The run's directory. All ranks take the first rank's, whose default name depends on the time.
   private func directory(_ world: Communicator) throws -> RunDirectory {
     let path = runDir ?? RunDirectory.fresh(task: settings.env, seed: settings.seed).path
     return RunDirectory(path: String(decoding: try world.broadcast(Array(path.utf8)), as: UTF8.self))
@@ -148,7 +149,7 @@ struct Train: ParsableCommand {
 }
 
 extension ProgressStyle: ExpressibleByArgument {
-  /// `silent` is for the ranks that do not speak, not for people.
+  /// `silent` is for the ranks that do not speak; people cannot ask for it.
   init?(argument: String) {
     guard argument != "silent", let style = ProgressStyle(rawValue: argument) else { return nil }
     self = style

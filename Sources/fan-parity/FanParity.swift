@@ -42,7 +42,7 @@ struct FanParity: ParsableCommand {
     throw ExitCode(code)
   }
 
-  /// Runs all cases; the exit code.
+  /// Runs all cases and returns the exit code.
   private func report(_ world: Communicator, print: (String) -> Void) throws -> Int32 {
     let url = URL(fileURLWithPath: directory)
     guard let files = try? FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)

@@ -20,7 +20,7 @@ func checkBroadcast(_ world: Communicator) throws {
   for root in 0..<world.size {
     for length in [0, 1, 100_003] {
       let expected = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ root) }
-      // The others' bytes are as many or not: only the root's count.
+      // The other ranks give other numbers of bytes; only those of the root matter.
       let own = world.rank == root ? expected : [UInt8](repeating: 1, count: world.rank)
       let bytes = try world.broadcast(own, from: root)
       try expect(bytes == expected, "\(length) bytes from rank \(root)")
@@ -63,7 +63,7 @@ func checkWindow(_ world: Communicator) throws {
   try window.free()
 }
 
-/// Communicators are freed with their last reference, windows when that is asked for.
+/// Communicators are freed with their last reference, windows when `free` is called.
 func checkHoldings(_ world: Communicator) throws {
   let before = MPI.holdings
   do {
@@ -79,7 +79,7 @@ func checkHoldings(_ world: Communicator) throws {
   try expect(MPI.holdings == before, "\(MPI.holdings) instead of \(before)")
 }
 
-/// What all ranks fail at is freed; what one rank alone fails at is not, since the others are still at work.
+/// A failure of all ranks frees what the work has taken. A failure of one rank does not: the others are still at work.
 func checkReleases(_ world: Communicator) throws {
   for (error, isFreed) in [
     (Failure(.data, "all") as any Error, true), (RankFailure(Failure(.data, "one")), false),

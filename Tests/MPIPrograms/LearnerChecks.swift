@@ -9,9 +9,9 @@ private let spec = DataSpec(observationSize: 4, actionSize: 2, rewards: -1...1)
 private let samples = 12
 private let updates = 5
 
-/// Two runs at the same time, one on each half of the ranks, and one after the other in the same process: they leave
-/// nothing behind, and none changes what another one comes to.
-func checkRunsInOneProcess(_ world: Communicator) throws {
+/// Two learners at the same time, one on each half of the ranks, and others after them in the same process: they leave
+/// nothing behind, and none changes the numbers of another.
+func checkLearnersInOneProcess(_ world: Communicator) throws {
   let before = MPI.holdings
   let whole = try train(seed: 1, world)
   var earlier: [Float]?
@@ -30,7 +30,7 @@ func checkRunsInOneProcess(_ world: Communicator) throws {
   try expect(MPI.holdings == before, "\(MPI.holdings) are held instead of \(before)")
 }
 
-/// The parameters after a few updates. Everything that the learner takes is given back.
+/// The parameters after a few updates of a learner, which gives back everything that it takes.
 private func train(seed: UInt32, _ world: Communicator) throws -> [Float] {
   let hyperparameters = try Hyperparameters.parse(
     ["--actor-hidden-dims=8", "--value-hidden-dims=8", "--normalize-value-loss"])
