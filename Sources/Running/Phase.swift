@@ -2,8 +2,6 @@ import TrainingData
 
 /// A stretch of a run in which all updates draw their batches in the same way.
 struct Phase {
-  /// What people call it.
-  let name: String
   /// The number of the run's updates that are done when it ends.
   let lastUpdate: Int
   /// What its updates draw from.
@@ -11,6 +9,6 @@ struct Phase {
 
   /// Training on a fixed dataset.
   static func offline(_ sampler: BatchSampler, updates: Int) -> Phase {
-    Phase(name: "offline", lastUpdate: updates, sampler: sampler)
+    Phase(lastUpdate: updates, sampler: sampler)
   }
 }
