@@ -80,6 +80,15 @@ public func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
   return try file.bytes(at: 0, count: file.size)
 }
 
+/// All bytes of the regular file at `path`; nil if there is nothing at `path`. A file that is there and cannot be read
+/// is an error. Throws ``FileError``.
+public func readFileIfPresent(path: String) throws(FileError) -> [UInt8]? {
+  var status = stat()
+  if lstat(path, &status) != 0 && errno == ENOENT { return nil }
+  let file = try RandomAccessFile(path: path)
+  return try file.bytes(at: 0, count: file.size)
+}
+
 /// Reads little-endian integers and runs of bytes from the front of a buffer. Throws `overrun` when too few
 /// bytes are left.
 struct ByteCursor {

@@ -9,6 +9,12 @@ public struct Estimate: Sendable, Equatable {
   /// Its standard error.
   public let error: Double
 
+  /// An estimate that has been computed before.
+  public init(mean: Double, error: Double) {
+    self.mean = mean
+    self.error = error
+  }
+
   /// The mean of some values, at least one. The error is 0 for a single one, which says nothing about it.
   init(_ values: [Double]) {
     let count = Double(values.count)
@@ -41,6 +47,17 @@ public struct EvaluationResult: Sendable, Equatable, CustomStringConvertible {
   public let score: Estimate?
   /// Number of steps.
   public let length: Estimate
+
+  /// Results that have been computed before.
+  public init(
+    episodes: Int, success: Estimate?, totalReward: Estimate, score: Estimate?, length: Estimate
+  ) {
+    self.episodes = episodes
+    self.success = success
+    self.totalReward = totalReward
+    self.score = score
+    self.length = length
+  }
 
   init(_ episodes: [PlayedEpisode], in environment: EnvironmentDescription) {
     self.episodes = episodes.count

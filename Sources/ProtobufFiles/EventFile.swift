@@ -7,17 +7,15 @@ import Foundation
 /// `Event` of TensorFlow's event.proto.
 public final class EventFile {
   /// The file's path.
-  public let path: String
-  private let descriptor: Int32
+  public var path: String { file.path }
+  private let file: AppendedFile
 
   /// Starts a new file in `directory`, which readers will read after the event files already there.
   ///
   /// - Parameter step: readers drop the values that older files have for this step and later ones.
   /// - Throws: `FileError` of kind `.unwritable`.
   public init(directory: String, from step: Int) throws(FileError) {
-    path = directory + "/" + Self.name(after: directory)
-    descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw .system(.unwritable, path, "cannot be created") }
+    file = try AppendedFile(path: directory + "/" + Self.name(after: directory), isNew: true)
     var version = Self.event(step: 0)
     version.add(3, "brain.Event:2")
     try append(version)
@@ -28,8 +26,6 @@ public final class EventFile {
     start.add(7, session)
     try append(start)
   }
-
-  deinit { close(descriptor) }
 
   /// Appends scalars of one step.
   ///
@@ -55,18 +51,14 @@ public final class EventFile {
     return event
   }
 
-  /// Appends a record with a single call of `write` where possible, so that a reader seldom sees an
-  /// incomplete record.
+  /// Waits until all events are on the storage device.
+  ///
+  /// - Throws: `FileError` of kind `.unwritable`.
+  public func synchronize() throws(FileError) { try file.synchronize() }
+
   private func append(_ event: ProtobufMessage) throws(FileError) {
     let length = withUnsafeBytes(of: UInt64(event.bytes.count).littleEndian) { Array($0) }
-    let record = length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes)
-    var done = 0
-    while done < record.count {
-      let put = record.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done) }
-      if put < 0 && errno == EINTR { continue }
-      guard put > 0 else { throw .system(.unwritable, path, "cannot be written") }
-      done += put
-    }
+    try file.append(length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes))
   }
 
   private static var host: String {

@@ -1,55 +1,87 @@
+import ArrayFiles
 import Basics
-import Foundation
 
 /// A CSV file with a header row whose first column is the update; rows are appended as the run goes on.
+///
+/// What an earlier run has recorded stays, but for the rows that this run computes again. Lines that are no rows of such
+/// a file stay, too: somebody else wrote them, or the disk garbled them, and they may still be worth something.
 final class CSVFile {
-  private let handle: FileHandle
-  private let path: String
+  private let file: AppendedFile
   let columns: [String]
-  /// The last row that was there already and stays.
-  private(set) var lastKept: [String]?
+  /// The rows of the last update that stay from before.
+  private(set) var lastKept: [[String]] = []
 
   /// Opens `path` for appending.
   ///
-  /// - Parameter keep: says of a row that is there already whether it stays, by its update and its fields.
-  init(path: String, columns: [String], keep: (_ step: Int, _ fields: [Substring]) -> Bool) throws {
-    self.path = path
+  /// - Parameters:
+  ///   - keep: says of a row that is there already whether it stays, by its update and its fields.
+  ///   - warn: is told of lines that are no rows.
+  /// - Throws: `FileError` when the file is there and cannot be read, or cannot be written; `Failure` when it has other
+  ///   columns.
+  init(
+    path: String, columns: [String], warn: (String) -> Void,
+    keep: (_ step: Int, _ fields: [String]) -> Bool
+  ) throws {
     self.columns = columns
-    let header = columns.joined(separator: ",") + "\n"
-    var text = header
-    if let old = try? String(contentsOfFile: path, encoding: .utf8), !old.isEmpty {
-      guard old.hasPrefix(header) else {
-        throw Failure(
-          .configuration,
-          "\(path): has other columns than this run writes; train on the same files as before, or move it away"
-        )
-      }
-      // The last line may be cut off in the middle: only whole lines count.
-      let lines = old.split(separator: "\n", omittingEmptySubsequences: false).dropLast().dropFirst()
-      for line in lines {
-        let fields = line.split(separator: ",", omittingEmptySubsequences: false)
-        if let step = fields.first.flatMap({ Int($0) }), keep(step, fields) {
-          text += line + "\n"
-          lastKept = fields.map(String.init)
-        }
-      }
+    let header = Array(columns.joined(separator: ",").utf8)
+    let old = try readFileIfPresent(path: path) ?? []
+    var lines = old.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    // Behind the last end of a line there is nothing, or a line whose writing was interrupted.
+    let rest = lines.removeLast()
+    guard old.isEmpty || lines.first.map({ $0.elementsEqual(header) }) ?? header.starts(with: rest) else {
+      throw Failure(
+        .configuration,
+        "\(path): has other columns than this run writes; train on the same files as before, or move it away"
+      )
     }
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-      handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-      try handle.seekToEnd()
-    } catch {
-      throw Failure(.cannotCreate, "\(path): cannot write: \(error.localizedDescription)")
+    var text = header + [UInt8(ascii: "\n")]
+    var unknown: [Int] = []
+    for (number, line) in lines.enumerated().dropFirst() {
+      if let (step, fields) = Self.row(line, columns.count) {
+        guard keep(step, fields) else { continue }
+        if let last = lastKept.first, last[0] != fields[0] { lastKept = [] }
+        lastKept.append(fields)
+      } else {
+        unknown.append(number + 1)
+      }
+      text += line + [UInt8(ascii: "\n")]
+    }
+    if !lines.isEmpty && !Self.isBeginningOfRow(rest) {
+      unknown.append(lines.count + 1)
+      text += rest + [UInt8(ascii: "\n")]
+    }
+    if let first = unknown.first {
+      warn(
+        "\(path): \(unknown.count) line(s) are no rows of this run, line \(first) first; they stay as they are"
+      )
+    }
+    if text != old { try writeFile(text, path: path) }
+    file = try AppendedFile(path: path, isNew: false)
+    // The run that wrote the file may not have come to syncing it.
+    try file.synchronize()
+  }
+
+  /// The update and the fields of a whole row; nil for another line.
+  private static func row(_ line: ArraySlice<UInt8>, _ columns: Int) -> (step: Int, fields: [String])? {
+    guard let text = String(validating: line, as: UTF8.self) else { return nil }
+    let fields = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    guard fields.count == columns, let step = Int(fields[0]), step >= 0 else { return nil }
+    return (step, fields)
+  }
+
+  /// Whether a line without an end may be a row whose writing was interrupted: nothing, or an update.
+  private static func isBeginningOfRow(_ line: ArraySlice<UInt8>) -> Bool {
+    line.prefix { $0 != UInt8(ascii: ",") }.allSatisfy {
+      (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
     }
   }
 
   /// Appends a row; nil leaves a field empty.
   func append(_ values: [String?]) throws {
     precondition(values.count == columns.count, "a value for each column")
-    do {
-      try handle.write(contentsOf: Data((values.map { $0 ?? "" }.joined(separator: ",") + "\n").utf8))
-    } catch {
-      throw Failure(.cannotCreate, "\(path): cannot write: \(error.localizedDescription)")
-    }
+    try file.append(Array((values.map { $0 ?? "" }.joined(separator: ",") + "\n").utf8))
   }
+
+  /// Waits until all rows are on the storage device.
+  func synchronize() throws { try file.synchronize() }
 }

@@ -6,26 +6,33 @@ final class FigureLog {
   private let events: EventFile
   private let group: ([String?]) -> String
 
-  /// Opens the CSV file for appending. TensorBoard's file `events` begins with the row of `step`, if that stays.
+  /// Opens the CSV file for appending. TensorBoard's file `events` begins with the rows of `step`, if they stay.
   ///
   /// - Parameters:
   ///   - step: the update that the run starts or continues from.
   ///   - group: what stands before a column's name in the tags of a row's scalars.
-  ///   - keep: as for `CSVFile`.
+  ///   - warn: as for `CSVFile`, and `keep`, too.
   init(
     path: String, columns: [String], events: EventFile, from step: Int,
-    group: @escaping (_ row: [String?]) -> String, keep: (_ step: Int, _ fields: [Substring]) -> Bool
+    group: @escaping (_ row: [String?]) -> String, warn: (String) -> Void,
+    keep: (_ step: Int, _ fields: [String]) -> Bool
   ) throws {
-    csv = try CSVFile(path: path, columns: columns, keep: keep)
+    csv = try CSVFile(path: path, columns: columns, warn: warn, keep: keep)
     self.events = events
     self.group = group
-    if let row = csv.lastKept, Int(row[0]) == step { try write(row) }
+    for row in csv.lastKept where Int(row[0]) == step { try write(row) }
   }
 
   /// Appends a row, whose first value is the update; nil leaves a field empty.
   func append(_ row: [String?]) throws {
     try csv.append(row)
     try write(row)
+  }
+
+  /// Waits until all rows are on the storage device, and what TensorBoard reads.
+  func synchronize() throws {
+    try csv.synchronize()
+    try events.synchronize()
   }
 
   private func write(_ row: [String?]) throws {

@@ -39,6 +39,8 @@ final class RunEvaluations {
   private let directory: RunDirectory
   private let logger: Logger
   private var times = UpdateTimes()
+  /// What the log holds from before the run continued.
+  private var recorded = RecordedEvaluations()
   /// What could not be written, until somebody asks.
   private var unwritten: Failure?
 
@@ -107,8 +109,10 @@ final class RunEvaluations {
 
   /// Hands over again the snapshots that were not evaluated before the run continued from `state`.
   ///
-  /// - Parameter evaluated: the updates whose evaluations are in the log.
-  func resubmit(_ state: RunState, _ configuration: Configuration, except evaluated: Set<Int>) {
+  /// - Parameter recorded: the evaluations that are in the log.
+  func resubmit(_ state: RunState, _ configuration: Configuration, except recorded: RecordedEvaluations) {
+    self.recorded = recorded
+    let evaluated = recorded.steps
     for old in directory.steps(.unevaluated) {
       guard old < state.step, !evaluated.contains(old),
         let checkpoint = try? Checkpoint(path: directory.path(.unevaluated, step: old)),
@@ -141,6 +145,31 @@ final class RunEvaluations {
 
   /// Drops the snapshots that wait and ends the thread and its processes.
   func cancel() { background.cancel() }
+
+  /// Hands over the last snapshot, for all actors whose results are not in the log since an earlier end of this run.
+  func submitLast(_ snapshot: Snapshot) {
+    let known = recorded.results(snapshot.state.step, episodes: episodes)
+    results.merge(known) { $1 }
+    let actors: [Evaluator.Actor] = [.policy, .behaviour].filter { known[$0] == nil }
+    if !actors.isEmpty { submit(snapshot, for: actors, isNeeded: true) }
+  }
+
+  /// The result in a row of `eval.csv`; nil if it has none.
+  static func result(_ fields: [String]) -> EvaluationResult? {
+    let values = Dictionary(uniqueKeysWithValues: zip(columns, fields))
+    func estimate(_ column: String) -> Estimate? {
+      guard let mean = values[column].flatMap(Double.init),
+        let error = values[column + "_standard_error"].flatMap(Double.init)
+      else { return nil }
+      return Estimate(mean: mean, error: error)
+    }
+    guard values["status"] == Status.done.rawValue, let episodes = values["episodes"].flatMap({ Int($0) }),
+      let totalReward = estimate("return"), let length = estimate("length")
+    else { return nil }
+    return EvaluationResult(
+      episodes: episodes, success: estimate("success"), totalReward: totalReward,
+      score: estimate("normalised_score"), length: length)
+  }
 
   // MARK: Results
 

@@ -10,39 +10,66 @@ struct RunFiles {
   let training: FigureLog
   /// Evaluations; nil when none is wanted.
   let evaluations: FigureLog?
-  /// The updates whose evaluations were in the file already and stay there.
-  let evaluated: Set<Int>
+  /// What was in the evaluations' file already and stays there.
+  let recorded: RecordedEvaluations
 
-  /// Opens the files. Rows that the run computes again are removed, and those that are written only at a run's end.
+  /// Opens the files. Rows of updates after `step` are removed, because the run computes them again; all others stay.
   ///
   /// - Parameters:
   ///   - step: updates done.
   ///   - validates: whether there are validation data.
-  init(_ request: RunRequest, _ learner: Learner, from step: Int, validates: Bool) throws {
+  ///   - warn: is told of lines that are no rows.
+  init(
+    _ request: RunRequest, _ learner: Learner, from step: Int, validates: Bool, warn: (String) -> Void
+  ) throws {
     let (configuration, directory) = (request.configuration, request.directory)
     let events = try EventFile(directory: directory.path, from: step)
     let columns =
       learner.figureNames + (validates ? learner.lossNames.map(RunLog.validationName) : [])
       + RunLog.speedColumns
     training = try FigureLog(
-      path: directory.training, columns: ["step"] + columns, events: events, from: step, group: { _ in "" }
-    ) { row, _ in row <= step && configuration.logs(row) }
+      path: directory.training, columns: ["step"] + columns, events: events, from: step, group: { _ in "" },
+      warn: warn
+    ) { row, _ in row <= step }
+    var recorded = RecordedEvaluations()
     guard configuration.evalEpisodes > 0 else {
-      (evaluations, evaluated) = (nil, [])
+      (evaluations, self.recorded) = (nil, recorded)
       return
     }
-    var evaluated: Set<Int> = []
     evaluations = try FigureLog(
       path: directory.evaluation, columns: RunEvaluations.columns, events: events, from: step,
-      group: { "eval/\($0[1] ?? "")/" }
+      group: { "eval/\($0[1] ?? "")/" }, warn: warn
     ) { row, fields in
-      // The evaluation of the last update is not periodic: it is repeated when a whole run is resumed.
-      let isKept =
-        row <= step && configuration.evaluatesOnTheWay(row) && fields[1] == Evaluator.Actor.policy.rawValue
-      if isKept { evaluated.insert(row) }
-      return isKept
+      guard row <= step else { return false }
+      recorded.add(row, fields)
+      return true
     }
-    self.evaluated = evaluated
+    self.recorded = recorded
+  }
+
+  /// Waits until all that has been written is on the storage device.
+  func synchronize() throws {
+    try training.synchronize()
+    try evaluations?.synchronize()
+  }
+}
+
+/// The rows of `eval.csv` that a run which continues finds there.
+struct RecordedEvaluations {
+  /// The updates whose policies have a row, whatever it says.
+  private(set) var steps: Set<Int> = []
+  private var results: [Int: [Evaluator.Actor: EvaluationResult]] = [:]
+
+  /// Takes a row.
+  mutating func add(_ step: Int, _ fields: [String]) {
+    guard let actor = Evaluator.Actor(rawValue: fields[1]) else { return }
+    if actor == .policy { steps.insert(step) }
+    if let result = RunEvaluations.result(fields) { results[step, default: [:]][actor] = result }
+  }
+
+  /// The results of an update that were played with so many episodes, by actor.
+  func results(_ step: Int, episodes: Int) -> [Evaluator.Actor: EvaluationResult] {
+    (results[step] ?? [:]).filter { $1.episodes == episodes }
   }
 }
 

@@ -69,6 +69,12 @@ final class RunState {
         "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(datasetDigest)"
       )
     }
+    guard state.step <= configuration.steps else {
+      throw Failure(
+        .configuration,
+        "\(directory.path): has done \(state.step) updates, more than --steps \(configuration.steps); give --steps \(state.step) or more to resume, or another --run-dir"
+      )
+    }
     try checkpoint.read(into: NamedTensors(of: learner))
     learner.optimiserSteps = state.optimiserSteps
     step = state.step

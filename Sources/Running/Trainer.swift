@@ -118,10 +118,11 @@ public final class Trainer {
         ? try RunEvaluations(
           request, data.task, data.spec, cores: cores, isResumed: isResumed, host) : nil
       let files = try RunFiles(
-        request, state.learner, from: state.step, validates: data.validation != nil)
+        request, state.learner, from: state.step, validates: data.validation != nil,
+        warn: { host.logger.warning("\($0)") })
       try facts.write(to: request.directory)
       evaluations?.log = files.evaluations
-      evaluations?.resubmit(state, configuration, except: files.evaluated)
+      evaluations?.resubmit(state, configuration, except: files.recorded)
       return (
         evaluations, RunLog(configuration, state, evaluations, file: files.training, watch: host.watch)
       )
@@ -217,7 +218,7 @@ public final class Trainer {
   /// Evaluates the last policy and waits for the result, while the other ranks sleep. False if a signal ended the
   /// wait.
   private func evaluateTheEnd() throws -> Bool {
-    evaluations?.submit(state.snapshot(), for: [.policy, .behaviour], isNeeded: true)
+    evaluations?.submitLast(state.snapshot())
     while let evaluations, evaluations.progress != nil, !host.shouldStop() {
       evaluations.wait(atMost: Self.waitingInterval)
       evaluations.follow(updateTook: nil)
