@@ -115,8 +115,8 @@ let package = Package(
     .target(
       name: "Report",
       dependencies: [
-        "Agents", "Basics", "Checkpoints", "Environments", "Examples", "Kernels", "Randomness", "Running",
-        "Settings", .product(name: "Yams", package: "Yams"),
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Examples", "Kernels", "Randomness",
+        "Running", "Settings", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .target(
       name: "Sweeps",

@@ -1,3 +1,4 @@
+import Basics
 import Glibc
 
 /// A file that grows at its end. What has been appended before ``synchronize()`` survives a power cut.
@@ -25,13 +26,7 @@ public final class AppendedFile {
   ///
   /// - Throws: ``FileError`` of kind `.unwritable`.
   public func append(_ bytes: [UInt8]) throws(FileError) {
-    var done = 0
-    while done < bytes.count {
-      let put = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, $0.count - done) }
-      if put < 0 && errno == EINTR { continue }
-      guard put > 0 else { throw .system(.unwritable, path, "cannot be written") }
-      done += put
-    }
+    guard writeAll(bytes, to: descriptor) else { throw .system(.unwritable, path, "cannot be written") }
   }
 
   /// Waits until everything that has been appended is on the storage device.

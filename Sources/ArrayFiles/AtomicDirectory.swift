@@ -5,12 +5,13 @@ import Glibc
 /// ``commit()`` renames that directory to `PATH`. If ``commit()`` is never called, nothing is left behind. If
 /// a process is killed, its `PATH.partial` is emptied by the next process that makes the same directory.
 ///
-/// One process at a time makes a directory: it holds a lock on a file in `PATH.partial`.
+/// One process at a time makes a directory: it holds a lock on a file in `PATH.partial`. Where the file system has no
+/// locks, each process fills a directory of its own, and the first that is complete takes the name.
 public final class AtomicDirectory {
   /// The directory's name once it is complete.
   public let path: String
   /// The directory to put the contents in before ``commit()``.
-  public let temporaryPath: String
+  public private(set) var temporaryPath: String
   private var lock: Int32
   private static let lockName = ".lock"
 
@@ -25,7 +26,7 @@ public final class AtomicDirectory {
     lock = -1
     repeat {
       guard access(path, F_OK) != 0 else { return nil }
-      lock = try Self.lock(temporaryPath, wait)
+      lock = try Self.lock(&temporaryPath, wait)
     } while lock < 0
     guard access(path, F_OK) != 0 else {
       release()
@@ -39,7 +40,7 @@ public final class AtomicDirectory {
 
   /// Creates `directory` unless it exists, and locks it. Returns the descriptor of the lock file, or -1 if
   /// the directory was renamed or removed meanwhile.
-  private static func lock(_ directory: String, _ wait: () -> Void) throws(FileError) -> Int32 {
+  private static func lock(_ directory: inout String, _ wait: () -> Void) throws(FileError) -> Int32 {
     try createDirectory(directory)
     let path = "\(directory)/\(lockName)"
     let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o666)
@@ -48,16 +49,28 @@ public final class AtomicDirectory {
     if flock(file, LOCK_EX | LOCK_NB) != 0 {
       if errno == EWOULDBLOCK { wait() }
       while flock(file, LOCK_EX) != 0 {
-        guard errno == EINTR else {
-          defer { close(file) }
-          throw .system(.unwritable, path, "cannot be locked")
-        }
+        guard errno != EINTR else { continue }
+        defer { close(file) }
+        guard lacksLocks(errno) else { throw .system(.unwritable, path, "cannot be locked") }
+        unlink(path)
+        rmdir(directory)
+        directory += "-\(ProcessInfo.processInfo.hostName)-\(getpid())"
+        try createDirectory(directory)
+        return try unlocked(directory)
       }
     }
     var (held, named) = (stat(), stat())
     if fstat(file, &held) == 0, stat(path, &named) == 0, held.st_ino == named.st_ino { return file }
     close(file)
     return -1
+  }
+
+  /// The file that is locked elsewhere, in a directory of this process alone.
+  private static func unlocked(_ directory: String) throws(FileError) -> Int32 {
+    let path = "\(directory)/\(lockName)"
+    let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard file >= 0 else { throw .system(.unwritable, path, "cannot be created") }
+    return file
   }
 
   deinit {
@@ -84,11 +97,31 @@ public final class AtomicDirectory {
   }
 }
 
-/// Creates a directory and its parents unless they exist. Throws ``FileError`` of kind `.unwritable`.
+/// Creates a directory and its parents unless they exist, so that they survive a power cut. Throws ``FileError`` of kind
+/// `.unwritable`.
 public func createDirectory(_ path: String) throws(FileError) {
+  var made: [String] = []
+  var parent = path
+  while !parent.isEmpty, access(parent, F_OK) != 0 {
+    made.append(parent)
+    while parent.hasSuffix("/") { parent.removeLast() }
+    parent = parent.lastIndex(of: "/").map { String(parent[..<$0]) } ?? ""
+  }
   do {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   } catch {
     throw FileError(.unwritable, file: path, reason: "cannot be created: \(error.localizedDescription)")
   }
+  for directory in made { try synchronizeDirectory(of: directory) }
+}
+
+/// Creates the directory `path` in a directory that exists; false if there is something of that name already, perhaps
+/// made by another process at the same moment. Throws ``FileError`` of kind `.unwritable`.
+public func createNewDirectory(_ path: String) throws(FileError) -> Bool {
+  guard mkdir(path, 0o777) == 0 else {
+    if errno == EEXIST { return false }
+    throw .system(.unwritable, path, "cannot be created")
+  }
+  try synchronizeDirectory(of: path)
+  return true
 }

@@ -1,30 +1,80 @@
+import Basics
 import Glibc
 
 /// A file that appears under its name only when it is complete: it is written under a temporary name in the
 /// same directory, synced and renamed, and then the directory is synced. If ``commit()`` is never called,
 /// nothing is left behind.
+///
+/// Where the name is a symbolic link, the file that it points to is replaced and the link stays. What is no regular
+/// file, such as a device or a pipe, is not replaced: the bytes are written into it by ``commit()``.
 package final class AtomicFile {
   let path: String
-  let temporaryPath: String
+  /// Where the bytes are until ``commit()``; nil for a device or a pipe.
+  let temporaryPath: String?
+  /// The file that is replaced: `path`, or what it points to.
+  private let target: String
   private var descriptor: Int32
+  /// The bytes for a device or a pipe.
+  private var pending: [UInt8] = []
 
   package init(path: String) throws(FileError) {
+    guard !path.isEmpty else { throw FileError(.unwritable, file: path, reason: "a file needs a name") }
     self.path = path
-    // The process number keeps the files of two processes apart. A file of the same name was left by a killed
-    // process.
-    temporaryPath = "\(path).partial-\(getpid())"
-    unlink(temporaryPath)
-    descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw .system(.unwritable, path, "cannot be created") }
+    var status = stat()
+    let exists = stat(path, &status) == 0
+    if Self.isStream(path) || exists && ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+      (target, temporaryPath) = (path, nil)
+      // Of standard output that goes to a file, what is there already stays.
+      descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    } else {
+      target = try Self.followed(path)
+      // The process number keeps the files of two processes apart. A file of the same name was left by a killed
+      // process.
+      let temporaryPath = "\(target)\(temporarySuffix)\(getpid())"
+      self.temporaryPath = temporaryPath
+      unlink(temporaryPath)
+      descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    }
+    guard descriptor >= 0 else {
+      throw .system(.unwritable, path, temporaryPath == nil ? "cannot be opened" : "cannot be created")
+    }
+    if temporaryPath != nil && exists { fchmod(descriptor, status.st_mode & 0o777) }
   }
 
   deinit {
     guard descriptor >= 0 else { return }
     close(descriptor)
-    unlink(temporaryPath)
+    if let temporaryPath { unlink(temporaryPath) }
+  }
+
+  /// Whether a path names an open stream of this process, whatever lies behind it.
+  private static func isStream(_ path: String) -> Bool {
+    ["/dev/stdout", "/dev/stderr"].contains(path) || path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/")
+  }
+
+  /// What a chain of symbolic links ends at, whether or not it is there; the path itself if it is no link.
+  private static func followed(_ path: String) throws(FileError) -> String {
+    var path = path
+    for _ in 0..<40 {
+      var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+      let count = readlink(path, &bytes, bytes.count)
+      guard count >= 0 else { return path }
+      let link = String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+      path = link.hasPrefix("/") ? link : directory + link
+    }
+    throw FileError(.unwritable, file: path, reason: "is a link that leads nowhere")
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+    guard temporaryPath != nil else {
+      let end = offset + bytes.count
+      if pending.count < end { pending += [UInt8](repeating: 0, count: end - pending.count) }
+      pending.withUnsafeMutableBytes {
+        UnsafeMutableRawBufferPointer(rebasing: $0[offset..<end]).copyMemory(from: bytes)
+      }
+      return
+    }
     var done = 0
     while done < bytes.count {
       let put = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
@@ -42,16 +92,32 @@ package final class AtomicFile {
 
   /// Waits until the bytes written so far are on the storage device.
   package func synchronize() throws(FileError) {
+    guard temporaryPath != nil else { return }
     guard fsync(descriptor) == 0 else { throw .system(.unwritable, path, "cannot be synced") }
   }
 
   /// Makes the file appear under its name. Call ``synchronize()`` first.
   package func commit() throws(FileError) {
-    guard rename(temporaryPath, path) == 0 else { throw .system(.unwritable, path, "cannot be renamed") }
+    if let temporaryPath {
+      guard rename(temporaryPath, target) == 0 else { throw .system(.unwritable, path, "cannot be renamed") }
+    } else if !writeAll(pending, to: descriptor) {
+      throw .system(.unwritable, path, "cannot be written")
+    }
     close(descriptor)
     descriptor = -1
-    try synchronizeDirectory(of: path)
+    if temporaryPath != nil { try synchronizeDirectory(of: target) }
   }
+}
+
+/// What a temporary name has behind the name of its file, in front of the number of the process.
+private let temporarySuffix = ".partial-"
+
+/// Whether a name is that of an ``AtomicFile`` before it is complete. Such a file that nobody writes any more was left by
+/// a process that was killed.
+public func isTemporaryName(_ name: String) -> Bool {
+  let number = name.reversed().prefix(while: \.isWholeNumber).count
+  let rest = name.dropLast(number)
+  return number > 0 && rest.hasSuffix(temporarySuffix) && rest.count > temporarySuffix.count
 }
 
 /// Writes `bytes` to a file that appears at `path` when it is complete. Throws ``FileError`` of kind

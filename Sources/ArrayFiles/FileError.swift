@@ -74,3 +74,8 @@ func elementCount(shape: [Int]) -> Int? {
   }
   return count
 }
+
+/// Whether a call that locks a file failed because the file system has no locks.
+public func lacksLocks(_ error: Int32) -> Bool {
+  [ENOLCK, ENOSYS, EOPNOTSUPP, ENOTSUP, EINVAL].contains(error)
+}

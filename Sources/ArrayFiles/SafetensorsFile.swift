@@ -14,7 +14,8 @@ public final class SafetensorsFile: Sendable {
 
   private static let longestHeader = 100_000_000
   private let file: RandomAccessFile
-  private let dataOffset: Int
+  /// The bytes in front of the tensors, of which metadata and tensors were read.
+  private let header: [UInt8]
   private let checksums: [String: String]
   /// The byte range of the whole file's checksum; nil if the file has none.
   private let checksumRange: Range<Int>?
@@ -29,10 +30,11 @@ public final class SafetensorsFile: Sendable {
       throw .malformed(path, nil, "claims a header of \(length) bytes: not a safetensors file or cut short")
     }
     let offset = 8 + Int(length)
-    let header = try Self.parse(try file.bytes(at: 8, count: Int(length)), offset, file)
+    let bytes = try file.bytes(at: 8, count: Int(length))
+    let header = try Self.parse(bytes, offset, file)
     self.path = path
     self.file = file
-    dataOffset = offset
+    self.header = field + bytes
     tensors = header.tensors
     metadata = header.metadata.filter { !isChecksumKey($0.key) }.mapValues(\.text)
     checksums = header.metadata.filter { isChecksumKey($0.key) }.mapValues(\.text)
@@ -57,26 +59,31 @@ public final class SafetensorsFile: Sendable {
   }
 
   /// Reads the tensor `name` into `destination`, which must have exactly as many elements, and converts them
-  /// to Float.
+  /// to Float. If the file has a checksum of the tensor, it must be that of the very bytes that were read.
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws(FileError) {
     let tensor = try tensor(name)
     guard tensor.count == destination.count else {
       throw .malformed(path, name, "has \(tensor.count) elements where \(destination.count) are expected")
     }
+    var checksum: UInt = 0
     if tensor.dtype == .float32 {
-      try file.read(at: tensor.byteRange.lowerBound, into: UnsafeMutableRawBufferPointer(destination))
+      let bytes = UnsafeMutableRawBufferPointer(destination)
+      try file.read(at: tensor.byteRange.lowerBound, into: bytes)
+      checksum = crc32_z(0, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
     } else {
       try forEachChunk(of: tensor.byteRange) { bytes, start in
+        checksum = crc32_z(checksum, bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), bytes.count)
         convert(bytes, tensor.dtype, to: destination.baseAddress! + start / tensor.dtype.size)
       }
     }
+    if let expected = checksums[checksumKey(of: name)] { try requireEqual(checksum, expected, name) }
   }
 
   /// Checks all checksums. Throws for the first damaged tensor in the order of the file, for a damaged
   /// header, and for a file that ``SafetensorsWriter`` did not write.
   public func verify() throws(FileError) {
     guard let checksumRange, checksumRange.count == 8 else { throw .malformed(path, nil, "has no checksum") }
-    var header = try file.bytes(at: 0, count: dataOffset)
+    var header = header
     header.replaceSubrange(checksumRange, with: repeatElement(UInt8(ascii: "0"), count: 8))
     var whole = crc32_z(0, header, header.count)
     let order = tensors.sorted { $0.value.byteRange.lowerBound < $1.value.byteRange.lowerBound }
@@ -85,13 +92,17 @@ public final class SafetensorsFile: Sendable {
       try forEachChunk(of: tensor.byteRange) { bytes, _ in
         checksum = crc32_z(checksum, bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), bytes.count)
       }
-      guard checksums[checksumKey(of: name)] == hexadecimal(checksum, digits: 8) else {
-        throw .malformed(path, name, "is damaged: its checksum (CRC-32) is wrong")
-      }
+      try requireEqual(checksum, checksums[checksumKey(of: name)], name)
       whole = crc32_combine(whole, checksum, tensor.byteRange.count)
     }
     guard checksums[checksumKey] == hexadecimal(whole, digits: 8) else {
       throw .malformed(path, nil, "is damaged: the file's checksum (CRC-32) is wrong, its tensors' are right")
+    }
+  }
+
+  private func requireEqual(_ checksum: UInt, _ expected: String?, _ name: String) throws(FileError) {
+    guard expected == hexadecimal(checksum, digits: 8) else {
+      throw .malformed(path, name, "is damaged: its checksum (CRC-32) is wrong")
     }
   }
 

@@ -33,8 +33,9 @@ public enum SafetensorsWriter {
   }
 
   private static func verify(_ file: AtomicFile) throws(FileError) {
+    guard let path = file.temporaryPath else { return }
     do throws(FileError) {
-      try SafetensorsFile(path: file.temporaryPath).verify()
+      try SafetensorsFile(path: path).verify()
     } catch {
       let member = error.member.map { "tensor '\($0)' " } ?? ""
       throw FileError(

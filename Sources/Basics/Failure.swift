@@ -20,6 +20,8 @@ public struct Failure: Error, CustomStringConvertible, Equatable, Sendable {
     case cannotCreate = 73
     /// Stopped by a signal after saving a checkpoint: run the same command again to continue.
     case requeue = 75
+    /// Stopped, and nothing was saved since the last checkpoint: the same command repeats what was done since.
+    case stoppedUnsaved = 76
     /// Ranks, or a run and its checkpoint, disagree on configuration or data.
     case configuration = 78
   }

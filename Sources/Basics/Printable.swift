@@ -12,3 +12,11 @@ public func printable(_ text: String, limit: Int = 96) -> String {
   }
   return String(result)
 }
+
+/// A text as part of a file's name: characters that a path or a shell might interpret become "_".
+public func pathComponent(_ text: String) -> String {
+  text.map { character -> String in
+    character.isASCII && (character.isLetter || character.isNumber || "+-._".contains(character))
+      ? String(character) : "_"
+  }.joined()
+}

@@ -1,5 +1,4 @@
-import Basics
-import Foundation
+import ArrayFiles
 
 /// A whole HTML page around `body`. The page needs no other files, and its security policy keeps browsers
 /// from loading or running anything.
@@ -17,14 +16,8 @@ func page(title: String, _ body: Markup) -> String {
   return page.html
 }
 
-/// Writes a page to the file `path`. Throws `Failure` with code 73 if it cannot be written.
-func save(_ page: String, to path: String) throws {
-  do {
-    try Data(page.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-  } catch {
-    throw Failure(.cannotCreate, "\(path): cannot write: \(error.localizedDescription)")
-  }
-}
+/// Writes a page to the file `path`. Throws `FileError` with code 73 if it cannot be written.
+func save(_ page: String, to path: String) throws { try writeFile(Array(page.utf8), path: path) }
 
 /// A section of the page under a heading; empty if `content` is empty.
 func section(_ title: String, _ introduction: Markup = "", _ content: [Markup]) -> Markup {

@@ -117,3 +117,60 @@ import Testing
     #expect(second == nil && entries(path) == [])
   }
 }
+
+/// Files that appear only when they are complete, and what stands in their place.
+@Suite struct WrittenFileTests {
+  let folder = TemporaryDirectory()
+  private func path(_ name: String) -> String { "\(folder.path)/\(name)" }
+
+  @Test func aLinkStaysAndItsFileIsReplaced() throws {
+    mkdir(path("far"), 0o777)
+    symlink("far/b", path("a"))
+    symlink("c", path("far/b"))
+    try writeFile([1], path: path("a"))
+    #expect(contents(path("far/c")) == [1])
+    try writeFile([2, 3], path: path("a"))
+    #expect(contents(path("far/c")) == [2, 3])
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path("a")) == "far/b")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: path("far")).sorted() == ["b", "c"])
+  }
+
+  @Test func aLinkToItselfIsRefused() {
+    symlink("a", path("a"))
+    #expect(failure { () throws(FileError) in try writeFile([1], path: path("a")) } != nil)
+  }
+
+  @Test func aDeviceIsWrittenInto() throws {
+    symlink("/dev/full", path("a"))
+    let reason = failure { () throws(FileError) in try writeFile([1], path: path("a")) }
+    #expect(reason?.contains("No space left") == true)
+    try writeFile([1], path: "/dev/null")
+    #expect(access("/dev/null", W_OK) == 0)
+  }
+
+  @Test func modesStay() throws {
+    _ = folder.write([1], to: "a")
+    chmod(path("a"), 0o640)
+    try writeFile([2], path: path("a"))
+    var status = stat()
+    stat(path("a"), &status)
+    #expect(status.st_mode & 0o777 == 0o640)
+  }
+
+  @Test func aFileThatIsThereAndCannotBeReadIsNoAbsentOne() throws {
+    #expect(try readFileIfPresent(path: path("a")) == nil)
+    mkdir(path("a"), 0o777)
+    #expect(failure { () throws(FileError) in _ = try readFileIfPresent(path: path("a")) } != nil)
+  }
+
+  @Test func temporaryNamesAreKnown() {
+    #expect(isTemporaryName("a.safetensors.partial-12"))
+    #expect(
+      !["a.partial", "a.partial-", "a.partial-1x", ".partial-1", "a-12"].contains(where: isTemporaryName))
+  }
+
+  @Test func aNewDirectoryIsMadeOnce() throws {
+    #expect(try createNewDirectory(path("a")))
+    #expect(try !createNewDirectory(path("a")))
+  }
+}

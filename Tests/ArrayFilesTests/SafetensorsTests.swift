@@ -138,6 +138,21 @@ import Testing
     #expect(UInt32(digits, radix: 16) == crc32(bytes))
   }
 
+  /// The bytes that are read are those that are checked: damage after the check is found when a tensor is read.
+  @Test func whatIsReadIsChecked() throws {
+    let path = try write()
+    let file = try SafetensorsFile(path: path)
+    try file.verify()
+    let range = file.tensors["critic/weight"]!.byteRange
+    let handle = fopen(path, "r+")!
+    fseek(handle, range.lowerBound + 3, SEEK_SET)
+    fputc(0x12, handle)
+    fclose(handle)
+    let reason = failure { () throws(FileError) in _ = try file.floats("critic/weight") }
+    #expect(reason?.contains("'critic/weight': is damaged") == true, "\(reason ?? "nothing")")
+    #expect(try file.floats("actor/bias \"é\"") == [1, -2])
+  }
+
   /// Damage to any single byte is found, and damage to a tensor names the tensor.
   @Test func damageIsFoundAndNamed() throws {
     let path = try write(metadata: ["seed": "3"])
