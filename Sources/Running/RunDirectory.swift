@@ -1,3 +1,4 @@
+import ArrayFiles
 import Basics
 import Checkpoints
 import Foundation
@@ -11,13 +12,28 @@ public struct RunDirectory: Sendable {
   /// A run directory at a path; nothing is created yet.
   public init(path: String) { self.path = path }
 
-  /// `runs/TASK-seedN-DATE-TIME` under the current directory.
-  public static func fresh(task: String, seed: UInt32) -> RunDirectory {
+  /// Makes `runs/TASK-seedN-DATE-TIME` under the current directory, with -2 and so on behind it when another run has
+  /// that name.
+  ///
+  /// - Parameter date: when the run begins.
+  /// - Throws: `FileError` of kind `.unwritable`.
+  public static func fresh(task: String, seed: UInt32, date: Date = Date()) throws -> RunDirectory {
     let format = DateFormatter()
     format.locale = Locale(identifier: "en_US_POSIX")
     format.dateFormat = "yyyyMMdd-HHmmss"
-    return RunDirectory(path: "runs/\(task)-seed\(seed)-\(format.string(from: Date()))")
+    let name = "runs/\(pathComponent(task))-seed\(seed)-\(format.string(from: date))"
+    try createDirectory("runs")
+    var path = name
+    var number = 1
+    while try !createNewDirectory(path) {
+      number += 1
+      path = "\(name)-\(number)"
+    }
+    return RunDirectory(path: path)
   }
+
+  /// Removes the directory if nothing has been written to it.
+  public func removeIfEmpty() { rmdir(path) }
 
   /// The settings.
   public var configuration: String { path + "/config.yaml" }
@@ -47,28 +63,39 @@ public struct RunDirectory: Sendable {
 
   /// Creates the directory and takes its lock.
   ///
-  /// - Parameter resuming: whether the directory may hold a run already.
-  func open(resuming: Bool) throws -> RunLock {
-    do {
-      try FileManager.default.createDirectory(atPath: checkpoints, withIntermediateDirectories: true)
-    } catch {
-      throw Failure(.cannotCreate, "\(path): cannot create this directory: \(error.localizedDescription)")
-    }
-    guard let lock = RunLock(path: path + "/.lock") else {
-      throw Failure(.cannotCreate, "\(path): another run is writing here; choose another --run-dir")
-    }
+  /// - Parameters:
+  ///   - resuming: whether the directory may hold a run already.
+  ///   - warn: is told when the file system has no locks.
+  func open(resuming: Bool, warn: (String) -> Void) throws -> RunLock {
+    try createDirectory(checkpoints)
+    let lock = try RunLock(directory: path, warn: warn)
     guard resuming || !FileManager.default.fileExists(atPath: training) else {
       throw Failure(
         .cannotCreate,
         "\(path): holds a run already; continue it with --resume auto, or choose another --run-dir")
     }
+    try removeLeftovers()
     return lock
   }
 
-  /// The newest checkpoint that is whole; the others that were looked at are reported to `rejected`.
-  func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
-    for step in steps(.periodic).reversed() {
-      do { return try Checkpoint(path: checkpoint(step: step)) } catch { rejected("\(error)") }
+  /// The newest checkpoint that is whole, nil when there is none at all; the others that were looked at are reported to
+  /// `rejected`.
+  ///
+  /// - Throws: `Failure` when there are checkpoints and none is whole, or when nobody can tell.
+  func newestCheckpoint(rejected: (String) -> Void) throws -> Checkpoint? {
+    let steps = try steps(.periodic)
+    var problem = ""
+    for step in steps.reversed() {
+      do { return try Checkpoint(path: checkpoint(step: step)) } catch {
+        rejected("\(error)")
+        if problem.isEmpty { problem = "\(error)" }
+      }
+    }
+    guard steps.isEmpty else {
+      throw Failure(
+        .data,
+        "\(checkpoints): none of the \(steps.count) checkpoint(s) can be used, the newest because \(problem); to begin anew, move the directory \(path) away or choose another --run-dir"
+      )
     }
     return nil
   }
@@ -77,7 +104,8 @@ public struct RunDirectory: Sendable {
   ///
   /// False when in doubt: continuing a run that is finished does no harm. It evaluates again, or says what disagrees.
   public func isFinished(_ configuration: Configuration) -> Bool {
-    guard let checkpoint = newestCheckpoint(rejected: { _ in }), checkpoint.state.step == configuration.steps,
+    guard let checkpoint = try? newestCheckpoint(rejected: { _ in }),
+      checkpoint.state.step == configuration.steps,
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
       trained.dataset == configuration.dataset
     else { return false }
@@ -94,8 +122,8 @@ public struct RunDirectory: Sendable {
   /// Deletes all but the last periodic checkpoints up to `step`, of which there is a whole one.
   ///
   /// A checkpoint of a later update was found damaged when the run continued, so it does not count among the last.
-  func prune(step: Int) {
-    for old in steps(.periodic).filter({ $0 <= step }).dropLast(Self.keptCheckpoints) {
+  func prune(step: Int) throws {
+    for old in try steps(.periodic).filter({ $0 <= step }).dropLast(Self.keptCheckpoints) {
       remove(.periodic, step: old)
     }
   }
@@ -104,12 +132,42 @@ public struct RunDirectory: Sendable {
     try? FileManager.default.removeItem(atPath: path(purpose, step: step))
   }
 
+  /// Where a best policy that cannot be read goes, so that the next one does not replace it.
+  var unreadableBest: String {
+    let names = (1...).lazy.map { "\(checkpoints)/best-unreadable-\($0).safetensors" }
+    return names.first { access($0, F_OK) != 0 }!
+  }
+
   /// The updates of which there are such checkpoints, in their order.
-  func steps(_ purpose: Purpose) -> [Int] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
-    return names.compactMap { name -> Int? in
+  ///
+  /// - Throws: `Failure` when the directory cannot be listed, which does not mean that there are none.
+  func steps(_ purpose: Purpose) throws -> [Int] {
+    try names(in: checkpoints).compactMap { name -> Int? in
       guard name.hasPrefix(purpose.rawValue), name.hasSuffix(".safetensors") else { return nil }
       return Int(name.dropFirst(purpose.rawValue.count).dropLast(".safetensors".count))
     }.sorted()
   }
+
+  /// Removes what a process that was killed while it wrote has left: files that were to be renamed. Only the holder of
+  /// the lock may do that.
+  private func removeLeftovers() throws {
+    for directory in [path, checkpoints] {
+      for name in try names(in: directory) where isTemporaryName(name) {
+        try? FileManager.default.removeItem(atPath: "\(directory)/\(name)")
+      }
+    }
+  }
+
+  private func names(in directory: String) throws -> [String] {
+    do { return try FileManager.default.contentsOfDirectory(atPath: directory) } catch {
+      throw Failure(.noInput, "\(directory): cannot list this directory: \(reason(error))")
+    }
+  }
+}
+
+/// What the system says about an error of Foundation's.
+private func reason(_ error: any Error) -> String {
+  let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+  guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
+  return String(cString: strerror(Int32(underlying.code)))
 }

@@ -60,7 +60,7 @@ final class RunEvaluations {
     episodes = configuration.evalEpisodes
     self.directory = directory
     logger = host.logger
-    let best = isResumed ? try? Checkpoint(path: directory.best).state.score : nil
+    let best = try isResumed ? Self.best(directory, host.logger) : nil
     let cancellation = Cancellation()
     let environment = task.environment(
       seed: configuration.seed, episodes: episodes,
@@ -93,6 +93,24 @@ final class RunEvaluations {
 
   deinit { background.cancel() }
 
+  /// The score of the best policy so far; nil if there is none. One that cannot be read is put aside, so that what
+  /// replaces it, perhaps a worse one, does not destroy it.
+  private static func best(_ directory: RunDirectory, _ logger: Logger) throws -> EvaluationScore? {
+    let problem: any Error
+    do { return try Checkpoint(path: directory.best).state.score } catch { problem = error }
+    var status = stat()
+    if lstat(directory.best, &status) != 0 && errno == ENOENT { return nil }
+    let aside = directory.unreadableBest
+    guard rename(directory.best, aside) == 0 else {
+      throw Failure(
+        .cannotCreate, "\(problem); and it cannot be moved to \(aside): \(String(cString: strerror(errno)))")
+    }
+    logger.warning(
+      "the best policy so far cannot be read and is now \(aside); the next one that is evaluated takes its place, even a worse one: \(problem)"
+    )
+    return nil
+  }
+
   // MARK: Handing over
 
   /// Hands over a snapshot. It is left out when too many others wait, unless it is needed.
@@ -110,18 +128,23 @@ final class RunEvaluations {
   /// Hands over again the snapshots that were not evaluated before the run continued from `state`.
   ///
   /// - Parameter recorded: the evaluations that are in the log.
-  func resubmit(_ state: RunState, _ configuration: Configuration, except recorded: RecordedEvaluations) {
+  func resubmit(
+    _ state: RunState, _ configuration: Configuration, except recorded: RecordedEvaluations
+  ) throws {
     self.recorded = recorded
     let evaluated = recorded.steps
-    for old in directory.steps(.unevaluated) {
-      guard old < state.step, !evaluated.contains(old),
-        let checkpoint = try? Checkpoint(path: directory.path(.unevaluated, step: old)),
-        let snapshot = try? state.snapshot(checkpoint)
-      else {
+    for old in try directory.steps(.unevaluated) {
+      guard old < state.step, !evaluated.contains(old) else {
         directory.remove(.unevaluated, step: old)
         continue
       }
-      submit(snapshot, for: [.policy], isNeeded: true)
+      do {
+        let snapshot = try state.snapshot(Checkpoint(path: directory.path(.unevaluated, step: old)))
+        submit(snapshot, for: [.policy], isNeeded: true)
+      } catch {
+        logger.warning(
+          "update \(old): not evaluated, because its policy cannot be read; the file stays: \(error)")
+      }
     }
     if state.step > 0 && configuration.evaluatesOnTheWay(state.step) && !evaluated.contains(state.step) {
       submit(state.snapshot(), for: [.policy], isNeeded: true)
@@ -194,7 +217,7 @@ final class RunEvaluations {
       if actor == .policy {
         logger.info("update \(step): \(result)\(isBest ? ", the best so far" : "")\(times.text(seconds))")
       }
-      finish(step)
+      try finish(step)
     case .repeating(let snapshot, let problem):
       logger.warning("update \(snapshot.state.step): the evaluation failed and is repeated: \(problem)")
     case .failed(let snapshot, let actor, let problem):
@@ -202,15 +225,17 @@ final class RunEvaluations {
       failure = Failure(.unavailable, "the evaluation of update \(step) failed twice: \(problem)")
       logger.warning("update \(step): the evaluation failed again: \(problem)")
       try write(step, actor, .failed)
-      finish(step)
+      try finish(step)
     case .unsaved(let failure):
       throw failure
     }
   }
 
   /// An evaluation is finished and written down.
-  private func finish(_ step: Int) {
+  private func finish(_ step: Int) throws {
     times.forgetEvaluation()
+    // The row takes the place of the policy that was kept for it.
+    try log?.synchronize()
     directory.remove(.unevaluated, step: step)
   }
 

@@ -1,3 +1,4 @@
+import ArrayFiles
 import Basics
 import Foundation
 import Kernels
@@ -50,10 +51,6 @@ struct RunFacts {
     let statistics = data.statistics.map { $0.lines + $0.warnings.map { "warning: \($0)" } } ?? []
     let facts = ["\(program), \(ranks)"] + statistics
     let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: directory.configuration), options: .atomic)
-    } catch {
-      throw Failure(.cannotCreate, "\(directory.configuration): cannot write: \(error.localizedDescription)")
-    }
+    try writeFile(Array(text.utf8), path: directory.configuration)
   }
 }

@@ -37,7 +37,7 @@ final class RunState {
     let isResumed = try world.together {
       guard world.rank == 0, request.resumes else { return false }
       let rejected = { (line: String) in say("passed over a checkpoint: \(line)", true) }
-      guard let checkpoint = request.directory.newestCheckpoint(rejected: rejected) else { return false }
+      guard let checkpoint = try request.directory.newestCheckpoint(rejected: rejected) else { return false }
       try restore(checkpoint, from: request.directory)
       say("continuing \(request.directory.path) after update \(step)", false)
       return true
@@ -108,15 +108,14 @@ final class RunState {
 
   // MARK: Replicas
 
-  /// Throws on all ranks unless all groups of ranks hold the same bits. Collective.
+  /// Throws on all ranks unless all groups of ranks hold the same bits of all that a checkpoint holds: parameters,
+  /// targets and moments. Collective.
   func requireSameReplicas(_ world: Communicator) throws {
-    let memory = learner.memory
     var digest = Digest()
-    digest.update(UnsafeRawBufferPointer(UnsafeBufferPointer(start: memory.parameters, count: memory.count)))
-    digest.update(
-      UnsafeRawBufferPointer(UnsafeBufferPointer(start: memory.target, count: memory.targetCount)))
+    digest.update(UnsafeRawBufferPointer(learner.memory.carried))
+    withUnsafeBytes(of: learner.optimiserSteps.littleEndian) { digest.update($0) }
     try world.requireAgreement(
-      on: "the parameters after update \(step)", digest.value,
+      on: "the parameters or Adam's moments after update \(step)", digest.value,
       advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")
   }
 }

@@ -49,6 +49,8 @@ public final class Trainer {
   private let log: RunLog
   /// On rank 0.
   private let lock: RunLock?
+  /// On rank 0.
+  private let files: RunFiles?
   /// On rank 0, unless no evaluation is wanted.
   private let evaluations: RunEvaluations?
   private let phases: [Phase]
@@ -92,13 +94,16 @@ public final class Trainer {
     releases.add(learner.free)
     facts = try RunFacts(configuration, data.training, learner, world: world)
     lock = try world.together {
-      world.rank == 0 ? try request.directory.open(resuming: request.resumes) : nil
+      guard world.rank == 0 else { return RunLock?.none }
+      return try request.directory.open(
+        resuming: request.resumes, warn: { host.logger.warning("\($0)") })
     }
     state = RunState(learner, configuration, datasetDigest: data.training.data.digest, data.spec)
     let isResumed = try state.start(request, world: world) { line, isWarning in
       isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")
     }
-    (evaluations, log) = try Self.open(request, data, state, facts, world, host, isResumed: isResumed)
+    (evaluations, files, log) = try Self.open(
+      request, data, state, facts, world, host, isResumed: isResumed)
     phases = [.offline(data.training.sampler, updates: configuration.steps)]
   }
 
@@ -106,12 +111,12 @@ public final class Trainer {
   private static func open(
     _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts, _ world: Communicator,
     _ host: RunHost, isResumed: Bool
-  ) throws -> (RunEvaluations?, RunLog) {
+  ) throws -> (RunEvaluations?, RunFiles?, RunLog) {
     let configuration = request.configuration
     let cores = try SpareCores(world, threads: configuration.threads)
     return try world.together {
       guard world.rank == 0 else {
-        return (nil, RunLog(configuration, state, nil, file: nil, watch: host.watch))
+        return (nil, nil, RunLog(configuration, state, nil, file: nil, watch: host.watch))
       }
       let evaluations =
         configuration.evalEpisodes > 0
@@ -122,9 +127,10 @@ public final class Trainer {
         warn: { host.logger.warning("\($0)") })
       try facts.write(to: request.directory)
       evaluations?.log = files.evaluations
-      evaluations?.resubmit(state, configuration, except: files.recorded)
+      try evaluations?.resubmit(state, configuration, except: files.recorded)
       return (
-        evaluations, RunLog(configuration, state, evaluations, file: files.training, watch: host.watch)
+        evaluations, files,
+        RunLog(configuration, state, evaluations, file: files.training, watch: host.watch)
       )
     }
   }
@@ -146,16 +152,17 @@ public final class Trainer {
         log.reportNowAndThen()
         if stops && state.step < configuration.steps {
           try save()
-          return summary(wasStopped: true)
+          return try summary(wasStopped: true)
         }
         if configuration.evaluatesOnTheWay(state.step) {
+          try state.requireSameReplicas(world)
           evaluations?.submit(state.snapshot(), for: [.policy], isNeeded: false)
         }
         if configuration.savesOnTheWay(state.step) { try save() }
       }
     }
     try save()
-    return summary(wasStopped: try !evaluateTheEnd())
+    return try summary(wasStopped: try !evaluateTheEnd())
   }
 
   /// Does one update and writes its figures. Returns whether some rank asked to stop.
@@ -204,13 +211,17 @@ public final class Trainer {
   // MARK: Saving and the end
 
   private func save() throws {
+    try state.requireSameReplicas(world)
     try onRankZero {
       try state.requireFinite()
+      try lock?.requireHeld()
+      // A power cut may follow: what the checkpoint counts on is on the disk before the checkpoint is.
+      try files?.synchronize()
       // The run may end at any moment: whoever finds the new checkpoint must find these, too.
       try evaluations?.saveOutstanding(before: state.step)
       let path = directory.checkpoint(step: state.step)
       try state.save(to: path)
-      directory.prune(step: state.step)
+      try directory.prune(step: state.step)
       host.logger.info("update \(state.step): saved \(path)")
     }
   }
@@ -239,8 +250,11 @@ public final class Trainer {
     log.restartMeter()
   }
 
-  private func summary(wasStopped: Bool) -> Summary {
+  /// Ends the evaluations. One that has ended meanwhile is written down, too.
+  private func summary(wasStopped: Bool) throws -> Summary {
     evaluations?.cancel()
+    evaluations?.follow(updateTook: nil)
+    try world.together { try evaluations?.requireWritten() }
     return Summary(
       steps: state.step, policy: evaluations?.results[.policy], behaviour: evaluations?.results[.behaviour],
       evaluationFailure: evaluations?.failure, wasStopped: wasStopped)

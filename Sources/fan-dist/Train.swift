@@ -43,6 +43,7 @@ struct Train: ParsableCommand {
   enum ResumeMode: String, ExpressibleByArgument, CaseIterable { case never, auto }
 
   func validate() throws {
+    try requirePath(runDir, "--run-dir")
     if resume == .auto && runDir == nil {
       throw ValidationError("--resume auto needs --run-dir, to say which run to continue")
     }
@@ -57,14 +58,23 @@ struct Train: ParsableCommand {
     try train.agree(world)
     if train.check { return try train.checkGradients(world) }
     let directory = try train.directory(world)
+    do { try train.train(in: directory, world, console, notes: preset.map { [$0] } ?? []) } catch {
+      if train.runDir == nil && world.rank == 0 { directory.removeIfEmpty() }
+      throw error
+    }
+  }
+
+  private func train(
+    in directory: RunDirectory, _ world: Communicator, _ console: Console, notes: [String]
+  ) throws {
     let host = RunHost(
       logger: console.logger, watch: console.show, shouldStop: { Signals.stopRequested },
       whenStalled: { Job.endStalled($0) })
     let request = RunRequest(
-      train.settings, workers: train.workers, directory: directory, resumes: train.resume == .auto)
-    let summary = try Trainer.run(request, world: world, host: host, notes: preset.map { [$0] } ?? [])
+      settings, workers: workers, directory: directory, resumes: resume == .auto)
+    let summary = try Trainer.run(request, world: world, host: host, notes: notes)
     console.endLine()
-    try train.conclude(summary, directory, world, console.logger)
+    try conclude(summary, directory, world, console.logger)
   }
 
   /// Tells people how the run ended, and throws if the command's exit code is not 0.
@@ -134,16 +144,20 @@ struct Train: ParsableCommand {
 
   /// The run's directory. All ranks take the first rank's, whose default name depends on the time.
   private func directory(_ world: Communicator) throws -> RunDirectory {
-    let path = runDir ?? RunDirectory.fresh(task: settings.env, seed: settings.seed).path
+    let path = try world.together {
+      guard world.rank == 0, runDir == nil else { return runDir ?? "" }
+      return try RunDirectory.fresh(task: settings.env, seed: settings.seed).path
+    }
     return RunDirectory(path: String(decoding: try world.broadcast(Array(path.utf8)), as: UTF8.self))
   }
 
   private func checkGradients(_ world: Communicator) throws {
     guard world.size == 1 else { throw Failure(.usage, "--check runs on one rank, without mpirun") }
     let importing = DatasetLocation.Import(
-      python: workers.python, isCancelled: { Signals.stopRequested }, say: { print($0) })
+      python: workers.python, isCancelled: { Signals.stopRequested },
+      say: { StandardStream.output.attempt($0 + "\n") })
     let report = try GradientCheck.run(settings, importing: importing, world: world)
-    for line in report.lines { print(line) }
+    for line in report.lines { try StandardStream.output.say(line) }
     if let problem = report.problem { throw Failure(.software, problem) }
   }
 }
