@@ -1,4 +1,5 @@
 import CMPI
+import Glibc
 import Synchronization
 
 /// One block of memory that all ranks of a node see (MPI 3.1, section 11.2.3).
@@ -33,9 +34,7 @@ public final class SharedWindow {
         MPI_Win_allocate_shared(size, 1, cmpi_info_null(), communicator.handle, &own, &window))
     } catch {
       var error = error
-      error.advice =
-        "\(byteCount >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size), "
-        + "or name another local directory in OMPI_MCA_osc_sm_backing_directory"
+      error.advice = Self.advice(byteCount)
       throw error
     }
     self.window = window
@@ -49,8 +48,37 @@ public final class SharedWindow {
     try communicator.broadcast(&offset, count: 8)
     base = first! + Int(offset)
     try check("MPI_Win_lock_all", MPI_Win_lock_all(Int32(MPI_MODE_NOCHECK), window))
-    if communicator.rank == 0 { base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+    if communicator.rank == 0 { try reserve() }
     try synchronise()
+  }
+
+  /// Fills the block with zeros, so that the system gives it memory now.
+  ///
+  /// The library asks only whether there is room. When several jobs ask at once there may be too little for all, and then
+  /// the first write to a page that gets none ends the process (SIGBUS). Where the system itself writes, that is an error.
+  private func reserve() throws(MPIError) {
+    let zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC)
+    guard zeros >= 0 else {
+      base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+      return
+    }
+    defer { close(zeros) }
+    var done = 0
+    while done < byteCount {
+      let count = read(zeros, base + done, min(byteCount - done, 1 << 30))
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else {
+        var error = MPIError(function: "MPI_Win_allocate_shared", code: Int32(MPI_ERR_NO_MEM))
+        error.advice = Self.advice(byteCount)
+        throw error
+      }
+      done += count
+    }
+  }
+
+  private static func advice(_ byteCount: Int) -> String {
+    "\(byteCount >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size), "
+      + "or name another local directory in OMPI_MCA_osc_sm_backing_directory"
   }
 
   /// Waits for all ranks of the node and makes their writes visible. Collective.
