@@ -45,7 +45,8 @@ public struct DatasetImport: Sendable {
         try read(request, to: directory.temporaryPath, isCancelled, say)
       } catch let failure as ImportFailure {
         throw isCancelled()
-          ? Failure(.requeue, "stopped by a signal while \(source) was imported; run the same command again")
+          ? Failure(
+            .stoppedUnsaved, "stopped by a signal while \(source) was imported; run the same command again")
           : Failure(failure)
       }
     }

@@ -36,23 +36,11 @@ struct Act: ParsableCommand {
         answer = encoded(["error": "line \(count + 1): \(error.reason)"])
         wrong += 1
       }
-      try write(answer + "\n")
+      try StandardStream.output.say(answer)
       count += 1
     }
     guard wrong == 0 else {
       throw Failure(.data, "\(wrong) of \(count) lines were wrong; the answers to them say why")
-    }
-  }
-
-  private func write(_ text: String) throws {
-    var rest = Array(text.utf8)[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-      if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else {
-        throw Failure(.cannotCreate, "standard output: cannot write: \(String(cString: strerror(errno)))")
-      }
-      rest = rest.dropFirst(count)
     }
   }
 }

@@ -86,7 +86,7 @@ struct Bench: ParsableCommand {
     if model {
       let model = try benchmark.scalingModel()
       guard world.rank == 0 else { return }
-      return print(
+      return try StandardStream.output.say(
         json
           ? try encoded(model)
           : model.table(batch: hyperparameters.batchSize, perNode: modelRanksPerNode))
@@ -94,7 +94,7 @@ struct Bench: ParsableCommand {
     let result = try benchmark.run(
       rounds: rounds, updates: updates, allocations: { allocation_count() })
     guard world.rank == 0 else { return }
-    print(json ? try encoded(result) : table(result))
+    try StandardStream.output.say(json ? try encoded(result) : table(result))
   }
 
   /// What the command line says after `bench`.
@@ -183,7 +183,7 @@ extension Bench {
     products?.use()
     let costs = try comparison.run(rounds: rounds, updates: updates)
     guard world.rank == 0 else { return }
-    print(json ? try encoded(costs) : table(costs, ranks: world.size))
+    try StandardStream.output.say(json ? try encoded(costs) : table(costs, ranks: world.size))
   }
 
   private func table(_ costs: [AgentComparison.Cost], ranks: Int) -> String {

@@ -47,7 +47,7 @@ final class Console: @unchecked Sendable {
   }
 
   /// Writes, but ignores errors: training goes on when the reader of its output has gone.
-  private func write(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
+  private func write(_ text: String) { StandardStream.output.attempt(text) }
 
   private static func line(_ status: RunStatus) -> String {
     let figures = Dictionary(uniqueKeysWithValues: status.figures.map { ($0.name, $0.value) })

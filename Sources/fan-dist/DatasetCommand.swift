@@ -48,6 +48,7 @@ struct DatasetCommand: ParsableCommand {
     enum Convention: String, ExpressibleByArgument, CaseIterable { case antmaze, other }
 
     func validate() throws {
+      try requirePath(out, "--out")
       guard (1...1_000_000_000).contains(episodeLimit ?? 1) else {
         throw ValidationError("--episode-limit must be between 1 and 1000000000")
       }
@@ -61,14 +62,14 @@ struct DatasetCommand: ParsableCommand {
         throw Failure(.usage, "\(source): only a dataset's name says where to put it; give --out")
       }
       let path = try out ?? DatasetImport.place(of: source)
-      guard try dataset.run(to: path, say: { print($0) }) else {
+      guard try dataset.run(to: path, say: { StandardStream.output.attempt($0 + "\n") }) else {
         throw Failure(
           .cannotCreate, "\(path): exists already; remove it, or name another directory with --out")
       }
-      print("\(path): imported")
+      try StandardStream.output.say("\(path): imported")
       let description = try DatasetDescription(path: path, task: nil, verify: false)
-      for line in description.lines { print(line) }
-      for line in description.warnings { print("warning: \(line)") }
+      for line in description.lines { try StandardStream.output.say(line) }
+      for line in description.warnings { try StandardStream.output.say("warning: \(line)") }
     }
   }
 
@@ -109,7 +110,7 @@ struct DatasetCommand: ParsableCommand {
 
     private func write(_ data: BehaviourDataset, to path: String) throws {
       try data.write(to: path)
-      print("\(path): \(data.rows) rows")
+      try StandardStream.output.say("\(path): \(data.rows) rows")
     }
   }
 
@@ -129,9 +130,9 @@ struct DatasetCommand: ParsableCommand {
     func run() throws {
       let task = try env.map { try embeddedTask($0) }
       let description = try DatasetDescription(path: path, task: task, verify: verify)
-      for line in description.lines { print(line) }
-      for line in description.warnings { print("warning: \(line)") }
-      if verify { print("every byte is as it was imported") }
+      for line in description.lines { try StandardStream.output.say(line) }
+      for line in description.warnings { try StandardStream.output.say("warning: \(line)") }
+      if verify { try StandardStream.output.say("every byte is as it was imported") }
     }
   }
 }

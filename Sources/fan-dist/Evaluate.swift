@@ -47,9 +47,12 @@ struct Evaluate: ParsableCommand {
     if behaviour && !player.plays(.behaviour) {
       throw Failure(.usage, "--behaviour: \(player.agent.title) learns no flow of the dataset's actions")
     }
-    print("\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
-    if let result = try player.run(.policy) { print("policy: \(result)") }
-    if let video { print("video: \(video)") }
-    if behaviour, let result = try player.run(.behaviour) { print("behaviour cloning: \(result)") }
+    try StandardStream.output.say(
+      "\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
+    if let result = try player.run(.policy) { try StandardStream.output.say("policy: \(result)") }
+    if let video { try StandardStream.output.say("video: \(video)") }
+    if behaviour, let result = try player.run(.behaviour) {
+      try StandardStream.output.say("behaviour cloning: \(result)")
+    }
   }
 }

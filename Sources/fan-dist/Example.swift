@@ -4,6 +4,7 @@ import Examples
 import Foundation
 import Kernels
 import Report
+import Settings
 
 /// `fan-dist example`: small examples that explain something.
 struct Example: ParsableCommand {
@@ -26,21 +27,23 @@ struct Example: ParsableCommand {
     @Option(help: "The page to write.")
     var out = "returns.html"
 
+    func validate() throws { try requirePath(out, "--out") }
+
     func run() throws {
       BLAS.setThreads(1)
       let example = ReturnsExample(seed: seed)
-      print(
+      try StandardStream.output.say(
         "\(ReturnsExample.episodes) episodes of a uniform policy, \(ReturnsExample.updates) updates, seed \(seed)"
       )
-      print(line("", "left", "right", "goes", "exact left", "exact right"))
+      try StandardStream.output.say(line("", "left", "right", "goes", "exact left", "exact right"))
       for row in example.table {
-        print(
+        try StandardStream.output.say(
           line(
             row.name, decimals(row.learned.left, 2), decimals(row.learned.right, 2), "\(row.choice)",
             decimals(row.exact.left, 0), decimals(row.exact.right, 0)))
       }
       try ReturnsPage(example).write(to: out)
-      print("page in \(out)")
+      try StandardStream.output.say("page in \(out)")
     }
 
     private func line(_ name: String, _ columns: String...) -> String {

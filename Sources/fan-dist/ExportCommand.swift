@@ -28,7 +28,7 @@ struct ExportCommand: ParsableCommand {
         throw Failure(.usage, "--out \(path): is the checkpoint itself; choose another name")
       }
       try policy.write(format(path), to: path)
-      print("\(path): \(policy.inputs) -> \(policy.outputs)")
+      try StandardStream.output.say("\(path): \(policy.inputs) -> \(policy.outputs)")
     }
   }
 

@@ -14,7 +14,8 @@ struct FanDist: ParsableCommand {
 
       Exit codes: 0 done · 64 wrong flag, key or value · 65 malformed data · 66 missing file · 69 trained and \
       saved, but the last evaluation failed · 70 numbers went wrong · 71 system or MPI error · 73 cannot write · \
-      75 stopped by a signal and saved, run again with --resume auto · 78 ranks, or run and checkpoint, disagree.
+      75 stopped by a signal and saved, run again with --resume auto · 76 stopped, nothing saved since the last \
+      checkpoint · 78 ranks, or run and checkpoint, disagree.
       """,
     version: version,
     subcommands: [
@@ -33,7 +34,7 @@ enum Main {
     do {
       job = try Job()
     } catch {
-      FileHandle.standardError.write(Data("fan-dist: \(error)\n".utf8))
+      StandardStream.error.attempt("fan-dist: \(error)\n")
       exit(Failure.Code.system.rawValue)
     }
     do {

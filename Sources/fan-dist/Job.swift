@@ -30,11 +30,17 @@ struct Job {
     return try Communicator.world()
   }
 
-  /// Ends the job: all ranks call this with the same code; the first one says why.
+  /// Ends the job: all ranks call this with the same code; the first one says why. An answer on standard output that
+  /// cannot be written is a failure of its own.
   func finish(_ code: Int32, message: String? = nil, toOutput: Bool = false) -> Never {
+    var code = code
     if let message, isFirst {
-      let stream = toOutput ? FileHandle.standardOutput : FileHandle.standardError
-      stream.write(Data((message + "\n").utf8))
+      do { try (toOutput ? StandardStream.output : .error).say(message) } catch {
+        if toOutput {
+          StandardStream.error.attempt("fan-dist: \(error.message)\n")
+          code = error.code.rawValue
+        }
+      }
     }
     // Nobody leaves before the first rank has spoken: the launcher ends all as soon as one fails.
     if let launched { try? launched.barrier() }
@@ -45,15 +51,15 @@ struct Job {
   /// Ends this process, with a line, while one of its threads waits inside MPI for a rank that has stopped. The launcher
   /// ends the other ranks once one has ended.
   static func endStalled(_ line: String) -> Never {
-    FileHandle.standardError.write(Data("fan-dist: \(line)\n".utf8))
+    StandardStream.error.attempt("fan-dist: \(line)\n")
     // Not exit, which runs handlers that wait for the thread inside MPI.
-    _exit(Failure.Code.requeue.rawValue)
+    _exit(Failure.Code.stoppedUnsaved.rawValue)
   }
 
   /// Ends the job when only this rank knows that something is wrong.
   func abort(_ failure: Failure) -> Never {
     let place = "[rank \(launched?.rank ?? 0) on \(MPI.processorName)]"
-    FileHandle.standardError.write(Data("fan-dist: \(place) \(failure.message)\n".utf8))
+    StandardStream.error.attempt("fan-dist: \(place) \(failure.message)\n")
     MPI.abort(failure.code.rawValue)
   }
 }

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Basics
 import Report
+import Settings
 
 /// `fan-dist report RUN…`: a page about runs.
 struct ReportCommand: ParsableCommand {
@@ -14,10 +16,12 @@ struct ReportCommand: ParsableCommand {
   @Option(help: "The page to write.")
   var out = "report.html"
 
+  func validate() throws { try requirePath(out, "--out") }
+
   func run() throws {
     let report = try Report(paths: runs)
     try report.write(to: out)
-    for note in report.notes { print("note: \(note)") }
-    print("\(out): \(report.runCount) run(s)")
+    for note in report.notes { try StandardStream.output.say("note: \(note)") }
+    try StandardStream.output.say("\(out): \(report.runCount) run(s)")
   }
 }

@@ -9,10 +9,10 @@ enum Signals {
   static var stopRequested: Bool { wasAsked != 0 }
 
   /// Lets writes to a closed pipe fail instead of ending the process, and opens standard streams that are closed, so
-  /// that no file of ours takes their numbers.
+  /// that no file of ours takes their numbers. They cannot be written: what would be lost is an error.
   static func tolerateClosedStreams() {
     signal(SIGPIPE, SIG_IGN)
-    for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+    for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
   }
 
   /// Handles these signals from now on, also when the program was started with them blocked.

@@ -38,6 +38,8 @@ struct SweepCommand: ParsableCommand {
   @OptionGroup(title: "Gymnasium environments")
   var workers: WorkerOptions
 
+  func validate() throws { try requirePath(out, "--out") }
+
   func run(_ job: Job) throws {
     guard !job.isLaunched else {
       throw Failure(.usage, "sweep starts the ranks of its runs itself: call it without mpirun or srun")
@@ -53,7 +55,9 @@ struct SweepCommand: ParsableCommand {
     }
     let indices = index.map { $0..<$0 + 1 } ?? sweep.runs.indices
     guard list else { return try runner.run(indices) }
-    for run in sweep.runs[indices] { console.say(runner.command(run).map(quoted).joined(separator: " ")) }
+    for run in sweep.runs[indices] {
+      try StandardStream.output.say(runner.command(run).map(quoted).joined(separator: " "))
+    }
   }
 
   /// The path of this program.

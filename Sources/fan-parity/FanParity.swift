@@ -37,7 +37,15 @@ struct FanParity: ParsableCommand {
     try MPI.initialise()
     let world = try Communicator.world()
     products?.use()
-    let code = world.rank == 0 ? try report(world) { print($0) } : try report(world) { _ in }
+    var lost: Failure?
+    var code = try report(world) { line in
+      guard world.rank == 0, lost == nil else { return }
+      do throws(Failure) { try StandardStream.output.say(line) } catch { lost = error }
+    }
+    if let lost {
+      StandardStream.error.attempt("fan-parity: \(lost.message)\n")
+      code = lost.code.rawValue
+    }
     try MPI.finalise()
     throw ExitCode(code)
   }
