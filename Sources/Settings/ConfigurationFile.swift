@@ -12,7 +12,31 @@ public func arguments(ofConfiguration text: String, file: String) throws -> [Str
   guard let mapping = root.mapping else {
     throw Failure(.usage, "\(file): not a mapping of settings to values")
   }
-  return try mapping.flatMap { try arguments(setting: $0, to: $1, file: file) }
+  return try merged(mapping, file: file).flatMap { try arguments(setting: $0, to: $1, file: file) }
+}
+
+/// The entries of a mapping and of those that its merge keys (`<<: *name`) name, as YAML 1.1 has them: what the mapping
+/// says itself wins, then what is named first.
+///
+/// - Throws: `Failure` naming the file and the line, when a merge key has something else.
+public func merged(_ mapping: Node.Mapping, file: String) throws -> [(key: Node, value: Node)] {
+  func isMerge(_ key: Node) -> Bool { key.scalar?.style == .plain && key.string == "<<" }
+  func plain(_ name: String?) -> String? { name?.replacing("-", with: "_") }
+  var entries = mapping.filter { !isMerge($0.key) }.map { ($0.key, $0.value) }
+  var names = Set(entries.compactMap { plain($0.0.string) })
+  for (key, value) in mapping where isMerge(key) {
+    let sources = value.sequence.map { Array($0) } ?? [value]
+    for source in sources {
+      guard let source = source.mapping else {
+        throw Failure(
+          .usage, "\(file):\(key.mark?.line ?? 0): '<<' needs a mapping, such as *name, or a list of them")
+      }
+      let others = try merged(source, file: file).filter { !names.contains(plain($0.key.string) ?? "") }
+      names.formUnion(others.compactMap { plain($0.key.string) })
+      entries += others.map { ($0.key, $0.value) }
+    }
+  }
+  return entries.map { (key: $0.0, value: $0.1) }
 }
 
 /// A YAML document; nil when it is empty.

@@ -24,7 +24,10 @@ struct SweepFile {
     for (key, value) in mapping {
       switch key.string {
       case "settings": common = try choices(value, of: key)
-      case "grid": grid = try list(value.mapping, key, "a mapping of settings to lists").map(alternatives)
+      case "grid":
+        grid = try merged(try list(value.mapping, key, "a mapping of settings to lists"), file: path).map {
+          try alternatives($0.key, $0.value)
+        }
       case "runs":
         variants = try list(value.sequence, key, "a list of settings of single runs").map {
           try choices($0, of: key)
@@ -60,7 +63,7 @@ struct SweepFile {
 
   private func choices(_ value: Node, of key: Node) throws -> [Choice] {
     let mapping = try list(value.mapping, key, "a mapping of settings to values")
-    return try mapping.map(choice)
+    return try merged(mapping, file: path).map { try choice($0.key, $0.value) }
   }
 
   /// A setting and its value, checked by itself so that the message can name the line of a mistake.
@@ -114,8 +117,5 @@ private func directoryName(_ value: Node) -> String {
   let parts =
     value.sequence.map { $0.compactMap(\.string) }
     ?? (value.string ?? "").split(separator: ",").map(String.init)
-  return parts.joined(separator: "x").map { character -> String in
-    character.isASCII && (character.isLetter || character.isNumber || "+-._".contains(character))
-      ? String(character) : "_"
-  }.joined()
+  return pathComponent(parts.joined(separator: "x"))
 }

@@ -39,7 +39,7 @@ public struct SweepRunner {
   /// Runs the sweep's runs with the given indices, except those that are finished.
   ///
   /// - Throws: `Failure` with code 75 if a signal ended the sweep; otherwise, after all runs have been tried,
-  ///   with the exit code of the first run that failed.
+  ///   with the exit code of the first run that failed or was stopped.
   public func run(_ indices: Range<Int>) throws {
     var failures: [(name: String, code: Int32)] = []
     var skipped = 0
@@ -54,11 +54,11 @@ public struct SweepRunner {
       }
       say("\(place): starts")
       let code = shouldStop() ? Failure.Code.requeue.rawValue : try start(command(run))
-      if shouldStop() || code == Failure.Code.requeue.rawValue {
+      if shouldStop() {
         throw Failure(.requeue, "stopped by a signal in \(run.name); the same command goes on from there")
       }
       if code != 0 {
-        say("\(place): failed with exit code \(code)")
+        say("\(place): \(Self.ending(code))")
         failures.append((run.name, code))
       }
     }
@@ -66,13 +66,31 @@ public struct SweepRunner {
       let names = failures.map { "\($0.name) (\($0.code))" }.joined(separator: ", ")
       throw Failure(
         Failure.Code(rawValue: first.code) ?? .system,
-        "\(failures.count) of \(indices.count) run(s) failed: \(names); the same command tries them again")
+        "\(failures.count) of \(indices.count) run(s) failed: \(names); the same command tries them again"
+      )
     }
     say("done: \(indices.count) run(s), \(skipped) of them finished before")
     say("next: \(program) report \(directory)")
   }
 
-  private func path(_ run: Sweep.Run) -> String { "\(directory)/\(run.name)" }
+  /// How a run ended that is not finished, from its exit code.
+  private static func ending(_ code: Int32) -> String {
+    switch Failure.Code(rawValue: code) {
+    case .requeue: "was stopped and is saved (exit code \(code))"
+    case .stoppedUnsaved: "was stopped, and nothing was saved since its last checkpoint (exit code \(code))"
+    default: "failed with exit code \(code)"
+    }
+  }
+
+  /// The directory of a run. One that was named when the settings stood in another order in the sweep's file is the same
+  /// run's.
+  private func path(_ run: Sweep.Run) -> String {
+    let path = "\(directory)/\(run.name)"
+    guard access(path, F_OK) != 0 else { return path }
+    func settings(_ name: String) -> [Substring] { name.split(separator: ",").sorted() }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    return names.first { settings($0) == settings(run.name) }.map { "\(directory)/\($0)" } ?? path
+  }
 
   /// Runs a command to its end and returns its exit code, or 128 plus the number of the signal that ended it.
   private func start(_ command: [String]) throws -> Int32 {
