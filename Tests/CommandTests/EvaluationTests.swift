@@ -339,7 +339,7 @@ struct ImportOnFirstUseTests {
     command.send(SIGUSR1)
     let result = command.finish(timeout: 20)
     #expect(isImporting)
-    expectFailure(result, 75, ["run the same command again"])
+    expectFailure(result, 76, ["run the same command again"])
     #expect(try imported() == [])
   }
 }

@@ -1,3 +1,4 @@
+import ArrayFiles
 import Foundation
 import TestSupport
 import Testing
@@ -153,17 +154,63 @@ import Testing
     for step in [40, 50, 60] { #expect(try !runs.tensors("run", step).isEmpty) }
   }
 
-  /// The run starts afresh, and what it saves outlives the damaged files, which have higher numbers.
-  @Test func whenAllAreDamagedItStartsAfresh() throws {
+  /// Beginning anew is for whoever runs it to decide.
+  @Test func whenAllAreDamagedItIsRefused() throws {
     let runs = try fortyUpdates()
     for step in [20, 30, 40] { try damage(runs.checkpoint("run", step)) }
-    let result = try runs.complete("run", "--steps", "15", "--save-interval", "5", "--resume", "auto")
-    let warnings = result.output.split(separator: "\n").filter {
-      $0.hasPrefix("warning: passed over a checkpoint")
+    let files = try runs.checkpoints("run")
+    let result = try runs.train("run", "--steps", "60", "--resume", "auto")
+    expectFailure(result, 65, ["none of the 3 checkpoint(s)", "step-000000040", "--run-dir"])
+    #expect(try runs.checkpoints("run") == files)
+    #expect(try runs.table("run").steps == Array(1...40), "the run was touched")
+  }
+
+  /// That checkpoints cannot be listed does not mean that there are none. (Root may list every directory: a file stands
+  /// in its place.)
+  @Test func checkpointsThatCannotBeListedAreAnError() throws {
+    let runs = try fortyUpdates()
+    let directory = runs.folder.file("run/checkpoints")
+    try FileManager.default.moveItem(atPath: directory, toPath: directory + "-away")
+    try Data().write(to: URL(fileURLWithPath: directory))
+    let result = try runs.train("run", "--steps", "60", "--resume", "auto")
+    expectFailure(result, 73, ["run/checkpoints"])
+    #expect(try runs.table("run").steps == Array(1...40), "the run was touched")
+  }
+
+  /// A best policy that cannot be read is put aside and not replaced.
+  @Test func aDamagedBestPolicyIsKept() throws {
+    let runs = try fortyUpdates()
+    let best = runs.folder.file("run/checkpoints/best.safetensors")
+    try damage(best)
+    let damaged = try Data(contentsOf: URL(fileURLWithPath: best))
+    let result = try runs.complete("run", "--steps", "60", "--resume", "auto")
+    #expect(result.output.contains("warning: the best policy so far cannot be read"), "\(result.output)")
+    let aside = runs.folder.file("run/checkpoints/best-unreadable-1.safetensors")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: aside)) == damaged)
+    try SafetensorsFile(path: best).verify()
+  }
+
+  /// A policy that waits for its evaluation and cannot be read is reported and stays.
+  @Test func anUnreadablePolicyThatWaitsIsKept() throws {
+    let runs = try fortyUpdates()
+    let path = runs.folder.file("run/checkpoints/unevaluated-000000015.safetensors")
+    try Data("broken".utf8).write(to: URL(fileURLWithPath: path))
+    let result = try runs.complete("run", "--steps", "60", "--resume", "auto")
+    #expect(result.output.contains("warning: update 15: not evaluated"), "\(result.output)")
+    #expect(FileManager.default.fileExists(atPath: path))
+  }
+
+  /// What a process that was killed in a save has left goes with the next start; other files stay.
+  @Test func leftoversOfAKilledSaveAreRemoved() throws {
+    let runs = try fortyUpdates()
+    let left = ["checkpoints/step-000000050.safetensors.partial-123", "train.csv.partial-9"].map {
+      runs.folder.file("run/\($0)")
     }
-    #expect(warnings.count == 3, "\(result.output)")
-    #expect(try runs.table("run").steps == Array(1...15))
-    for step in [5, 10, 15] { #expect(try !runs.tensors("run", step).isEmpty) }
+    let other = runs.folder.file("run/notes.partial")
+    for path in left + [other] { try Data("x".utf8).write(to: URL(fileURLWithPath: path)) }
+    try runs.complete("run", "--steps", "50", "--resume", "auto")
+    #expect(left.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
+    #expect(FileManager.default.fileExists(atPath: other))
   }
 
   @Test func aTruncatedCheckpointIsPassedOver() throws {
@@ -215,5 +262,70 @@ import Testing
     defer { close(lock) }
     try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
     expectFailure(try runs.train("run", "--steps", "60", "--resume", "auto"), 73, ["another run"])
+  }
+
+  /// Only a lock that is held says that another run writes.
+  @Test func otherFailuresOfTheLockAreNamed() throws {
+    let runs = Runs()
+    let path = runs.folder.file("run/.lock")
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    let result = try runs.train("run", "--steps", "5")
+    expectFailure(result, 73, [".lock", "Is a directory"])
+    #expect(!result.errors.contains("another run"))
+  }
+
+  /// A library that stands before the system's: file systems without locks, or whose locks fail in another way.
+  private func failingLocks(_ runs: Runs, _ error: String) throws -> [String: String] {
+    let source = try runs.folder.write(
+      "#include <errno.h>\nint flock(int f, int o) { errno = \(error); return -1; }\n", to: "\(error).c")
+    let library = runs.folder.file("\(error).so")
+    let result = try run("cc", ["-shared", "-fPIC", "-o", library, source])
+    try #require(result.code == 0, "\(result)")
+    return ["LD_PRELOAD": library]
+  }
+
+  @Test(.enabled(if: hasCompiler, "there is no C compiler"), arguments: ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+  func withoutLocksItGoesOnWithAWarning(error: String) throws {
+    let runs = Runs()
+    let environment = try failingLocks(runs, error)
+    let line = runs.command("run", ["--steps", "5"])
+    let result = try run(ranks: nil, line, environment: environment)
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    #expect(result.output.contains("warning: ") && result.output.contains("has no locks"))
+    #expect(!FileManager.default.fileExists(atPath: runs.folder.file("run/.owner")))
+  }
+
+  @Test(.enabled(if: hasCompiler, "there is no C compiler")) func anotherErrorOfTheLockIsNamed() throws {
+    let runs = Runs()
+    let environment = try failingLocks(runs, "EIO")
+    let result = try run(ranks: nil, runs.command("run", ["--steps", "5"]), environment: environment)
+    expectFailure(result, 73, [".lock", "Input/output error"])
+  }
+
+  /// Without locks, the second run on this host is refused, and the first one notices an owner from elsewhere.
+  @Test(.enabled(if: hasCompiler, "there is no C compiler")) func withoutLocksASecondRunIsNoticed() throws {
+    let runs = Runs()
+    let environment = try failingLocks(runs, "ENOLCK")
+    let line = runs.command("run", ["--steps", "1000000000", "--log-interval", "50"])
+    let command = try Command(line[0], Array(line.dropFirst()), environment: environment)
+    let hasBegun = command.wait(30) { command.output.contains("\n100/") }
+    let owner = runs.folder.file("run/.owner")
+    let own = try String(contentsOfFile: owner, encoding: .utf8)
+    try Data("elsewhere 1 1\n".utf8).write(to: URL(fileURLWithPath: owner))
+    command.send(SIGTERM)
+    let result = command.finish()
+    #expect(hasBegun && own.split(separator: " ").count == 3)
+    expectFailure(result, 73, ["process 1 on elsewhere", "another run"])
+    let mine = "\(own.split(separator: " ")[0]) \(getpid()) \(try startTime())\n"
+    try Data(mine.utf8).write(to: URL(fileURLWithPath: owner))
+    let second = try run(
+      ranks: nil, runs.command("run", ["--steps", "5", "--resume", "auto"]), environment: environment)
+    expectFailure(second, 73, ["another run is writing here, process \(getpid()) on "])
+  }
+
+  /// When this process began, as the system counts it.
+  private func startTime() throws -> Substring {
+    let text = try String(contentsOfFile: "/proc/self/stat", encoding: .utf8)
+    return try #require(text.split(separator: ")").last).split(separator: " ")[19]
   }
 }

@@ -140,6 +140,9 @@ public let hasMPIRun = (try? run(ranks: 1, ["/bin/true"]))?.code == 0
 /// Why tests that need it are skipped.
 public let noMPIRun = "mpirun (Open MPI) is not installed or cannot start a job"
 
+/// Whether there is a C compiler.
+public let hasCompiler = (try? run("cc", ["--version"]))?.code == 0
+
 /// Whether there is Python with NumPy.
 public let hasNumPy = (try? run("python3", ["-c", "import numpy"]))?.code == 0
 /// Why tests that need it are skipped.
