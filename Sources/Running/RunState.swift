@@ -108,14 +108,21 @@ final class RunState {
 
   // MARK: Replicas
 
+  /// Throws on all ranks unless all groups of ranks hold the same bits. Collective.
+  func requireSameReplicas(_ world: Communicator) throws {
+    try learner.requireSameReplicas(world, after: step)
+  }
+}
+
+extension Learner {
   /// Throws on all ranks unless all groups of ranks hold the same bits of all that a checkpoint holds: parameters,
   /// targets and moments. Collective.
-  func requireSameReplicas(_ world: Communicator) throws {
+  package func requireSameReplicas(_ world: Communicator, after update: Int) throws {
     var digest = Digest()
-    digest.update(UnsafeRawBufferPointer(learner.memory.carried))
-    withUnsafeBytes(of: learner.optimiserSteps.littleEndian) { digest.update($0) }
+    digest.update(UnsafeRawBufferPointer(memory.carried))
+    withUnsafeBytes(of: optimiserSteps.littleEndian) { digest.update($0) }
     try world.requireAgreement(
-      on: "the parameters or Adam's moments after update \(step)", digest.value,
+      on: "the parameters or Adam's moments after update \(update)", digest.value,
       advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")
   }
 }

@@ -215,10 +215,12 @@ public final class Trainer {
     try onRankZero {
       try state.requireFinite()
       try lock?.requireHeld()
-      // A power cut may follow: what the checkpoint counts on is on the disk before the checkpoint is.
-      try files?.synchronize()
-      // The run may end at any moment: whoever finds the new checkpoint must find these, too.
+      // The run may end at any moment, with the power, too: whoever finds the new checkpoint must find the policies that
+      // are not evaluated yet, the rows of those that are, and all other rows. Whatever is not outstanding has an event.
       try evaluations?.saveOutstanding(before: state.step)
+      evaluations?.follow(updateTook: nil)
+      try evaluations?.requireWritten()
+      try files?.synchronize()
       let path = directory.checkpoint(step: state.step)
       try state.save(to: path)
       try directory.prune(step: state.step)

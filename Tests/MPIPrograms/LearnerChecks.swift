@@ -1,9 +1,11 @@
 import Agents
+import Basics
 import Foundation
 import Kernels
 import Learning
 import MPI
 import Randomness
+import Running
 
 private let spec = DataSpec(observationSize: 4, actionSize: 2, rewards: -1...1)
 private let samples = 12
@@ -28,6 +30,30 @@ func checkLearnersInOneProcess(_ world: Communicator) throws {
   }
   try expect(try train(seed: 1, world) == whole, "the same run again differs in some bit")
   try expect(MPI.holdings == before, "\(MPI.holdings) are held instead of \(before)")
+}
+
+/// One bit that differs in one group's copy is found, wherever a checkpoint would keep it.
+func checkReplicas(_ world: Communicator) throws {
+  let hyperparameters = try Hyperparameters.parse(["--actor-hidden-dims=8", "--value-hidden-dims=8"])
+  try Releases.around { releases in
+    let batch = batch(world, hyperparameters)
+    let learner = try Learner(hyperparameters, spec, rows: batch.capacity, world: world, ranksPerNode: 1)
+    releases.add(learner.free)
+    try learner.start(seed: 1)
+    _ = try learner.update(batch)
+    try learner.requireSameReplicas(world, after: 1)
+    guard world.size > 1 else { return }
+    let memory = learner.memory
+    for place in [memory.parameters, memory.target, memory.moments.first, memory.moments.second] {
+      let flips = world.rank == world.size - 1
+      if flips { place[5] = Float(bitPattern: place[5].bitPattern ^ 1) }
+      var failure: Failure?
+      do { try learner.requireSameReplicas(world, after: 1) } catch let error as Failure { failure = error }
+      try expect(failure?.code == .configuration, "the bit is not found, or for another reason")
+      if flips { place[5] = Float(bitPattern: place[5].bitPattern ^ 1) }
+    }
+    try learner.requireSameReplicas(world, after: 1)
+  }
 }
 
 /// The parameters after a few updates of a learner, which gives back everything that it takes.
