@@ -105,6 +105,9 @@ let package = Package(
       name: "KernelsTests", dependencies: ["Kernels", "Optimisation", "Randomness"], swiftSettings: numeric),
     .testTarget(name: "MPITests", dependencies: ["TestSupport"]),
     .testTarget(
+      name: "NetworksTests", dependencies: ["Kernels", "Networks", "Profiling", "Randomness", "TestSupport"],
+      swiftSettings: numeric),
+    .testTarget(
       name: "AgentsTests", dependencies: ["Agents", "Kernels", "Networks", "Randomness", "Training"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
