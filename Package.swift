@@ -96,7 +96,10 @@ let package = Package(
 
     // MPI programs that the tests run under mpirun, and what tests share.
     .executableTarget(
-      name: "mpi-checks", dependencies: ["Kernels", "MPI", "Optimisation", "Training"],
+      name: "mpi-checks",
+      dependencies: [
+        "Agents", "Datasets", "Kernels", "MPI", "Optimisation", "TestSupport", "Training",
+      ],
       path: "Tests/MPIPrograms",
       swiftSettings: numeric),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
@@ -104,6 +107,7 @@ let package = Package(
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Optimisation", "Randomness"], swiftSettings: numeric),
     .testTarget(name: "MPITests", dependencies: ["TestSupport"]),
+    .testTarget(name: "SamplerTests", dependencies: ["TestSupport"]),
     .testTarget(
       name: "NetworksTests", dependencies: ["Kernels", "Networks", "Profiling", "Randomness", "TestSupport"],
       swiftSettings: numeric),

@@ -7,9 +7,9 @@ import Randomness
 
 /// A rank's rows of each batch: which transitions, and the noise that goes with them. Both depend on seed, update
 /// and sample number only.
-final class BatchSampler {
+package final class BatchSampler {
   /// The rows of the last call of `load`.
-  let batch: Batch<Float>
+  package let batch: Batch<Float>
 
   private let dataset: any TransitionSource
   private let shards: VirtualShards
@@ -24,7 +24,7 @@ final class BatchSampler {
   ///   - parts: virtual shards that the data are cut into.
   ///   - draws: the random inputs of the agent's updates.
   /// - Throws: the same `Failure` on all ranks when there are more of them than the batch has parts.
-  init(
+  package init(
     _ dataset: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, parts: Int,
     seed: UInt32, world: Communicator
   ) throws(Failure) {
@@ -50,7 +50,7 @@ final class BatchSampler {
   /// Fills the batch for an update, counted from 0.
   ///
   /// - Throws: `RankFailure` when the data cannot be read, which they are only now if they stay in their files.
-  func load(step: Int) throws(RankFailure) {
+  package func load(step: Int) throws(RankFailure) {
     do { try gather(step: step) } catch { throw RankFailure(Failure(error)) }
     // The next update's data are on their way while this one computes.
     if let files = dataset as? TransitionFiles {
