@@ -103,6 +103,9 @@ let package = Package(
       path: "Tests/MPIPrograms",
       swiftSettings: numeric),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(
+      name: "TestRuns", dependencies: ["Agents", "ArrayFiles", "Kernels", "Networks", "Training"],
+      path: "Tests/TestRuns", swiftSettings: numeric),
 
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Optimisation", "Randomness"], swiftSettings: numeric),
@@ -116,6 +119,10 @@ let package = Package(
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
     .testTarget(name: "TrainingTests", dependencies: ["Basics", "Training"], swiftSettings: numeric),
+    .testTarget(
+      name: "RunFilesTests",
+      dependencies: ["ArrayFiles", "ProtobufFiles", "TestRuns", "TestSupport", "Training"],
+      swiftSettings: numeric),
     .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),

@@ -72,7 +72,7 @@ public struct CheckpointState: Sendable {
     return metadata
   }
 
-  init(
+  package init(
     step: Int, optimiserSteps: Int, configuration: String, datasetDigest: String, spec: DataSpec
   ) {
     self.step = step

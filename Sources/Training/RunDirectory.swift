@@ -23,27 +23,27 @@ public struct RunDirectory: Sendable {
   public var training: String { path + "/train.csv" }
   /// Evaluations.
   public var evaluation: String { path + "/eval.csv" }
-  var checkpoints: String { path + "/checkpoints" }
+  package var checkpoints: String { path + "/checkpoints" }
   /// The checkpoint of the best evaluation.
   public var best: String { checkpoints + "/best.safetensors" }
 
-  func checkpoint(step: Int) -> String { path(.periodic, step: step) }
+  package func checkpoint(step: Int) -> String { path(.periodic, step: step) }
 
   /// Why a checkpoint is kept, as the beginning of its name.
-  enum Purpose: String {
+  package enum Purpose: String {
     /// The run continues from it.
     case periodic = "step-"
     /// Its policy was being evaluated when a periodic one was saved. What continues from that evaluates it again.
     case unevaluated = "unevaluated-"
   }
 
-  func path(_ purpose: Purpose, step: Int) -> String {
+  package func path(_ purpose: Purpose, step: Int) -> String {
     let zeros = String(repeating: "0", count: max(0, 9 - "\(step)".count))
     return "\(checkpoints)/\(purpose.rawValue)\(zeros)\(step).safetensors"
   }
 
   /// Creates the directory, takes its lock and returns the lock, which holds until the process ends.
-  func open(resuming: Bool) throws -> Int32 {
+  package func open(resuming: Bool) throws -> Int32 {
     do {
       try FileManager.default.createDirectory(atPath: checkpoints, withIntermediateDirectories: true)
     } catch {
@@ -62,7 +62,7 @@ public struct RunDirectory: Sendable {
   }
 
   /// The newest checkpoint that is whole; the others that were looked at are reported to `rejected`.
-  func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
+  package func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
     for step in steps(.periodic).reversed() {
       do { return try Checkpoint(path: checkpoint(step: step)) } catch { rejected("\(error)") }
     }
@@ -87,7 +87,7 @@ public struct RunDirectory: Sendable {
   /// Deletes all but the last three periodic checkpoints up to `step`, the newest whole one.
   ///
   /// What lies beyond it was damaged when the run continued: it must not count as one of the three.
-  func prune(step: Int) {
+  package func prune(step: Int) {
     for old in steps(.periodic).filter({ $0 <= step }).dropLast(3) { remove(.periodic, step: old) }
   }
 
@@ -96,7 +96,7 @@ public struct RunDirectory: Sendable {
   }
 
   /// The updates of which there are such checkpoints, in their order.
-  func steps(_ purpose: Purpose) -> [Int] {
+  package func steps(_ purpose: Purpose) -> [Int] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
     return names.compactMap { name -> Int? in
       guard name.hasPrefix(purpose.rawValue), name.hasSuffix(".safetensors") else { return nil }
