@@ -124,6 +124,10 @@ let package = Package(
       dependencies: ["ArrayFiles", "ProtobufFiles", "TestRuns", "TestSupport", "Training"],
       swiftSettings: numeric),
     .testTarget(
+      name: "ExportTests",
+      dependencies: ["Agents", "ArrayFiles", "Export", "Kernels", "TestRuns", "TestSupport", "Training"],
+      swiftSettings: numeric),
+    .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(
