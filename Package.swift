@@ -128,6 +128,8 @@ let package = Package(
       dependencies: ["Agents", "ArrayFiles", "Export", "Kernels", "TestRuns", "TestSupport", "Training"],
       swiftSettings: numeric),
     .testTarget(
+      name: "ReportTests", dependencies: ["Report", "TestSupport", "Training"], swiftSettings: numeric),
+    .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(

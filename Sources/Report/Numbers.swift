@@ -1,7 +1,7 @@
 import Foundation
 
 /// A number with at most `places` decimals and without trailing zeros, for coordinates.
-func decimals(_ value: Double, upTo places: Int) -> String {
+package func decimals(_ value: Double, upTo places: Int) -> String {
   let text = String(format: "%.\(places)f", value)
   guard text.contains(".") else { return text }
   let trimmed = text.reversed().drop { $0 == "0" }.drop { $0 == "." }.reversed()
@@ -9,7 +9,7 @@ func decimals(_ value: Double, upTo places: Int) -> String {
 }
 
 /// A number for people to read, with three significant digits, or more if its integer part has more.
-func short(_ value: Double) -> String {
+package func short(_ value: Double) -> String {
   guard value.isFinite else { return value.isNaN ? "–" : value < 0 ? "−∞" : "∞" }
   let magnitude = abs(value)
   if magnitude >= 1e6 || (magnitude < 1e-3 && magnitude > 0) { return minus(String(format: "%.2e", value)) }
@@ -18,12 +18,12 @@ func short(_ value: Double) -> String {
 }
 
 /// A number for people to read, with exactly `places` decimals.
-func fixed(_ value: Double, _ places: Int) -> String {
+package func fixed(_ value: Double, _ places: Int) -> String {
   value.isFinite ? minus(String(format: "%.\(places)f", value)) : "–"
 }
 
 /// A count with its digits in groups of three: 30 000.
-func grouped(_ count: Int) -> String {
+package func grouped(_ count: Int) -> String {
   var digits = Array(String(count.magnitude))
   for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert("\u{202F}", at: place) }
   return (count < 0 ? "−" : "") + String(digits)
