@@ -130,6 +130,10 @@ let package = Package(
     .testTarget(
       name: "ReportTests", dependencies: ["Report", "TestSupport", "Training"], swiftSettings: numeric),
     .testTarget(
+      name: "SweepsTests", dependencies: ["Sweeps", "TestRuns", "TestSupport", "Training"],
+      exclude: ["Fixtures"],
+      swiftSettings: numeric),
+    .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(
