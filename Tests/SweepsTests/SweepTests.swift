@@ -123,7 +123,7 @@ import Training
     ("grid:\n  lr: 3", 2, "lr: needs a list of values"),
     ("grid:\n  lr: []", 2, "lr: needs at least one value"),
     ("grid: [1]", 1, "grid: needs a mapping"), ("runs: {lr: 1}", 1, "runs: needs a list"),
-    ("runs:\n  - {lr: 1}\n  - 3", 1, "runs: needs a mapping"), ("\n\nseeds: 3", 3, "seeds: needs a list"),
+    ("runs: [{lr: 1}, 3]", 1, "runs: needs a mapping"), ("\n\nseeds: 3", 3, "seeds: needs a list"),
     ("seeds:\n  - 1\n  - 4294967296", 3, "seeds: '4294967296' is not a seed"),
     ("seeds:\n  - one", 2, "seeds: 'one' is not a seed"),
     ("settings:\n  seed: 1", 2, "seed: give all seeds as seeds:"),
