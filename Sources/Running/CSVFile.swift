@@ -2,17 +2,17 @@ import Basics
 import Foundation
 
 /// A CSV file with a header row whose first column is the update; rows are appended as the run goes on.
-final class CSVFile {
+package final class CSVFile {
   private let handle: FileHandle
   private let path: String
-  let columns: [String]
+  package let columns: [String]
   /// The last row that was there already and stays.
-  private(set) var lastKept: [String]?
+  package private(set) var lastKept: [String]?
 
   /// Opens `path` for appending.
   ///
   /// - Parameter keep: says of a row that is there already whether it stays, by its update and its fields.
-  init(path: String, columns: [String], keep: (_ step: Int, _ fields: [Substring]) -> Bool) throws {
+  package init(path: String, columns: [String], keep: (_ step: Int, _ fields: [Substring]) -> Bool) throws {
     self.path = path
     self.columns = columns
     let header = columns.joined(separator: ",") + "\n"
@@ -44,7 +44,7 @@ final class CSVFile {
   }
 
   /// Appends a row; nil leaves a field empty.
-  func append(_ values: [String?]) throws {
+  package func append(_ values: [String?]) throws {
     precondition(values.count == columns.count, "a value for each column")
     do {
       try handle.write(contentsOf: Data((values.map { $0 ?? "" }.joined(separator: ",") + "\n").utf8))

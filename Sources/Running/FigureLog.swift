@@ -1,7 +1,7 @@
 import ProtobufFiles
 
 /// Figures by update: a row of a CSV file, and the same numbers as scalars of TensorBoard.
-final class FigureLog {
+package final class FigureLog {
   private let csv: CSVFile
   private let events: EventFile
   private let group: ([String?]) -> String
@@ -12,7 +12,7 @@ final class FigureLog {
   ///   - step: the update that the run starts or continues from.
   ///   - group: what stands before a column's name in the tags of a row's scalars.
   ///   - keep: as for `CSVFile`.
-  init(
+  package init(
     path: String, columns: [String], events: EventFile, from step: Int,
     group: @escaping (_ row: [String?]) -> String, keep: (_ step: Int, _ fields: [Substring]) -> Bool
   ) throws {
@@ -23,7 +23,7 @@ final class FigureLog {
   }
 
   /// Appends a row, whose first value is the update; nil leaves a field empty.
-  func append(_ row: [String?]) throws {
+  package func append(_ row: [String?]) throws {
     try csv.append(row)
     try write(row)
   }

@@ -25,14 +25,14 @@ public struct RunDirectory: Sendable {
   public var training: String { path + "/train.csv" }
   /// Evaluations.
   public var evaluation: String { path + "/eval.csv" }
-  var checkpoints: String { path + "/checkpoints" }
+  package var checkpoints: String { path + "/checkpoints" }
   /// The checkpoint of the best evaluation.
   public var best: String { checkpoints + "/best.safetensors" }
 
-  func checkpoint(step: Int) -> String { path(.periodic, step: step) }
+  package func checkpoint(step: Int) -> String { path(.periodic, step: step) }
 
   /// Why a checkpoint is kept, as the beginning of its name.
-  enum Purpose: String {
+  package enum Purpose: String {
     /// The run continues from it.
     case periodic = "step-"
     /// Its policy was being evaluated when a periodic checkpoint was saved. A run that continues from that one
@@ -40,7 +40,7 @@ public struct RunDirectory: Sendable {
     case unevaluated = "unevaluated-"
   }
 
-  func path(_ purpose: Purpose, step: Int) -> String {
+  package func path(_ purpose: Purpose, step: Int) -> String {
     let zeros = String(repeating: "0", count: max(0, 9 - "\(step)".count))
     return "\(checkpoints)/\(purpose.rawValue)\(zeros)\(step).safetensors"
   }
@@ -48,7 +48,7 @@ public struct RunDirectory: Sendable {
   /// Creates the directory and takes its lock.
   ///
   /// - Parameter resuming: whether the directory may hold a run already.
-  func open(resuming: Bool) throws -> RunLock {
+  package func open(resuming: Bool) throws -> RunLock {
     do {
       try FileManager.default.createDirectory(atPath: checkpoints, withIntermediateDirectories: true)
     } catch {
@@ -66,7 +66,7 @@ public struct RunDirectory: Sendable {
   }
 
   /// The newest checkpoint that is whole; the others that were looked at are reported to `rejected`.
-  func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
+  package func newestCheckpoint(rejected: (String) -> Void) -> Checkpoint? {
     for step in steps(.periodic).reversed() {
       do { return try Checkpoint(path: checkpoint(step: step)) } catch { rejected("\(error)") }
     }
@@ -94,7 +94,7 @@ public struct RunDirectory: Sendable {
   /// Deletes all but the last periodic checkpoints up to `step`, of which there is a whole one.
   ///
   /// A checkpoint of a later update was found damaged when the run continued, so it does not count among the last.
-  func prune(step: Int) {
+  package func prune(step: Int) {
     for old in steps(.periodic).filter({ $0 <= step }).dropLast(Self.keptCheckpoints) {
       remove(.periodic, step: old)
     }
@@ -105,7 +105,7 @@ public struct RunDirectory: Sendable {
   }
 
   /// The updates of which there are such checkpoints, in their order.
-  func steps(_ purpose: Purpose) -> [Int] {
+  package func steps(_ purpose: Purpose) -> [Int] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
     return names.compactMap { name -> Int? in
       guard name.hasPrefix(purpose.rawValue), name.hasSuffix(".safetensors") else { return nil }

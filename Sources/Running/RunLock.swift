@@ -2,7 +2,7 @@ import Glibc
 
 /// The lock of a run's directory, which no other run can take, in this process or another one, until the last
 /// reference to it goes.
-final class RunLock {
+package final class RunLock {
   private let descriptor: Int32
 
   /// Takes the lock; nil when another run has it, or when the file cannot be made.
