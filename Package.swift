@@ -143,21 +143,52 @@ let package = Package(
     .executableTarget(
       name: "mpi-checks",
       dependencies: [
-        "Agents", "Basics", "Exchange", "Kernels", "Learning", "MPI", "Optimisation", "Randomness", "Running",
-        "Settings", .product(name: "Logging", package: "swift-log"),
+        "Agents", "Basics", "Datasets", "Exchange", "Kernels", "Learning", "MPI", "Optimisation",
+        "Randomness", "Running",
+        "Settings", "TestSupport", "TrainingData", .product(name: "Logging", package: "swift-log"),
       ], path: "Tests/MPIPrograms",
       swiftSettings: numeric),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(
+      name: "TestRuns",
+      dependencies: ["Agents", "ArrayFiles", "Checkpoints", "Kernels", "Networks", "Settings"],
+      path: "Tests/TestRuns", swiftSettings: numeric),
 
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Optimisation", "Randomness"], swiftSettings: numeric),
     .testTarget(name: "MPITests", dependencies: ["TestSupport"]),
+    .testTarget(name: "SamplerTests", dependencies: ["TestSupport"]),
+    .testTarget(
+      name: "NetworksTests", dependencies: ["Kernels", "Networks", "Profiling", "Randomness", "TestSupport"],
+      swiftSettings: numeric),
     .testTarget(
       name: "AgentsTests", dependencies: ["Agents", "Checks", "Kernels", "Networks", "Randomness"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
-    .testTarget(name: "SettingsTests", dependencies: ["Agents", "Settings"], swiftSettings: numeric),
+    .testTarget(name: "SettingsTests", dependencies: ["Agents", "Basics", "Settings"], swiftSettings: numeric),
     .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks"], swiftSettings: numeric),
+    .testTarget(
+      name: "RunFilesTests",
+      dependencies: [
+        "ArrayFiles", "Basics", "Checkpoints", "ProtobufFiles", "Running", "Settings", "TestRuns",
+        "TestSupport",
+      ],
+      swiftSettings: numeric),
+    .testTarget(
+      name: "ExportTests",
+      dependencies: [
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Export", "Kernels", "Settings", "TestRuns",
+        "TestSupport",
+      ],
+      swiftSettings: numeric),
+    .testTarget(
+      name: "ReportTests", dependencies: ["Basics", "Report", "Running", "Settings", "TestSupport"],
+      swiftSettings: numeric),
+    .testTarget(
+      name: "SweepsTests",
+      dependencies: ["Basics", "Running", "Settings", "Sweeps", "TestRuns", "TestSupport"],
+      exclude: ["Fixtures"],
+      swiftSettings: numeric),
     .testTarget(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),

@@ -284,6 +284,7 @@ public final class CODAC<T: Real>: Agent {
 
   /// −mean over B of q, not yet scaled; q = mean over K of Z(s, π_c, τ), Z the mean or min over E.
   private func ascend(_ samples: Range<Int>, firstPair: Int, _ batch: Batch<T>) {
+    let perSample = batch.perSample
     let K = quantiles
     for t in 0..<samples.count {
       let pairs = firstPair + t * K..<firstPair + (t + 1) * K
@@ -291,7 +292,7 @@ public final class CODAC<T: Real>: Agent {
       var sum = T(0)
       for k in 0..<K {
         sum += z.aggregate(k, aggregation)
-        dz.setGradient(k, of: z, aggregation, times: -batch.perSample / T(K))
+        dz.setGradient(k, of: z, aggregation, times: -perSample / T(K))
       }
       sums.q.add(sum / T(K))
     }
@@ -300,6 +301,7 @@ public final class CODAC<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let (perSample, perElement) = (batch.perSample, batch.perElement)
     // λ = sg(1 / mean of |q|) when normalised, else 1
     let λ = normalises ? try inverseMean(sums.q.magnitude, batch, sumOverRanks) : 1
     let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])
@@ -311,20 +313,20 @@ public final class CODAC<T: Real>: Agent {
         // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
         let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
         flowLoss += ofFlow.value
-        dv[i, c] = ofFlow.slope * batch.perElement
+        dv[i, c] = ofFlow.slope * perElement
         // distill_loss = mean over B and A of (clip(π(s, ε)θ) − sg(flow(s, ε)))²
         let ofDistance = squared(πc[i, c] - flowEnd[i, c])
         distance += ofDistance.value
         // q_loss = −λ · mean of q. No gradient passes where π is clipped.
         dπ[i, c] =
-          abs(π[i, c]) <= 1 ? α * ofDistance.slope * batch.perElement + dq[i, c] * T(λ) : 0
+          abs(π[i, c]) <= 1 ? α * ofDistance.slope * perElement + dq[i, c] * T(λ) : 0
       }
     }
     guard let figures else { return }
-    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
-    figures["actor/distill_loss"] = Double(distance * batch.perElement)
-    figures["actor/q_mean"] = Double(sums.q.value * batch.perSample)
-    figures["actor/q_abs_mean"] = sums.q.magnitude * Double(batch.perSample)
+    figures["actor/bc_flow_loss"] = Double(flowLoss * perElement)
+    figures["actor/distill_loss"] = Double(distance * perElement)
+    figures["actor/q_mean"] = Double(sums.q.value * perSample)
+    figures["actor/q_abs_mean"] = sums.q.magnitude * Double(perSample)
     figures["actor/q_loss"] = -λ * figures["actor/q_mean"]
     figures["actor/actor_loss"] =
       figures["actor/bc_flow_loss"] + (Double(α) * figures["actor/distill_loss"] + figures["actor/q_loss"])

@@ -178,6 +178,7 @@ public final class FAN<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0, ε, π) = (
       batch.rows, batch.a, batch[Noise.flow], batch[Noise.action], actor[.policy].output()
     )
@@ -189,11 +190,11 @@ public final class FAN<T: Real>: Agent {
         // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
         let ofFlow = squared(vData[i, c] - (a[i, c] - x0[i, c]))
         flowLoss += ofFlow.value
-        dvData[i, c] = ofFlow.slope * batch.perElement
+        dvData[i, c] = ofFlow.slope * perElement
         // br_loss = mean over B and A of (v(s, x, t) − (π − ε))²: the flow anchoring of the policy
         let ofAnchoring = squared(vPolicy[i, c] - (π[i, c] - ε[i, c]))
         anchoringLoss += ofAnchoring.value
-        dvPolicy[i, c] = ofAnchoring.slope * (α1 * batch.perElement)
+        dvPolicy[i, c] = ofAnchoring.slope * (α1 * perElement)
       }
     }
 
@@ -210,15 +211,15 @@ public final class FAN<T: Real>: Agent {
     }
     let (dqs, dzs) = (critic[.policy].valueGradients, criticZ[.policy].valueGradients)
     for i in 0..<n {
-      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * batch.perSample)
-      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * batch.perSample)
+      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * perSample)
+      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * perSample)
     }
 
     guard let figures else { return }
-    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
-    figures["actor/br_loss"] = Double(anchoringLoss * batch.perElement)
-    figures["actor/q"] = Double(q.value * batch.perSample)
-    figures["actor/z"] = Double(z.value * batch.perSample)
+    figures["actor/bc_flow_loss"] = Double(flowLoss * perElement)
+    figures["actor/br_loss"] = Double(anchoringLoss * perElement)
+    figures["actor/q"] = Double(q.value * perSample)
+    figures["actor/z"] = Double(z.value * perSample)
     figures["actor/q_loss"] = -λ.x * figures["actor/q"]
     figures["actor/z_loss"] = -λ.y * figures["actor/z"]
     figures["actor/actor_loss"] =

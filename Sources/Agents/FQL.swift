@@ -139,6 +139,7 @@ public final class FQL<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])
     let (v, dv) = (flow[.data].output(), flow[.data].outputGradient())
     let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
@@ -148,11 +149,11 @@ public final class FQL<T: Real>: Agent {
         // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
         let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
         flowLoss += ofFlow.value
-        dv[i, c] = ofFlow.slope * batch.perElement
+        dv[i, c] = ofFlow.slope * perElement
         // distill_loss = mean over B and A of (π(s, ε)θ − sg(flow(s, ε)))²
         let ofDistance = squared(π[i, c] - flowEnd[i, c])
         distance += ofDistance.value
-        dπ[i, c] = α * ofDistance.slope * batch.perElement
+        dπ[i, c] = α * ofDistance.slope * perElement
       }
     }
 
@@ -161,12 +162,12 @@ public final class FQL<T: Real>: Agent {
     var (q, λ) = (ValueSum<T>(), 1.0)
     for i in 0..<n { q.add(qs.mean(i)) }
     if normalises { λ = try inverseMean(q.magnitude, batch, sumOverRanks) }
-    for i in 0..<n { dqs.setGradient(i, of: qs, .mean, times: -T(λ) * batch.perSample) }
+    for i in 0..<n { dqs.setGradient(i, of: qs, .mean, times: -T(λ) * perSample) }
 
     guard let figures else { return }
-    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
-    figures["actor/distill_loss"] = Double(distance * batch.perElement)
-    figures["actor/q"] = Double(q.value * batch.perSample)
+    figures["actor/bc_flow_loss"] = Double(flowLoss * perElement)
+    figures["actor/distill_loss"] = Double(distance * perElement)
+    figures["actor/q"] = Double(q.value * perSample)
     figures["actor/q_loss"] = -λ * figures["actor/q"]
     figures["actor/actor_loss"] =
       figures["actor/bc_flow_loss"] + (Double(α) * figures["actor/distill_loss"] + figures["actor/q_loss"])

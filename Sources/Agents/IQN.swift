@@ -170,6 +170,7 @@ public final class IQN<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>?,
     _ figures: Figures?
   ) {
+    let perElement = batch.perElement
     let (a, x0) = (batch.a, batch[Noise.flow])
     flow[.data].place(batch.s, from: x0, to: a, at: batch[Noise.flowTime])
     flow.forward(parameters)
@@ -180,10 +181,10 @@ public final class IQN<T: Real>: Agent {
         // actor_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
         let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
         loss += ofFlow.value
-        dv[i, c] = ofFlow.slope * batch.perElement
+        dv[i, c] = ofFlow.slope * perElement
       }
     }
-    figures?["actor/actor_loss"] = Double(loss * batch.perElement)
+    figures?["actor/actor_loss"] = Double(loss * perElement)
     if let gradients { flow.backward(parameters, into: gradients) }
   }
 

@@ -147,6 +147,7 @@ public final class NBRAC<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let perSample = batch.perSample
     let (n, π, dπ) = (batch.rows, actor[.policy].output(), actor[.policy].outputGradient())
     var constraint = T(0)
     for i in 0..<n {
@@ -154,7 +155,7 @@ public final class NBRAC<T: Real>: Agent {
         // br_loss = mean over B of Σ over A of (clip(π(s, ε)θ) − a)²
         let ofConstraint = squared(πc[i, c] - batch.actions[i, c])
         constraint += ofConstraint.value
-        dπ[i, c] = abs(π[i, c]) <= 1 ? α1 * ofConstraint.slope * batch.perSample : 0
+        dπ[i, c] = abs(π[i, c]) <= 1 ? α1 * ofConstraint.slope * perSample : 0
       }
     }
 
@@ -171,14 +172,14 @@ public final class NBRAC<T: Real>: Agent {
     }
     let (dqs, dzs) = (critic[.policy].valueGradients, criticZ[.policy].valueGradients)
     for i in 0..<n {
-      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * batch.perSample)
-      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * batch.perSample)
+      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * perSample)
+      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * perSample)
     }
 
     guard let figures else { return }
-    figures["actor/br_loss"] = Double(constraint * batch.perSample)
-    figures["actor/q"] = Double(q.value * batch.perSample)
-    figures["actor/z"] = Double(z.value * batch.perSample)
+    figures["actor/br_loss"] = Double(constraint * perSample)
+    figures["actor/q"] = Double(q.value * perSample)
+    figures["actor/z"] = Double(z.value * perSample)
     figures["actor/q_loss"] = -λ.x * figures["actor/q"]
     figures["actor/z_loss"] = -λ.y * figures["actor/z"]
     figures["actor/actor_loss"] =

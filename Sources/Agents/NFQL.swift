@@ -154,6 +154,7 @@ public final class NFQL<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])
     let (v, dv) = (flow[.data].output(), flow[.data].outputGradient())
     let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
@@ -163,11 +164,11 @@ public final class NFQL<T: Real>: Agent {
         // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
         let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
         flowLoss += ofFlow.value
-        dv[i, c] = ofFlow.slope * batch.perElement
+        dv[i, c] = ofFlow.slope * perElement
         // br_loss = mean over B and A of (π(s, ε)θ − sg(flow(s, ε)))²
         let ofDistance = squared(π[i, c] - flowEnd[i, c])
         distance += ofDistance.value
-        dπ[i, c] = α * ofDistance.slope * batch.perElement
+        dπ[i, c] = α * ofDistance.slope * perElement
       }
     }
 
@@ -184,15 +185,15 @@ public final class NFQL<T: Real>: Agent {
     }
     let (dqs, dzs) = (critic[.policy].valueGradients, criticZ[.policy].valueGradients)
     for i in 0..<n {
-      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * batch.perSample)
-      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * batch.perSample)
+      dqs.setGradient(i, of: qs, .mean, times: -T(λ.x) * perSample)
+      dzs.setGradient(i, of: zs, .mean, times: -T(λ.y) * perSample)
     }
 
     guard let figures else { return }
-    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
-    figures["actor/br_loss"] = Double(distance * batch.perElement)
-    figures["actor/q"] = Double(q.value * batch.perSample)
-    figures["actor/z"] = Double(z.value * batch.perSample)
+    figures["actor/bc_flow_loss"] = Double(flowLoss * perElement)
+    figures["actor/br_loss"] = Double(distance * perElement)
+    figures["actor/q"] = Double(q.value * perSample)
+    figures["actor/z"] = Double(z.value * perSample)
     figures["actor/q_loss"] = -λ.x * figures["actor/q"]
     figures["actor/z_loss"] = -λ.y * figures["actor/z"]
     figures["actor/actor_loss"] =

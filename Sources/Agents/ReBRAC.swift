@@ -151,12 +151,13 @@ public final class ReBRAC<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let perSample = batch.perSample
     // actor_loss = −λ · mean of q, q = min over E of Q(s, p);  λ = sg(1 / mean of |q|)
     let (n, qs, dqs) = (batch.rows, critic[.policy].values, critic[.policy].valueGradients)
     var q = ValueSum<T>()
     for i in 0..<n { q.add(qs.aggregate(i, .min)) }
     let λ = try inverseMean(q.magnitude, batch, sumOverRanks)
-    for i in 0..<n { dqs.setGradient(i, of: qs, .min, times: -T(λ) * batch.perSample) }
+    for i in 0..<n { dqs.setGradient(i, of: qs, .min, times: -T(λ) * perSample) }
 
     // bc_loss = mean over B of alpha_actor · Σ over A of (p − a)²
     let dp = actor[.policy].outputGradient()
@@ -165,17 +166,17 @@ public final class ReBRAC<T: Real>: Agent {
       for c in 0..<dp.columns {
         let ofDistance = squared(p[i, c] - batch.actions[i, c])
         distance += ofDistance.value
-        dp[i, c] = αActor * batch.perSample * ofDistance.slope
+        dp[i, c] = αActor * perSample * ofDistance.slope
       }
     }
 
     guard let figures else { return }
-    figures["actor/mse"] = Double(distance * batch.perSample)
+    figures["actor/mse"] = Double(distance * perSample)
     figures["actor/bc_loss"] = Double(αActor) * figures["actor/mse"]
-    figures["actor/actor_loss"] = -λ * Double(q.value * batch.perSample)
+    figures["actor/actor_loss"] = -λ * Double(q.value * perSample)
     figures["actor/total_loss"] = figures["actor/actor_loss"] + figures["actor/bc_loss"]
     // The published policy is a normal distribution of deviation 1 whose mean is taken.
-    figures["actor/std"] = Double(T(n) * batch.perSample)
+    figures["actor/std"] = Double(T(n) * perSample)
   }
 
   private func actorBackward(

@@ -166,6 +166,7 @@ public final class ValueFlows<T: Real>: Agent {
   /// first at z = t·y + (1 − t)·ε with y = r + γ · mask · z′; the second at z = r + γ · mask · z′_t, where v′ is the
   /// target flows' velocity at z′_t. Both target flows' returns, and their velocities, are taken as one.
   private func criticLoss(_ batch: Batch<T>, _ figures: Figures?) {
+    let perSample = batch.perSample
     let ε = batch[Noise.returns]
     let (vBootstrapped, dvBootstrapped) = (
       critic[.bootstrapped].velocities, critic[.bootstrapped].velocityGradients
@@ -185,14 +186,14 @@ public final class ValueFlows<T: Real>: Agent {
         bootstrappedLoss += first.value
         distributionalLoss += second.value
         loss += w * (λBootstrapped * first.value + λDistributional * second.value)
-        dv1[i, 0] = w * λBootstrapped * first.slope * batch.perSample
-        dv2[i, 0] = w * λDistributional * second.slope * batch.perSample
+        dv1[i, 0] = w * λBootstrapped * first.slope * perSample
+        dv2[i, 0] = w * λDistributional * second.slope * perSample
       }
     }
     guard let figures else { return }
-    figures["critic/critic_loss"] = Double(loss * batch.perSample)
-    figures["critic/bcfm_loss"] = Double(bootstrappedLoss * batch.perSample)
-    figures["critic/dcfm_loss"] = Double(distributionalLoss * batch.perSample)
+    figures["critic/critic_loss"] = Double(loss * perSample)
+    figures["critic/bcfm_loss"] = Double(bootstrappedLoss * perSample)
+    figures["critic/dcfm_loss"] = Double(distributionalLoss * perSample)
   }
 
   // MARK: Actor loss, bc_flow_loss + α · distill_loss + q_loss (value_flows.py, actor_loss)
@@ -200,6 +201,7 @@ public final class ValueFlows<T: Real>: Agent {
   private func actorLoss(
     _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
   ) throws {
+    let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])
     let (v, dv) = (flow[.data].output(), flow[.data].outputGradient())
     let (π, dπ) = (actor[.policy].output(), actor[.policy].outputGradient())
@@ -209,11 +211,11 @@ public final class ValueFlows<T: Real>: Agent {
         // bc_flow_loss = mean over B and A of (v(s, x_t, t)θ − (a − x₀))²
         let ofFlow = squared(v[i, c] - (a[i, c] - x0[i, c]))
         flowLoss += ofFlow.value
-        dv[i, c] = ofFlow.slope * batch.perElement
+        dv[i, c] = ofFlow.slope * perElement
         // distill_loss = mean over B and A of (clip(π(s, ε)θ) − sg(flow(s, ε)))²
         let ofDistance = squared(πc[i, c] - flowEnd[i, c])
         distance += ofDistance.value
-        dπ[i, c] = abs(π[i, c]) <= 1 ? α * ofDistance.slope * batch.perElement : 0
+        dπ[i, c] = abs(π[i, c]) <= 1 ? α * ofDistance.slope * perElement : 0
       }
     }
 
@@ -224,7 +226,7 @@ public final class ValueFlows<T: Real>: Agent {
     var (q, λ) = (ValueSum<T>(), 1.0)
     for i in 0..<n { q.add(limits.value(i, ε, vs, qAgg)) }
     if normalises { λ = try inverseMean(q.magnitude, batch, sumOverRanks) }
-    let slope = -T(λ) * batch.perSample
+    let slope = -T(λ) * perSample
     for i in 0..<n {
       let (q1, q2) = (ε[i, 0] + vs.first[i, 0], ε[i, 0] + vs.second[i, 0])
       let slopes = qAgg.slopes(limits.clip(q1), limits.clip(q2))
@@ -234,9 +236,9 @@ public final class ValueFlows<T: Real>: Agent {
     }
 
     guard let figures else { return }
-    figures["actor/bc_flow_loss"] = Double(flowLoss * batch.perElement)
-    figures["actor/distill_loss"] = Double(distance * batch.perElement)
-    figures["actor/q"] = Double(q.value * batch.perSample)
+    figures["actor/bc_flow_loss"] = Double(flowLoss * perElement)
+    figures["actor/distill_loss"] = Double(distance * perElement)
+    figures["actor/q"] = Double(q.value * perSample)
     figures["actor/q_loss"] = -λ * figures["actor/q"]
     figures["actor/actor_loss"] =
       figures["actor/bc_flow_loss"] + (Double(α) * figures["actor/distill_loss"] + figures["actor/q_loss"])

@@ -1,18 +1,18 @@
 import Foundation
 
 /// A CSV file of a run. Damaged lines are skipped: the file may be unfinished, cut off or damaged.
-struct CSVTable {
+package struct CSVTable {
   let columns: [String]
   /// The undamaged rows, sorted by their first column, the update.
   private(set) var rows: [[Substring]] = []
   /// The number of damaged lines, which were skipped.
-  private(set) var damagedLines = 0
+  package private(set) var damagedLines = 0
 
   /// The largest file that is read, in bytes. Runs write smaller ones.
   static let sizeLimit = 256 << 20
 
   /// Reads a table from the text of a file.
-  init(_ text: String) {
+  package init(_ text: String) {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     // The text after the last newline is empty, or a row that is being written.
     lines.removeLast()
@@ -32,7 +32,7 @@ struct CSVTable {
   }
 
   /// The table of the rows whose `column` is `value`; the whole table if there is no such column.
-  func filtered(_ column: String, is value: String) -> CSVTable {
+  package func filtered(_ column: String, is value: String) -> CSVTable {
     guard let index = columns.firstIndex(of: column) else { return self }
     var table = self
     table.rows = rows.filter { $0[index] == value }
@@ -43,7 +43,7 @@ struct CSVTable {
   /// such column.
   ///
   /// Values that are not finite are kept, because charts show them as gaps.
-  func values(_ column: String) -> [(step: Double, value: Double)] {
+  package func values(_ column: String) -> [(step: Double, value: Double)] {
     guard let index = columns.firstIndex(of: column) else { return [] }
     return rows.compactMap { row in Double(row[index]).map { (Double(row[0]) ?? 0, $0) } }
   }

@@ -3,18 +3,18 @@ import Kernels
 import Randomness
 
 /// The mean of a figure over a group's runs, by update, with its bootstrap interval.
-struct Curve {
+package struct Curve {
   /// The means at the updates for which all runs have the figure.
-  private(set) var points: [LineChart.Point] = []
+  package private(set) var points: [LineChart.Point] = []
   /// The means at the later updates, for which only some runs have the figure yet, preceded by the last point
   /// of ``points``; empty if no run is ahead.
-  private(set) var partial: [LineChart.Point] = []
+  package private(set) var partial: [LineChart.Point] = []
 
   /// Makes the curve of `column` in one table of each run; tables without the column do not count.
   init(_ tables: [CSVTable], _ column: String) { self.init(tables.map { $0.values(column) }) }
 
   /// Makes the curve of the values of several runs, each with its update.
-  init(_ runs: [[(step: Double, value: Double)]]) {
+  package init(_ runs: [[(step: Double, value: Double)]]) {
     // A chart shows about 400 points, so longer tables are averaged over consecutive rows, as many for all
     // runs.
     let size = (runs.map(\.count).max() ?? 0) / 400 + 1
@@ -36,7 +36,7 @@ struct Curve {
   }
 
   /// The last point for which all runs have the figure; if there is none, the last for which any run has.
-  var last: LineChart.Point? { points.last ?? partial.last }
+  package var last: LineChart.Point? { points.last ?? partial.last }
 }
 
 /// Rows averaged over `size` consecutive ones, each mean at the last update of its rows. Rows left over at
@@ -57,7 +57,7 @@ func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.co
 /// Bootstrap, 1993, chapter 13): the range of the means of values drawn with replacement. Nil for fewer than
 /// two values, or if a value is not plottable. The same values give the same interval, because the random
 /// draws are the same each time.
-func bootstrapInterval(of values: [Double]) -> (low: Double, high: Double)? {
+package func bootstrapInterval(of values: [Double]) -> (low: Double, high: Double)? {
   guard values.count > 1, values.allSatisfy(\.isPlottable) else { return nil }
   var random = RandomSequence(seed: 0, stream: .report)
   let means = (0..<1000).map { _ in

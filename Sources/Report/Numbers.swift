@@ -2,7 +2,7 @@ import Basics
 import Foundation
 
 /// A number with at most `places` decimals and without trailing zeros, for coordinates.
-func decimals(_ value: Double, upTo places: Int) -> String {
+package func decimals(_ value: Double, upTo places: Int) -> String {
   let text = decimals(value, places)
   guard text.contains(".") else { return text }
   let trimmed = text.reversed().drop { $0 == "0" }.drop { $0 == "." }.reversed()
@@ -10,7 +10,7 @@ func decimals(_ value: Double, upTo places: Int) -> String {
 }
 
 /// A number for people to read, with three significant digits, or more if its integer part has more.
-func short(_ value: Double) -> String {
+package func short(_ value: Double) -> String {
   guard value.isFinite else { return value.isNaN ? "–" : value < 0 ? "−∞" : "∞" }
   let magnitude = abs(value)
   if magnitude >= 1e6 || (magnitude < 1e-3 && magnitude > 0) { return minus(String(format: "%.2e", value)) }
@@ -19,22 +19,15 @@ func short(_ value: Double) -> String {
 }
 
 /// A number for people to read, with exactly `places` decimals.
-func fixed(_ value: Double, _ places: Int) -> String {
+package func fixed(_ value: Double, _ places: Int) -> String {
   value.isFinite ? minus(decimals(value, places)) : "–"
 }
 
 /// A count with its digits in groups of three: 30 000.
-func grouped(_ count: Int) -> String {
+package func grouped(_ count: Int) -> String {
   var digits = Array(String(count.magnitude))
   for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert("\u{202F}", at: place) }
   return (count < 0 ? "−" : "") + String(digits)
-}
-
-/// A duration in seconds for people to read: 45 s, 12 min, 3.4 h.
-func duration(_ seconds: Double) -> String {
-  if seconds < 100 { return "\(short(seconds)) s" }
-  if seconds < 6000 { return "\(short(seconds / 60)) min" }
-  return "\(short(seconds / 3600)) h"
 }
 
 /// Replaces hyphens by minus signs.

@@ -4,11 +4,11 @@ import Yams
 
 /// The files that a run has written so far, read as untrusted input: they may be unfinished, damaged or
 /// forged.
-struct RecordedRun {
+package struct RecordedRun {
   /// The run's directory.
   let directory: RunDirectory
   /// The name of the run's directory.
-  let name: String
+  package let name: String
   /// The settings in config.yaml, in their order, with underscores in their names.
   private(set) var settings: [(name: String, value: String)] = []
   /// The comments at the head of config.yaml, which say what wrote the file and describe the data.
@@ -20,10 +20,10 @@ struct RecordedRun {
   /// The rows of eval.csv about behaviour cloning; nil if it cannot be read.
   private(set) var behaviour: CSVTable?
   /// One line for each thing that was missing or damaged.
-  private(set) var notes: [String] = []
+  package private(set) var notes: [String] = []
 
   /// Reads the run in the directory `path`.
-  init(path: String) {
+  package init(path: String) {
     directory = RunDirectory(path: path)
     name = URL(fileURLWithPath: path).lastPathComponent
     readConfiguration()

@@ -1,16 +1,16 @@
 /// A group of runs whose settings differ only in the seed.
-struct RunGroup {
+package struct RunGroup {
   /// A name that tells the group from the others, such as `alpha1 3`.
-  let name: String
+  package let name: String
   /// The index of the group's colour in all charts.
   let style: Int
   /// The settings in which groups differ, with this group's values.
-  let differing: [(name: String, value: String)]
+  package let differing: [(name: String, value: String)]
   /// The group's runs, sorted by seed.
-  let runs: [RecordedRun]
+  package let runs: [RecordedRun]
 
   /// Sorts runs into groups, in the order of each group's first run.
-  static func groups(of runs: [RecordedRun]) -> [RunGroup] {
+  package static func groups(of runs: [RecordedRun]) -> [RunGroup] {
     var members: [(settings: [String: String], runs: [RecordedRun])] = []
     for run in runs {
       let settings = identity(run)

@@ -5,11 +5,11 @@ import Basics
 ///
 /// What an earlier run has recorded stays, but for the rows that this run computes again. Lines that are no rows of such
 /// a file stay, too: somebody else wrote them, or the disk garbled them, and they may still be worth something.
-final class CSVFile {
+package final class CSVFile {
   private let file: AppendedFile
-  let columns: [String]
+  package let columns: [String]
   /// The rows of the last update that stay from before.
-  private(set) var lastKept: [[String]] = []
+  package private(set) var lastKept: [[String]] = []
 
   /// Opens `path` for appending.
   ///
@@ -18,7 +18,7 @@ final class CSVFile {
   ///   - warn: is told of lines that are no rows.
   /// - Throws: `FileError` when the file is there and cannot be read, or cannot be written; `Failure` when it has other
   ///   columns.
-  init(
+  package init(
     path: String, columns: [String], warn: (String) -> Void,
     keep: (_ step: Int, _ fields: [String]) -> Bool
   ) throws {
@@ -28,7 +28,7 @@ final class CSVFile {
     var lines = old.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     // Behind the last end of a line there is nothing, or a line whose writing was interrupted.
     let rest = lines.removeLast()
-    guard old.isEmpty || lines.first.map({ $0.elementsEqual(header) }) ?? header.starts(with: rest) else {
+    guard old.isEmpty || lines.first?.elementsEqual(header) == true else {
       throw Failure(
         .configuration,
         "\(path): has other columns than this run writes; train on the same files as before, or move it away"
@@ -77,11 +77,11 @@ final class CSVFile {
   }
 
   /// Appends a row; nil leaves a field empty.
-  func append(_ values: [String?]) throws {
+  package func append(_ values: [String?]) throws {
     precondition(values.count == columns.count, "a value for each column")
     try file.append(Array((values.map { $0 ?? "" }.joined(separator: ",") + "\n").utf8))
   }
 
   /// Waits until all rows are on the storage device.
-  func synchronize() throws { try file.synchronize() }
+  package func synchronize() throws { try file.synchronize() }
 }

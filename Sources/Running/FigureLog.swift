@@ -1,7 +1,7 @@
 import ProtobufFiles
 
 /// Figures by update: a row of a CSV file, and the same numbers as scalars of TensorBoard.
-final class FigureLog {
+package final class FigureLog {
   private let csv: CSVFile
   private let events: EventFile
   private let group: ([String?]) -> String
@@ -12,7 +12,7 @@ final class FigureLog {
   ///   - step: the update that the run starts or continues from.
   ///   - group: what stands before a column's name in the tags of a row's scalars.
   ///   - warn: as for `CSVFile`, and `keep`, too.
-  init(
+  package init(
     path: String, columns: [String], events: EventFile, from step: Int,
     group: @escaping (_ row: [String?]) -> String, warn: (String) -> Void,
     keep: (_ step: Int, _ fields: [String]) -> Bool
@@ -24,13 +24,13 @@ final class FigureLog {
   }
 
   /// Appends a row, whose first value is the update; nil leaves a field empty.
-  func append(_ row: [String?]) throws {
+  package func append(_ row: [String?]) throws {
     try csv.append(row)
     try write(row)
   }
 
   /// Waits until all rows are on the storage device, and what TensorBoard reads.
-  func synchronize() throws {
+  package func synchronize() throws {
     try csv.synchronize()
     try events.synchronize()
   }

@@ -15,14 +15,20 @@ public struct RunDirectory: Sendable {
   /// Makes `runs/TASK-seedN-DATE-TIME` under the current directory, with -2 and so on behind it when another run has
   /// that name.
   ///
-  /// - Parameter date: when the run begins.
   /// - Throws: `FileError` of kind `.unwritable`.
-  public static func fresh(task: String, seed: UInt32, date: Date = Date()) throws -> RunDirectory {
+  public static func fresh(task: String, seed: UInt32) throws -> RunDirectory {
+    try fresh(task: task, seed: seed, date: Date(), in: "runs")
+  }
+
+  /// The same in another directory and at another time.
+  package static func fresh(
+    task: String, seed: UInt32, date: Date, in directory: String
+  ) throws -> RunDirectory {
     let format = DateFormatter()
     format.locale = Locale(identifier: "en_US_POSIX")
     format.dateFormat = "yyyyMMdd-HHmmss"
-    let name = "runs/\(pathComponent(task))-seed\(seed)-\(format.string(from: date))"
-    try createDirectory("runs")
+    let name = "\(directory)/\(pathComponent(task))-seed\(seed)-\(format.string(from: date))"
+    try createDirectory(directory)
     var path = name
     var number = 1
     while try !createNewDirectory(path) {
@@ -41,14 +47,14 @@ public struct RunDirectory: Sendable {
   public var training: String { path + "/train.csv" }
   /// Evaluations.
   public var evaluation: String { path + "/eval.csv" }
-  var checkpoints: String { path + "/checkpoints" }
+  package var checkpoints: String { path + "/checkpoints" }
   /// The checkpoint of the best evaluation.
   public var best: String { checkpoints + "/best.safetensors" }
 
-  func checkpoint(step: Int) -> String { path(.periodic, step: step) }
+  package func checkpoint(step: Int) -> String { path(.periodic, step: step) }
 
   /// Why a checkpoint is kept, as the beginning of its name.
-  enum Purpose: String {
+  package enum Purpose: String {
     /// The run continues from it.
     case periodic = "step-"
     /// Its policy was being evaluated when a periodic checkpoint was saved. A run that continues from that one
@@ -56,7 +62,7 @@ public struct RunDirectory: Sendable {
     case unevaluated = "unevaluated-"
   }
 
-  func path(_ purpose: Purpose, step: Int) -> String {
+  package func path(_ purpose: Purpose, step: Int) -> String {
     let zeros = String(repeating: "0", count: max(0, 9 - "\(step)".count))
     return "\(checkpoints)/\(purpose.rawValue)\(zeros)\(step).safetensors"
   }
@@ -66,8 +72,8 @@ public struct RunDirectory: Sendable {
   /// - Parameters:
   ///   - resuming: whether the directory may hold a run already.
   ///   - warn: is told when the file system has no locks.
-  func open(resuming: Bool, warn: (String) -> Void) throws -> RunLock {
-    try createDirectory(checkpoints)
+  package func open(resuming: Bool, warn: (String) -> Void = { _ in }) throws -> RunLock {
+    do { try createDirectory(checkpoints) } catch { throw Failure(error) }
     let lock = try RunLock(directory: path, warn: warn)
     guard resuming || !FileManager.default.fileExists(atPath: training) else {
       throw Failure(
@@ -82,7 +88,7 @@ public struct RunDirectory: Sendable {
   /// `rejected`.
   ///
   /// - Throws: `Failure` when there are checkpoints and none is whole, or when nobody can tell.
-  func newestCheckpoint(rejected: (String) -> Void) throws -> Checkpoint? {
+  package func newestCheckpoint(rejected: (String) -> Void) throws -> Checkpoint? {
     let steps = try steps(.periodic)
     var problem = ""
     for step in steps.reversed() {
@@ -122,7 +128,7 @@ public struct RunDirectory: Sendable {
   /// Deletes all but the last periodic checkpoints up to `step`, of which there is a whole one.
   ///
   /// A checkpoint of a later update was found damaged when the run continued, so it does not count among the last.
-  func prune(step: Int) throws {
+  package func prune(step: Int) throws {
     for old in try steps(.periodic).filter({ $0 <= step }).dropLast(Self.keptCheckpoints) {
       remove(.periodic, step: old)
     }
@@ -141,7 +147,7 @@ public struct RunDirectory: Sendable {
   /// The updates of which there are such checkpoints, in their order.
   ///
   /// - Throws: `Failure` when the directory cannot be listed, which does not mean that there are none.
-  func steps(_ purpose: Purpose) throws -> [Int] {
+  package func steps(_ purpose: Purpose) throws -> [Int] {
     try names(in: checkpoints).compactMap { name -> Int? in
       guard name.hasPrefix(purpose.rawValue), name.hasSuffix(".safetensors") else { return nil }
       return Int(name.dropFirst(purpose.rawValue.count).dropLast(".safetensors".count))
@@ -158,7 +164,10 @@ public struct RunDirectory: Sendable {
     }
   }
 
+  /// The names in a directory; none if there is no such directory.
   private func names(in directory: String) throws -> [String] {
+    var status = stat()
+    if lstat(directory, &status) != 0 && errno == ENOENT { return [] }
     do { return try FileManager.default.contentsOfDirectory(atPath: directory) } catch {
       throw Failure(.noInput, "\(directory): cannot list this directory: \(reason(error))")
     }

@@ -7,7 +7,7 @@ import Foundation
 ///
 /// Some file systems of clusters know no locks. There a file in the directory names the run that writes: a run on the
 /// same host is found at the start, and one on another host when either of them saves.
-final class RunLock {
+package final class RunLock {
   private let descriptor: Int32
   /// The file that names the owner and what it says of this run; nil where the lock itself holds.
   private let owner: (path: String, text: String)?

@@ -1,14 +1,14 @@
 import Foundation
 
 /// An axis of a chart: the values that it spans and the values of its ticks.
-struct Axis {
+package struct Axis {
   /// How values map to positions along the axis.
   enum Kind { case linear, logarithmic }
 
   let title: String
-  let low: Double
-  let high: Double
-  let ticks: [Double]
+  package let low: Double
+  package let high: Double
+  package let ticks: [Double]
   let kind: Kind
 
   /// Makes a linear axis over the plottable ones of `values`.
@@ -17,7 +17,7 @@ struct Axis {
   ///   - limits: values that the axis must include.
   ///   - isRounded: whether the axis ends at ticks; otherwise it ends at the smallest and the largest value.
   ///   - count: the approximate number of ticks.
-  init(
+  package init(
     _ title: String, over values: some Sequence<Double>, including limits: [Double] = [],
     isRounded: Bool = true, ticks count: Int = 5
   ) {
@@ -32,7 +32,7 @@ struct Axis {
   }
 
   /// Makes a logarithmic axis over the positive ones of `values`.
-  init(_ title: String, logarithmicOver values: some Sequence<Double>) {
+  package init(_ title: String, logarithmicOver values: some Sequence<Double>) {
     let (least, most) = Self.extent(values.lazy.map(log10).filter(\.isFinite), [])
     let (first, last) = (least.rounded(.down), most.rounded(.up))
     // Ticks are at powers of ten if there are more than three of them, else also at 2 and 5 times these. The
@@ -51,7 +51,7 @@ struct Axis {
   }
 
   /// The position of a value along the axis: 0 at the low end, 1 at the high end.
-  func fraction(_ value: Double) -> Double {
+  package func fraction(_ value: Double) -> Double {
     switch kind {
     case .linear: (value - low) / (high - low)
     case .logarithmic: log(value / low) / log(high / low)
@@ -59,7 +59,7 @@ struct Axis {
   }
 
   /// The label of a tick. All ticks of a linear axis have as many decimals as their distance needs.
-  func label(_ tick: Double) -> String {
+  package func label(_ tick: Double) -> String {
     let largest = max(abs(low), abs(high))
     let step = kind == .linear && ticks.count > 1 ? ticks[1] - ticks[0] : abs(tick)
     if tick == 0 || abs(tick) < step * 1e-6 { return "0" }

@@ -1,5 +1,5 @@
 /// Lines over a common x axis, with bands around them and names at their ends.
-struct LineChart {
+package struct LineChart {
   /// One line.
   struct Series {
     var name: String
@@ -14,11 +14,11 @@ struct LineChart {
   }
 
   /// A point and the interval around its y; without an interval, `low` and `high` are nil.
-  struct Point {
-    var x: Double
-    var y: Double
-    var low: Double?
-    var high: Double?
+  package struct Point {
+    package var x: Double
+    package var y: Double
+    package var low: Double?
+    package var high: Double?
   }
 
   /// The style of lines that are only there for comparison.
@@ -152,7 +152,7 @@ func styleClass(_ index: Int) -> String {
 
 /// The sorted `positions`, moved apart so that neighbours are at least `distance` apart. Their order is kept.
 /// They are moved downwards (to larger values) unless they would leave `limits`.
-func spread(_ positions: [Double], distance: Double, within limits: ClosedRange<Double>) -> [Double] {
+package func spread(_ positions: [Double], distance: Double, within limits: ClosedRange<Double>) -> [Double] {
   var moved = positions
   for i in moved.indices.dropFirst() { moved[i] = max(moved[i], moved[i - 1] + distance) }
   var ceiling = limits.upperBound

@@ -71,7 +71,7 @@ func textWidth(_ text: String) -> Double { 7 * Double(text.count) }
 func nameWidth(_ text: String) -> Double { 8 * Double(text.count) }
 
 /// The name, with its end replaced by an ellipsis if it is wider than `width`.
-func shortened(_ name: String, to width: Double) -> String {
+package func shortened(_ name: String, to width: Double) -> String {
   let count = max(1, Int(width / nameWidth("m")))
   return name.count <= count ? name : name.prefix(count - 1) + "…"
 }

@@ -1,0 +1,176 @@
+import Agents
+import Basics
+import Datasets
+import MPI
+import TestSupport
+import TrainingData
+
+private let batchSize = 24
+private let parts = 10
+private let updates = [0, 1, 2, 77, 1 << 33]
+private let draws = [Draw("noise", .normal, width: 3), Draw("shared", .uniform, width: 2, sharedRows: 4)]
+
+/// What a rank loads of batches, on any number of ranks.
+let samplerChecks: [(name: String, body: @Sendable (Communicator) throws -> Void)] = [
+  ("all ranks' rows together are the batch", checkRanks),
+  ("rows hold a transition of the data", checkTransitions),
+  ("a batch depends on its update, not on those before", checkOrder),
+  ("other updates and seeds give other batches", checkDifferences),
+  ("data in files give the same batches", checkFiles),
+  ("shared draws are the same on all ranks", checkSharedDraws),
+  ("more ranks than parts are refused", checkTooManyRanks),
+]
+
+/// A small dataset in memory and in files: row r has the observation (r, −r), the action r / 200, the reward 2 r and
+/// the mask r mod 2. Its episodes have 40, 30 and 31 rows.
+private final class Data {
+  let memory: TransitionMemory
+  let files: TransitionFiles
+  private let folder = TemporaryDirectory()
+  private let block: UnsafeMutableRawBufferPointer
+  private let index: UnsafeMutableRawBufferPointer
+
+  init() throws {
+    let rows = RowBlock(capacity: 101, observationSize: 2, actionSize: 1)
+    rows.rows = 101
+    for r in 0..<101 {
+      (rows.observations[2 * r], rows.observations[2 * r + 1]) = (Float(r), -Float(r))
+      rows.actions[r] = Float(r) / 200
+      (rows.rewards[r], rows.masks[r]) = (Float(2 * r), Float(r % 2))
+      rows.terminals[r] = [39, 69, 100].contains(r) ? 1 : 0
+    }
+    let writer = try DatasetWriter(
+      directory: folder.path, observationSize: 2, actionSize: 1, source: "checks", bounds: .clip)
+    try writer.append(rows)
+    _ = try writer.finish(provenance: [:])
+    let directory = try DatasetDirectory(path: folder.path)
+    block = .allocate(byteCount: directory.plan.byteCount, alignment: 64)
+    _ = try directory.load(into: block)
+    memory = TransitionMemory(plan: directory.plan, base: UnsafeRawPointer(block.baseAddress!))
+    index = .allocate(byteCount: directory.indexByteCount, alignment: 64)
+    try directory.loadIndex(into: index)
+    files = directory.transitions(index: UnsafeRawPointer(index.baseAddress!))
+  }
+
+  deinit {
+    block.deallocate()
+    index.deallocate()
+  }
+}
+
+/// A rank's sampler, and what it has loaded as lists of numbers.
+private struct Rows {
+  private let sampler: BatchSampler
+
+  init(
+    _ source: any TransitionSource, _ world: Communicator, seed: UInt32 = 5, parts: Int = parts
+  ) throws {
+    let spec = DataSpec(observationSize: 2, actionSize: 1, rewards: 0...200)
+    sampler = try BatchSampler(
+      source, spec, draws: draws, batchSize: batchSize, virtualShards: parts, seed: seed, world: world)
+  }
+
+  /// The rows of an update: both observations, both actions, reward, mask and noise.
+  func load(_ step: Int) throws -> [[Float]] {
+    try sampler.load(step: step)
+    let batch = sampler.batch
+    try expect(batch.globalRows == batchSize, "\(batch.globalRows) rows over all ranks")
+    return (0..<batch.rows).map { r in
+      [
+        batch.observations.vectors[r, 0], batch.observations.vectors[r, 1],
+        batch.nextObservations.vectors[r, 0],
+        batch.nextObservations.vectors[r, 1], batch.actions[r, 0], batch.nextActions[r, 0], batch.rewards[r],
+        batch.masks[r],
+      ] + (0..<3).map { batch.noise[0][r, $0] }
+    }
+  }
+
+  /// The shared draw of the last update.
+  var shared: [Float] { (0..<8).map { sampler.batch.noise[1][$0 / 2, $0 % 2] } }
+}
+
+/// A communicator of this rank alone.
+private func alone(_ world: Communicator) throws -> Communicator { try world.split(colour: world.rank) }
+
+private func checkRanks(_ world: Communicator) throws {
+  let data = try Data()
+  let (whole, own) = (try Rows(data.memory, alone(world)), try Rows(data.memory, world))
+  for step in updates {
+    let (batch, rows) = (try whole.load(step), try own.load(step))
+    try expect(batch.count == batchSize, "update \(step): \(batch.count) rows on one rank")
+    // Rows are told apart by their noise.
+    var owners = batch.map { row in Int64(rows.count { $0 == row }) }
+    try expect(owners.reduce(0, +) == rows.count, "update \(step): rows that are not in the batch")
+    try world.allReduce(&owners, count: owners.count)
+    try expect(owners.allSatisfy { $0 == 1 }, "update \(step): ranks with each row: \(owners)")
+  }
+}
+
+private func checkTransitions(_ world: Communicator) throws {
+  let data = try Data()
+  let own = try Rows(data.memory, world)
+  for step in updates {
+    for row in try own.load(step) {
+      let r = row[0]
+      let expected = [
+        r, -r, r + 1, -r - 1, r / 200, (r + 1) / 200, 2 * r, r.truncatingRemainder(dividingBy: 2),
+      ]
+      try expect(Array(row.prefix(8)) == expected, "update \(step): \(row)")
+      try expect(![39, 69, 100].contains(r), "update \(step): the last row of an episode")
+    }
+  }
+}
+
+private func checkOrder(_ world: Communicator) throws {
+  let data = try Data()
+  let (long, fresh) = (try Rows(data.memory, world), try Rows(data.memory, world))
+  for step in 0..<9 { _ = try long.load(step) }
+  try expect(try long.load(9) == fresh.load(9), "the batch depends on what was loaded before")
+  _ = try long.load(3)
+  try expect(try long.load(9) == fresh.load(9), "the batch changes after an earlier one")
+}
+
+private func checkDifferences(_ world: Communicator) throws {
+  let data = try Data()
+  let (own, other) = (try Rows(data.memory, world), try Rows(data.memory, world, seed: 6))
+  let rows = try own.load(7)
+  for (name, others) in [("seed", try other.load(7)), ("update", try own.load(8))] {
+    // Transitions are few, so some are drawn again, but noise is not.
+    try expect(Set(rows.map { $0.suffix(3) }).isDisjoint(with: others.map { $0.suffix(3) }), "\(name): noise")
+    try expect(rows.map { $0[0] } != others.map { $0[0] }, "\(name): transitions")
+  }
+}
+
+/// Loading from files asks the system for the next update's rows, which must not change this one's.
+private func checkFiles(_ world: Communicator) throws {
+  let data = try Data()
+  let (memory, files) = (try Rows(data.memory, world), try Rows(data.files, world))
+  for step in updates + [3, 4, 5] {
+    try expect(try memory.load(step) == files.load(step), "update \(step)")
+  }
+}
+
+private func checkSharedDraws(_ world: Communicator) throws {
+  let data = try Data()
+  let (whole, own) = (try Rows(data.memory, alone(world)), try Rows(data.memory, world))
+  var last: [Float] = []
+  for step in updates {
+    _ = (try whole.load(step), try own.load(step))
+    try expect(whole.shared == own.shared, "update \(step): \(own.shared)")
+    try expect(own.shared != last, "update \(step): the same as before")
+    last = own.shared
+  }
+}
+
+private func checkTooManyRanks(_ world: Communicator) throws {
+  let data = try Data()
+  _ = try Rows(data.memory, world, parts: world.size)
+  guard world.size > 1 else { return }
+  do {
+    _ = try Rows(data.memory, world, parts: world.size - 1)
+  } catch let failure as Failure {
+    try expect(failure.code == .usage && failure.message.contains("--virtual-shards"), failure.message)
+    return
+  }
+  throw Problem(description: "accepted")
+}
