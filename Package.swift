@@ -165,7 +165,8 @@ let package = Package(
       name: "AgentsTests", dependencies: ["Agents", "Checks", "Kernels", "Networks", "Randomness"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
-    .testTarget(name: "SettingsTests", dependencies: ["Agents", "Basics", "Settings"], swiftSettings: numeric),
+    .testTarget(
+      name: "SettingsTests", dependencies: ["Agents", "Basics", "Settings"], swiftSettings: numeric),
     .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks"], swiftSettings: numeric),
     .testTarget(
       name: "RunFilesTests",
