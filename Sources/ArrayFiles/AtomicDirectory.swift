@@ -103,8 +103,8 @@ public func createDirectory(_ path: String) throws(FileError) {
   var made: [String] = []
   var parent = path
   while !parent.isEmpty, access(parent, F_OK) != 0 {
-    made.append(parent)
     while parent.hasSuffix("/") { parent.removeLast() }
+    made.append(parent)
     parent = parent.lastIndex(of: "/").map { String(parent[..<$0]) } ?? ""
   }
   do {

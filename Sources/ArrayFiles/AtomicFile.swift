@@ -133,6 +133,8 @@ public func writeFile(_ bytes: [UInt8], path: String) throws(FileError) {
 func synchronizeDirectory(of path: String) throws(FileError) {
   let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  // One may be allowed to make files in a directory and not to open it.
+  if handle < 0 && errno == EACCES { return }
   guard handle >= 0 else { throw .system(.unwritable, path, "its directory cannot be opened") }
   defer { close(handle) }
   // Some network file systems refuse to sync a directory; nothing more can be done on those.

@@ -80,7 +80,7 @@ public struct RunDirectory: Sendable {
         .cannotCreate,
         "\(path): holds a run already; continue it with --resume auto, or choose another --run-dir")
     }
-    try removeLeftovers()
+    if lock.isExclusive { try removeLeftovers() }
     return lock
   }
 

@@ -38,6 +38,9 @@ package final class RunLock {
     }
   }
 
+  /// Whether nobody else can be writing here.
+  var isExclusive: Bool { owner == nil }
+
   /// Throws `Failure` if another run has begun to write here.
   func requireHeld() throws {
     guard let owner else { return }
