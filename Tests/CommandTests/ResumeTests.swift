@@ -302,6 +302,20 @@ import Testing
     expectFailure(result, 73, [".lock", "Input/output error"])
   }
 
+  @Test(.enabled(if: hasCompiler, "there is no C compiler")) func anImportNeedsNoLocks() throws {
+    let runs = Runs()
+    var data = DatasetFixture(episodes: 3)
+    data.rewards = [Float](repeating: -1, count: data.terminals.count)
+    let file = try data.write(to: runs.folder.file("d.npz"))
+    let line = [built("fan-dist"), "dataset", "import", file, "--out", runs.folder.file("imported")]
+    let result = try run(ranks: nil, line, environment: failingLocks(runs, "ENOLCK"))
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: runs.folder.path)
+    #expect(names.filter { $0.hasPrefix("imported") } == ["imported"])
+    let left = try FileManager.default.contentsOfDirectory(atPath: runs.folder.file("imported"))
+    #expect(left.contains("manifest.json") && !left.contains(".lock"))
+  }
+
   /// Without locks, the second run on this host is refused, and the first one notices an owner from elsewhere.
   @Test(.enabled(if: hasCompiler, "there is no C compiler")) func withoutLocksASecondRunIsNoticed() throws {
     let runs = Runs()
