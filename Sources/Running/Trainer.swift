@@ -95,10 +95,12 @@ public final class Trainer {
       world.rank == 0 ? try request.directory.open(resuming: request.resumes) : nil
     }
     state = RunState(learner, configuration, datasetDigest: data.training.data.digest, data.spec)
+    state.remedy = data.training.data.remedy
     let isResumed = try state.start(request, world: world) { line, isWarning in
       isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")
     }
     (evaluations, log) = try Self.open(request, data, state, facts, world, host, isResumed: isResumed)
+    state.environmentOrder = evaluations?.observationOrder
     phases = [.offline(data.training.sampler, updates: configuration.steps)]
   }
 
@@ -182,7 +184,7 @@ public final class Trainer {
     guard skipped < Self.skippedLimit else {
       throw Failure(
         .software,
-        "\(place), the fifth in a row; checkpoints before it are kept. Lower --lr, or look with --check")
+        "\(place), the fifth in a row; checkpoints before it are kept. \(data.training.data.remedy)")
     }
     if world.rank == 0 { host.logger.warning("\(place); the update is skipped") }
   }

@@ -22,6 +22,11 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Seed of starts and noise; the run's own by default.")
   var seed: UInt32?
 
+  @Option(
+    help: "An episode succeeds when its task is solved at its last step, or at any; as in the run by default."
+  )
+  var success: SuccessRule?
+
   @Flag(help: "Also play the behaviour flow alone: behaviour cloning.")
   var behaviour = false
 
@@ -43,12 +48,16 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let player = try CheckpointPlayer(
-      path: checkpoint, env: env, seed: seed, episodes: episodes, workers: workers, video: video)
+      path: checkpoint, env: env, seed: seed, success: success, episodes: episodes, workers: workers,
+      video: video)
     if behaviour && !player.plays(.behaviour) {
       throw Failure(.usage, "--behaviour: \(player.agent.title) learns no flow of the dataset's actions")
     }
     print("\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
-    if let result = try player.run(.policy) { print("policy: \(result)") }
+    if let result = try player.run(.policy) {
+      if let warning = result.warning { print("warning: \(warning)") }
+      print("policy: \(result)")
+    }
     if let video { print("video: \(video)") }
     if behaviour, let result = try player.run(.behaviour) { print("behaviour cloning: \(result)") }
   }
