@@ -1,6 +1,7 @@
 import Agents
 import ArrayFiles
 import Basics
+import Foundation
 
 /// What a checkpoint says beside its tensors.
 public struct CheckpointState: Sendable {
@@ -36,6 +37,9 @@ public struct CheckpointState: Sendable {
       "observation_size": "\(spec.observationSize)", "action_size": "\(spec.actionSize)",
       "smallest_reward": "\(spec.rewards.lowerBound)", "largest_reward": "\(spec.rewards.upperBound)",
     ]
+    if let order = spec.observationOrder, let text = try? JSONEncoder().encode(order) {
+      metadata["observation_order"] = String(decoding: text, as: UTF8.self)
+    }
     if let score {
       metadata["success"] = "\(score.success)"
       metadata["return"] = "\(score.totalReward)"
@@ -86,9 +90,15 @@ public struct CheckpointState: Sendable {
     guard rewards.0 <= rewards.1 else {
       throw FileError(.malformed, file: file.path, reason: "the smallest reward is larger than the largest")
     }
+    let order = try file.metadata["observation_order"].map { text in
+      guard let order = try? JSONDecoder().decode([String].self, from: Data(text.utf8)) else {
+        throw FileError(.malformed, file: file.path, reason: "'observation_order' is not a list of names")
+      }
+      return order
+    }
     spec = DataSpec(
       observationSize: try number("observation_size"), actionSize: try number("action_size"),
-      rewards: rewards.0...rewards.1)
+      rewards: rewards.0...rewards.1, observationOrder: order)
     if let success = file.metadata["success"].flatMap(Double.init),
       let totalReward = file.metadata["return"].flatMap(Double.init)
     {

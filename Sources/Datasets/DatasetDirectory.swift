@@ -19,6 +19,7 @@ public struct DatasetDirectory: DatasetSource {
   /// The sizes of the dataset, from the manifest.
   public let plan: DatasetPlan
   public var provenance: [String: String] { manifest.provenance }
+  public var observationOrder: [String]? { manifest.observationOrder }
   private let manifest: DatasetManifest
   private let files: [DatasetField: NpyFile]
 
@@ -123,10 +124,12 @@ public struct DatasetDirectory: DatasetSource {
       reason: "does not have the manifest's \(plan.episodes) episodes; import again")
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.piece, alignment: 64)
     defer { buffer.deallocate() }
-    for start in stride(from: 0, to: plan.rows, by: Self.piece) {
-      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(Self.piece, plan.rows - start)])
-      try file(.terminals).read(from: start, into: part)
+    // All of the file passes here, so its digest costs nothing more.
+    try verify(.terminals) { (bytes) throws(FileError) in
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<bytes.count])
+      try file(.terminals).read(from: bytes.lowerBound, into: part)
       guard index.add(UnsafeBufferPointer(part.bindMemory(to: UInt8.self))) else { throw contradiction }
+      return UnsafeRawBufferPointer(part)
     }
     guard index.isComplete else { throw contradiction }
   }

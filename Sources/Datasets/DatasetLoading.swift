@@ -8,6 +8,9 @@ public protocol DatasetSource: Sendable {
   var plan: DatasetPlan { get }
   /// Where the data come from, as keys and values for people to read; empty if it was not recorded.
   var provenance: [String: String] { get }
+  /// The entries of the dictionaries that observations are made of, with their sizes, in their order; nil if that is
+  /// not known or observations were no dictionaries.
+  var observationOrder: [String]? { get }
 
   /// Computes the statistics without keeping the data. Throws ``FileError``.
   func survey() throws(FileError) -> DatasetStatistics
@@ -16,6 +19,10 @@ public protocol DatasetSource: Sendable {
   /// a multiple of 8, better of 64. Throws ``FileError``, naming field, row and value, for data that are
   /// damaged or out of range.
   func load(into block: UnsafeMutableRawBufferPointer) throws(FileError) -> DatasetStatistics
+}
+
+extension DatasetSource {
+  public var observationOrder: [String]? { nil }
 }
 
 /// Fills the block that a ``DatasetPlan`` lays out: the fields and the episode index.

@@ -26,8 +26,15 @@ struct DatasetManifest: Codable {
   let statistics: DatasetStatistics
   /// Where the data come from, as keys and values for people to read.
   let provenance: [String: String]
+  /// The entries of the dictionaries that observations are made of, in their order; nil if there were none, or in
+  /// manifests that do not say it.
+  let observationOrder: [String]?
 
-  init(fields: [String: Field], statistics: DatasetStatistics, provenance: [String: String]) {
+  init(
+    fields: [String: Field], statistics: DatasetStatistics, provenance: [String: String],
+    observationOrder: [String]?
+  ) {
+    self.observationOrder = observationOrder
     format = Self.format
     version = Self.version
     self.fields = fields
@@ -71,6 +78,11 @@ struct DatasetManifest: Codable {
     for spread in [statistics.reward, statistics.mask, statistics.episodeLength]
     where !(spread.minimum <= spread.maximum) {
       return "gives a minimum that is greater than its maximum"
+    }
+    for column in [statistics.observationMinimum, statistics.observationMaximum] {
+      guard column.map({ $0.count == observations[1] }) ?? true else {
+        return "gives ranges of another number of columns than observations have"
+      }
     }
     guard statistics.digest == FieldDigests.combined({ fields[$0.rawValue]?.digest ?? "" }) else {
       return "has a digest that does not match those of its fields"

@@ -42,6 +42,10 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   public let clippedShare: Double
   /// The number of action components that lay outside [−1, 1] by more than rounding.
   public let actionsOutside: Int
+  /// The smallest value of each number of an observation; nil where a manifest does not say it.
+  public let observationMinimum: [Float]?
+  /// The largest value of each number of an observation; nil where a manifest does not say it.
+  public let observationMaximum: [Float]?
   /// The digest of all fields as they are stored: 16 hexadecimal digits.
   public let digest: String
 
@@ -55,7 +59,50 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   }
 
   /// One line for each thing that usually signals a mistake; empty when all looks well.
-  public var warnings: [String] { rewardWarnings + actionWarnings + episodeWarnings }
+  public var warnings: [String] { rewardWarnings + actionWarnings + episodeWarnings + magnitudeWarnings }
+
+  /// The range of each number of an observation, a line each; empty where a manifest does not say it.
+  public var columnLines: [String] {
+    columnRanges.enumerated().map { column, range in
+      "dataset: observations column \(column): \(short(Double(range.minimum) + 0)) to \(short(Double(range.maximum) + 0))"
+    }
+  }
+
+  /// What is so large that it can make training fail, in words; nil if nothing is.
+  public var hugeValue: String? {
+    let reaches = columnRanges.map { max(abs($0.minimum), abs($0.maximum)) }
+    if let column = reaches.indices.max(by: { reaches[$0] < reaches[$1] }), reaches[column] > Self.huge {
+      return "observations column \(column) reaches \(short(Double(reaches[column])))"
+    }
+    let largest = max(abs(reward.minimum), abs(reward.maximum))
+    return largest > Double(Self.huge) ? "rewards reach \(short(largest))" : nil
+  }
+
+  /// Networks do not learn from numbers beyond this.
+  private static let huge: Float = 1e5
+
+  private var columnRanges: [(minimum: Float, maximum: Float)] {
+    Array(zip(observationMinimum ?? [], observationMaximum ?? []))
+  }
+
+  private var magnitudeWarnings: [String] {
+    // Single precision holds all whole numbers up to here; the one after it is rounded to it.
+    let whole: Float = 16_777_216
+    let inexact = columnRanges.indices.filter {
+      max(abs(columnRanges[$0].minimum), abs(columnRanges[$0].maximum)) >= whole
+    }
+    var lines: [String] = []
+    if let first = inexact.first {
+      let others = inexact.count > 1 ? " and \(inexact.count - 1) others go" : " goes"
+      lines.append(
+        "observations column \(first)\(others) beyond 16777215, where single precision loses the last digits of whole numbers: subtract an offset, or scale"
+      )
+    }
+    if let hugeValue {
+      lines.append("\(hugeValue): networks learn from numbers near 1, so scale them")
+    }
+    return lines
+  }
 
   private var rewardWarnings: [String] {
     var lines: [String] = []

@@ -28,13 +28,19 @@ struct DatasetSurvey {
   private var emptyEpisodes = 0
   /// The number of transitions of the episode that has not ended yet.
   private var length = 0
+  /// The action, reward and mask of the last row so far.
+  private var previous: (action: [Float], reward: Float, mask: Float) = ([], 0, 1)
+  /// The smallest and the largest value of each number of an observation.
+  private var columns: (minimum: [Float], maximum: [Float]) = ([], [])
 
   init(bounds: ActionBounds) { self.bounds = bounds }
 
   /// Adds the rows of `block`, the first of which is row `first` of `file`, and clips their actions in place.
   /// Throws ``FileError``, naming field, row and value, for NaN and infinity, for actions that are to be
-  /// refused and for masks outside [0, 1].
+  /// refused and for masks outside [0, 1]. The last row of an episode has no transition: what cannot be in its
+  /// action, reward and mask is mended in place.
   mutating func add(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
+    mendLastRows(block)
     for field in DatasetField.allCases where field != .terminals {
       try requireFinite(block, field, file, first)
     }
@@ -47,6 +53,49 @@ struct DatasetSurvey {
     }
     rows += block.rows
     digests.add(block)
+    addColumns(block)
+  }
+
+  /// Gives the last rows of episodes actions, rewards and masks that can be in a dataset, where theirs cannot: an
+  /// action outside [−1, 1] is clipped; what is not a number is copied from the row before.
+  private mutating func mendLastRows(_ block: RowBlock) {
+    let width = block.actionSize
+    if previous.action.isEmpty { previous.action = [Float](repeating: 0, count: width) }
+    for row in 0..<block.rows where block.terminals[row] != 0 {
+      let action = block.actions + row * width
+      for column in 0..<width where !(abs(action[column]) <= 1 + Self.actionTolerance) {
+        let before = row > 0 ? action[column - width] : previous.action[column]
+        action[column] = action[column].isFinite ? max(-1, min(1, action[column])) : before
+      }
+      if !block.rewards[row].isFinite {
+        block.rewards[row] = row > 0 ? block.rewards[row - 1] : previous.reward
+      }
+      if !(0...1).contains(block.masks[row]) {
+        block.masks[row] = row > 0 ? block.masks[row - 1] : previous.mask
+      }
+    }
+    guard let last = (0..<block.rows).last else { return }
+    for column in 0..<width { previous.action[column] = block.actions[last * width + column] }
+    (previous.reward, previous.mask) = (block.rewards[last], block.masks[last])
+  }
+
+  private mutating func addColumns(_ block: RowBlock) {
+    let width = block.observationSize
+    if columns.minimum.isEmpty {
+      columns.minimum = [Float](repeating: .infinity, count: width)
+      columns.maximum = [Float](repeating: -.infinity, count: width)
+    }
+    columns.minimum.withUnsafeMutableBufferPointer { minimum in
+      columns.maximum.withUnsafeMutableBufferPointer { maximum in
+        for row in 0..<block.rows {
+          let values = block.observations + row * width
+          for column in 0..<width {
+            minimum[column] = Swift.min(minimum[column], values[column])
+            maximum[column] = Swift.max(maximum[column], values[column])
+          }
+        }
+      }
+    }
   }
 
   private mutating func count(_ reward: Float, _ mask: Float, endsEpisode: Bool) {
@@ -108,6 +157,9 @@ struct DatasetSurvey {
   /// Whether the rows added so far have a transition.
   var hasTransitions: Bool { reward.count > 0 }
 
+  /// Whether the ranges of the columns are few enough for a manifest.
+  private var hasRanges: Bool { columns.minimum.count <= 8192 }
+
   /// The statistics of the rows added so far, which must have a transition.
   var statistics: DatasetStatistics {
     DatasetStatistics(
@@ -115,6 +167,8 @@ struct DatasetSurvey {
       episodeLength: episodeLength.spread, reward: reward.spread, mask: mask.spread,
       actionMinimum: action.minimum, actionMaximum: action.maximum,
       clippedShare: Double(action.clipped) / Double(actionCount), actionsOutside: action.outside,
+      observationMinimum: hasRanges ? columns.minimum : nil,
+      observationMaximum: hasRanges ? columns.maximum : nil,
       digest: FieldDigests.combined { digests[$0].hex })
   }
 }

@@ -50,8 +50,12 @@ public final class DatasetWriter {
   /// Completes the dataset. Its last episode must have ended, and there must be a transition; throws
   /// ``FileError`` if not.
   ///
-  /// - Parameter provenance: where the data come from, as keys and values for people to read.
-  public func finish(provenance: [String: String]) throws(FileError) -> DatasetStatistics {
+  /// - Parameters:
+  ///   - provenance: where the data come from, as keys and values for people to read.
+  ///   - observationOrder: the entries of the dictionaries that observations are made of, in their order.
+  public func finish(
+    provenance: [String: String], observationOrder: [String]? = nil
+  ) throws(FileError) -> DatasetStatistics {
     guard endsEpisode, survey.hasTransitions else {
       let reason = endsEpisode ? "gives no transitions" : "ends within an episode"
       throw FileError(.malformed, file: source, reason: reason)
@@ -66,7 +70,8 @@ public final class DatasetWriter {
     }
     let statistics = survey.statistics
     let manifest = DatasetManifest(
-      fields: Dictionary(uniqueKeysWithValues: fields), statistics: statistics, provenance: provenance)
+      fields: Dictionary(uniqueKeysWithValues: fields), statistics: statistics, provenance: provenance,
+      observationOrder: observationOrder)
     try writeFile(Array(manifest.encoded()), path: "\(directory)/\(DatasetManifest.fileName)")
     return statistics
   }

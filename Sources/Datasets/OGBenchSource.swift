@@ -10,8 +10,9 @@ public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward:
 ///
 /// Members: `observations` (rows, O), `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
 /// `masks` (rows), of any number type. `terminals` is not zero on the last row of each episode, whose action
-/// is not used. Transition i leads from row i to row i + 1 wherever `terminals[i]` is zero. An episode also
-/// ends where its file ends.
+/// is not used. `timeouts` or `truncations` (rows), if a file has them, are not zero where an episode was cut
+/// off: it ends there, too. Transition i leads from row i to row i + 1 wherever no episode ends in row i. An
+/// episode also ends where its file ends.
 public struct OGBenchSource: DatasetSource {
   /// The path of the file or directory.
   public let path: String
@@ -19,7 +20,10 @@ public struct OGBenchSource: DatasetSource {
   public let plan: DatasetPlan
   /// Whether the files have the members `rewards` and `masks`.
   public let hasRewards: Bool
-  public var provenance: [String: String] { [:] }
+  public var provenance: [String: String] {
+    let names = Set(shards.flatMap(\.unusedMembers)).sorted()
+    return names.isEmpty ? [:] : ["members that are not used": names.joined(separator: ", ")]
+  }
   /// The paths of the files, in order.
   public var files: [String] { shards.map(\.file.path) }
   private let shards: [OGBenchShard]
@@ -189,40 +193,49 @@ private final class ShardReader {
   }
 }
 
-/// Reads the member `terminals` of a file, from first to last. The last row of the file always ends an
-/// episode.
+/// Reads the members of a file that say where episodes end, from first to last. The last row of the file always
+/// ends an episode.
 private final class TerminalReader {
   /// Whether a terminal that is not zero has been read.
   private(set) var hasEnd = false
-  private let reader: NpzArrayReader
+  private let readers: [(member: String, reader: NpzArrayReader)]
   private let path: String
   private var numbers: [Float] = []
 
   init(_ shard: OGBenchShard) throws(FileError) {
-    reader = try shard.file.reader("terminals")
+    var readers: [(String, NpzArrayReader)] = []
+    for member in shard.endMembers { readers.append((member, try shard.file.reader(member))) }
+    self.readers = readers
     path = shard.file.path
   }
 
-  var remaining: Int { reader.remaining }
+  var remaining: Int { readers[0].reader.remaining }
 
-  /// Reads the next `count` terminals as 0 or 1.
-  func read(_ count: Int, into terminals: UnsafeMutablePointer<UInt8>) throws(FileError) {
+  /// Reads for the next `count` rows whether an episode ends there, as 0 or 1.
+  func read(_ count: Int, into ends: UnsafeMutablePointer<UInt8>) throws(FileError) {
+    ends.update(repeating: 0, count: count)
+    for (member, reader) in readers { try add(member, reader, count, to: ends) }
+    // No row follows, so an unfinished episode ends here.
+    if remaining == 0 { ends[count - 1] = 1 }
+  }
+
+  private func add(
+    _ member: String, _ reader: NpzArrayReader, _ count: Int, to ends: UnsafeMutablePointer<UInt8>
+  ) throws(FileError) {
     if numbers.count < count { numbers = [Float](repeating: 0, count: count) }
     try numbers.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
       try reader.read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
     }
     var hasNaN = false
-    for index in 0..<count {
-      terminals[index] = numbers[index] == 0 ? 0 : 1
-      hasEnd = hasEnd || numbers[index] != 0
+    for index in 0..<count where numbers[index] != 0 {
+      ends[index] = 1
+      hasEnd = true
       hasNaN = hasNaN || numbers[index].isNaN
     }
     guard !hasNaN else {
       throw FileError(
-        .malformed, file: path, member: "terminals", reason: "contains NaN; zero or another number is needed")
+        .malformed, file: path, member: member, reason: "contains NaN; zero or another number is needed")
     }
-    // No row follows, so an unfinished episode ends here.
-    if remaining == 0 { terminals[count - 1] = 1 }
   }
 }
 
@@ -233,10 +246,24 @@ struct OGBenchShard: Sendable {
   let observationSize: Int
   let actionSize: Int
   let hasRewards: Bool
+  /// The members that say where episodes end: `terminals`, and those of ``cutMembers`` that the file has.
+  let endMembers: [String]
   private let dtypes: [String: ElementType]
+
+  /// Members that say where episodes were cut off: D4RL's and d3rlpy's name, and Minari's and Gymnasium's.
+  private static let cutMembers = ["timeouts", "truncations", "truncated", "truncateds"]
+  /// Members that OGBench's files have and nothing here needs.
+  private static let simulatorMembers: Set = ["qpos", "qvel", "button_states"]
+
+  /// The names of members that nothing reads, but for those that are known to be of no use.
+  var unusedMembers: [String] {
+    let used = ["observations", "actions"] + (hasRewards ? ["rewards", "masks"] : []) + endMembers
+    return file.memberNames.filter { !used.contains($0) && !Self.simulatorMembers.contains($0) }
+  }
 
   init(path: String) throws(FileError) {
     file = try NpzFile(path: path)
+    try Self.requireRowsInOrder(file)
     let observations = try file.header("observations")
     guard observations.dtype != .uint8 else {
       throw FileError(
@@ -258,6 +285,24 @@ struct OGBenchShard: Sendable {
       dtypes[name] = try Self.column(try file.header(name), rows, name, path)
     }
     self.dtypes = dtypes
+    var endMembers = ["terminals"]
+    for name in Self.cutMembers where file.contains(name) {
+      _ = try Self.column(try file.header(name), rows, name, path)
+      endMembers.append(name)
+    }
+    self.endMembers = endMembers
+  }
+
+  /// Refuses files whose rows are transitions of their own, each with its next state: reading each row's next state
+  /// from the row after it would lose the last transition of each episode.
+  private static func requireRowsInOrder(_ file: NpzFile) throws(FileError) {
+    for name in ["next_observations", "next_observation"] where file.contains(name) {
+      throw FileError(
+        .malformed, file: file.path, member: name,
+        reason:
+          "is not read: here the next state of a row is the row after it. Add to each episode a row with its "
+          + "final state, from the last \(name), set terminals on that row only, and leave \(name) out")
+    }
   }
 
   private static func matrix(

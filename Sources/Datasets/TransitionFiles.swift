@@ -1,4 +1,5 @@
 import ArrayFiles
+import Basics
 
 /// The transitions of a dataset that stays in its files. Each transition is read when it is gathered, so a
 /// dataset may be larger than memory.
@@ -10,6 +11,8 @@ import ArrayFiles
 public struct TransitionFiles: TransitionSource {
   public let plan: DatasetPlan
   public var transitionCount: Int { plan.transitions }
+  public var observation: ObservationSpace { plan.observation }
+  public var actionSize: Int { plan.actionSize }
   private let episodes: EpisodeIndex
   private let observations: NpyFile
   private let actions: NpyFile
@@ -42,6 +45,17 @@ public struct TransitionFiles: TransitionSource {
     try read(actions, row, plan.actionSize, action, nextAction)
     try rewards.read(from: row, into: UnsafeMutableBufferPointer(start: reward, count: 1))
     try masks.read(from: row, into: UnsafeMutableBufferPointer(start: mask, count: 1))
+    guard reward.pointee.isFinite else { throw damage(rewards, row) }
+    guard (0...1).contains(mask.pointee) else { throw damage(masks, row) }
+  }
+
+  /// The files are too large to be compared with their digests first, but what no dataset holds is noticed.
+  private func damage(_ file: NpyFile, _ row: Int) -> FileError {
+    FileError(
+      .malformed, file: file.path,
+      reason:
+        "row \(row) or the one after it is damaged: it holds what is not a number or out of range; import again"
+    )
   }
 
   /// Reads row `row` of `width` elements into `first` and the row after it into `second`.
@@ -51,6 +65,8 @@ public struct TransitionFiles: TransitionSource {
   ) throws(FileError) {
     try withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * width) { (rows) throws(FileError) in
       try file.read(from: row * width, into: rows)
+      // Finite numbers times zero add up to zero; the sum is there so that the loop has no branch.
+      guard rows.reduce(0, { $0 + $1 * 0 }) == 0 else { throw damage(file, row) }
       first.update(from: rows.baseAddress!, count: width)
       second.update(from: rows.baseAddress! + width, count: width)
     }

@@ -1,3 +1,5 @@
+import Basics
+
 /// The transitions of a dataset in memory that the caller owns, usually shared between the ranks of a node.
 ///
 /// The memory must outlive this view of it. The type is Sendable although it holds pointers, because the
@@ -6,6 +8,8 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
   public var transitionCount: Int { plan.transitions }
+  public var observation: ObservationSpace { plan.observation }
+  public var actionSize: Int { plan.actionSize }
   private let observations: UnsafeRawPointer
   private let actions: UnsafePointer<Float>
   private let rewards: UnsafePointer<Float>

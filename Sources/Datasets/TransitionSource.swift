@@ -1,9 +1,15 @@
 import ArrayFiles
+import Basics
 
 /// Gives access to the transitions of a dataset in memory or in files.
 public protocol TransitionSource: Sendable {
   /// The number of transitions. A source may grow, but only between updates, and at the same update on all ranks.
   var transitionCount: Int { get }
+
+  /// What an observation is.
+  var observation: ObservationSpace { get }
+  /// A, the numbers of an action.
+  var actionSize: Int { get }
 
   /// Copies transition number `transition` (from 0, below `transitionCount`): state and next state (an observation each:
   /// Float numbers of a vector, bytes of an image), action and next action (A numbers each), reward and mask (one number each). The next action is that of the

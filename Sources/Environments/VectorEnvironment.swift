@@ -8,9 +8,16 @@ public struct EnvironmentDescription: Sendable, Equatable {
   public let actionSize: Int
   /// The two returns that the task's benchmark scores 0 and 100; nil if the benchmark defines no score.
   public let referenceReturns: [Double]?
+  /// The entries of the dictionaries that observations are made of, with their sizes, in the order of the
+  /// environment's space; nil if observations are one box.
+  public let observationOrder: [String]?
 
   /// Makes a description with the given values.
-  public init(observationSize: Int, actionSize: Int, referenceReturns: [Double]? = nil) {
+  public init(
+    observationSize: Int, actionSize: Int, referenceReturns: [Double]? = nil,
+    observationOrder: [String]? = nil
+  ) {
+    self.observationOrder = observationOrder
     self.observationSize = observationSize
     self.actionSize = actionSize
     self.referenceReturns = referenceReturns
@@ -34,9 +41,14 @@ public struct StepOutcome: Sendable, Equatable {
   public let truncated: Bool
   /// Whether the task is solved; nil where the environment does not say.
   public let success: Bool?
+  /// Whether the environment said NaN where it should say whether the task is solved.
+  public let isUnclear: Bool
 
   /// Makes an outcome with the given values.
-  public init(reward: Double, terminated: Bool, truncated: Bool, success: Bool?) {
+  public init(
+    reward: Double, terminated: Bool, truncated: Bool, success: Bool?, isUnclear: Bool = false
+  ) {
+    self.isUnclear = isUnclear
     self.reward = reward
     self.terminated = terminated
     self.truncated = truncated

@@ -26,10 +26,12 @@ public final class CheckpointPlayer {
   /// - Parameters:
   ///   - env: the task to play; nil for the one it was trained for.
   ///   - seed: seed of the episodes; nil for the run's.
+  ///   - success: when an episode has solved its task; nil for the run's rule.
   ///   - workers: how a Gymnasium environment is run.
   ///   - video: where a video of the first episode goes.
   public init(
-    path: String, env: String?, seed: UInt32?, episodes: Int, workers: WorkerOptions, video: String? = nil
+    path: String, env: String?, seed: UInt32?, success: SuccessRule? = nil, episodes: Int,
+    workers: WorkerOptions, video: String? = nil
   ) throws {
     saved = try SavedPolicy(path: path)
     let configuration = saved.configuration
@@ -56,7 +58,9 @@ public final class CheckpointPlayer {
       workers: workers.forEnvironment(
         freeCores: ProcessInfo.processInfo.activeProcessorCount - 1, video: video))
     try Failure.unavailable { try environment.describe() }.requireFit(spec, task: task, data: path)
-    evaluator = Evaluator(environment, spec, hyperparameters, episodes: episodes, seed: self.seed)
+    evaluator = Evaluator(
+      environment, spec, hyperparameters, episodes: episodes, seed: self.seed,
+      success: success ?? configuration.success)
   }
 
   /// Whether the agent has such an actor.

@@ -1,6 +1,7 @@
 import Basics
 import Checkpoints
 import Environments
+import Settings
 
 /// A mean over episodes.
 public struct Estimate: Sendable, Equatable {
@@ -27,12 +28,29 @@ public struct Estimate: Sendable, Equatable {
 
 /// An episode that has been played.
 struct PlayedEpisode: Sendable, Equatable {
-  /// Whether the task was solved at its end; nil where the environment does not say.
+  /// Whether the task was solved, by the rule; nil where the environment did not say.
   var success: Bool?
+  /// Whether the environment said NaN where it should say whether the task is solved.
+  var isUnclear = false
+  /// Whether the environment said anything about success, at any step.
+  var tellsSuccess = false
   /// Sum of the rewards, undiscounted.
   var total = 0.0
   /// Number of steps.
   var length = 0
+
+  /// Takes note of a step.
+  mutating func add(_ outcome: StepOutcome, _ rule: SuccessRule) {
+    total += outcome.reward
+    length += 1
+    tellsSuccess = tellsSuccess || outcome.success != nil
+    switch rule {
+    case .last: (success, isUnclear) = (outcome.success, outcome.isUnclear)
+    case .any:
+      success = success == true ? true : outcome.success ?? success
+      isUnclear = success != true && (isUnclear || outcome.isUnclear)
+    }
+  }
 }
 
 /// The results of some episodes.
@@ -41,6 +59,8 @@ public struct EvaluationResult: Sendable, Equatable, CustomStringConvertible {
   public let episodes: Int
   /// Share of episodes that solved the task; nil where the environment does not say.
   public let success: Estimate?
+  /// Number of episodes that count as not solved because the environment, which says it elsewhere, did not say.
+  public let untold: Int
   /// Undiscounted return.
   public let totalReward: Estimate
   /// The return between the benchmark's references, 0 to 100; nil where it has none.
@@ -57,16 +77,25 @@ public struct EvaluationResult: Sendable, Equatable, CustomStringConvertible {
     self.totalReward = totalReward
     self.score = score
     self.length = length
+    untold = 0
   }
 
   init(_ episodes: [PlayedEpisode], in environment: EnvironmentDescription) {
     self.episodes = episodes.count
-    let successes = episodes.compactMap { $0.success.map { $0 ? 1.0 : 0 } }
-    success = successes.count == episodes.count ? Estimate(successes) : nil
+    let isTold = episodes.contains(where: \.tellsSuccess)
+    success = isTold ? Estimate(episodes.map { $0.success == true ? 1 : 0 }) : nil
+    untold = isTold ? episodes.count { $0.success == nil || $0.isUnclear } : 0
     totalReward = Estimate(episodes.map(\.total))
     let scores = episodes.compactMap { environment.normalisedScore($0.total) }
     score = scores.isEmpty ? nil : Estimate(scores)
     length = Estimate(episodes.map { Double($0.length) })
+  }
+
+  /// A line about episodes whose success the environment did not tell; nil if there are none.
+  public var warning: String? {
+    guard untold > 0 else { return nil }
+    return
+      "in \(untold) of \(episodes) episodes 'success' of the environment's info was missing or NaN where it counts; they count as not solved"
   }
 
   /// All figures in a line.

@@ -3,6 +3,7 @@ import Basics
 import Environments
 import Kernels
 import Randomness
+import Settings
 
 /// Plays episodes of a task, several at once, so that the policy acts in batches.
 ///
@@ -30,12 +31,16 @@ public final class Evaluator {
   private let policies: [Actor: any Policy<Float>]
   private let episodes: Int
   private let seed: UInt32
+  private let success: SuccessRule
 
   /// An evaluator of the policies of some hyperparameters' agent.
+  ///
+  /// - Parameter success: when an episode has solved its task.
   public init(
     _ environment: any VectorEnvironment, _ spec: DataSpec, _ hyperparameters: Hyperparameters,
-    episodes: Int, seed: UInt32
+    episodes: Int, seed: UInt32, success: SuccessRule
   ) {
+    self.success = success
     self.environment = environment
     self.episodes = episodes
     self.seed = seed
@@ -129,9 +134,7 @@ public final class Evaluator {
     var (ended, kept): ([Running], [Running]) = ([], [])
     for (row, outcome) in outcomes.enumerated() {
       var episode = running[row]
-      episode.played.total += outcome.reward
-      episode.played.length += 1
-      episode.played.success = outcome.success
+      episode.played.add(outcome, success)
       if outcome.isLast {
         ended.append(episode)
         continue

@@ -28,6 +28,6 @@ struct RunData {
       python: request.workers.python, isCancelled: host.shouldStop, say: { host.logger.info("\($0)") })
     let location = try DatasetLocation(configuration, task, importing, world: world)
     training = try .training(configuration, at: location, world: world, releases)
-    validation = try .validation(configuration, at: location, training.data.spec, world: world, releases)
+    validation = try .validation(configuration, at: location, like: training.data, world: world, releases)
   }
 }

@@ -41,8 +41,16 @@ final class RunEvaluations {
   private var times = UpdateTimes()
   /// What the log holds from before the run continued.
   private var recorded = RecordedEvaluations()
-  /// What could not be written, until somebody asks.
+  /// What could not be written, or why there can be no evaluation, until somebody asks.
   private var unwritten: Failure?
+  /// Looks at the environment's description and throws if the run cannot be evaluated; nil once it has been looked at.
+  private var check: ((EnvironmentDescription) throws -> Void)?
+  /// Whether an environment that does not work ends the run.
+  private let needsEnvironment: Bool
+  private let task: String
+  private var hasWarned = false
+  /// The order of the entries of an observation in the environment, as far as it is known.
+  private(set) var observationOrder: [String]?
 
   /// How long training waits for the environment's description before it begins without it.
   private static let patience = 60.0
@@ -50,8 +58,9 @@ final class RunEvaluations {
   /// Starts the thread that evaluates, and looks at the environment.
   ///
   /// - Parameter isResumed: whether the run continues, so that there may be a best policy already.
-  /// - Throws: `Failure` when the environment has other sizes than the data. When it cannot be looked at, or not
-  ///   soon, that is said in the log: it may work later, and training needs no environment.
+  /// - Throws: `Failure` when the environment cannot be used or does not fit the data: nobody wants to learn that after
+  ///   the training. With `--eval-anyway` an environment that cannot be used is said in the log. What is not known soon
+  ///   is looked at later.
   init(
     _ request: RunRequest, _ task: NamedTask, _ spec: DataSpec, cores: SpareCores, isResumed: Bool,
     _ host: RunHost
@@ -60,6 +69,8 @@ final class RunEvaluations {
     episodes = configuration.evalEpisodes
     self.directory = directory
     logger = host.logger
+    self.task = configuration.env
+    needsEnvironment = !request.workers.evalAnyway
     let best = try isResumed ? Self.best(directory, host.logger) : nil
     let cancellation = Cancellation()
     let environment = task.environment(
@@ -67,7 +78,8 @@ final class RunEvaluations {
       workers: request.workers.forEnvironment(freeCores: cores.count),
       isCancelled: { cancellation.isRequested })
     let evaluator = Evaluator(
-      environment, spec, configuration.hyperparameters, episodes: episodes, seed: configuration.seed)
+      environment, spec, configuration.hyperparameters, episodes: episodes, seed: configuration.seed,
+      success: configuration.success)
     background = BackgroundEvaluation(
       evaluator, in: environment, cancellation: cancellation, on: cores, best: best
     ) { snapshot, score in
@@ -76,18 +88,42 @@ final class RunEvaluations {
       state.score = score
       try Checkpoint.write(directory.best, state, snapshot.tensors)
     }
+    check = { try $0.requireFit(spec, task: configuration.env, data: configuration.dataset) }
     do {
-      let description = try background.describe(atMost: Self.patience, isUrgent: host.shouldStop)
-      try description?.requireFit(spec, task: configuration.env, data: configuration.dataset)
-      if description == nil {
-        logger.warning("\(configuration.env) is not ready yet; training begins without waiting for it")
-      }
-    } catch let failure as Failure {
+      try look(atMost: Self.patience, isUrgent: host.shouldStop)
+    } catch {
       background.cancel()
+      throw error
+    }
+    if spec.observationOrder == nil, let order = observationOrder {
+      logger.warning(
+        "\(self.task) has dictionaries as observations; the data must have their entries in this order, which they do not say: \(printable(order.joined(separator: ", "), limit: 400))"
+      )
+    }
+    if check != nil {
+      logger.warning("\(self.task) is not ready yet; training begins without waiting for it")
+    }
+  }
+
+  /// Looks at the environment's description, once, if it is known in time.
+  private func look(atMost seconds: Double, isUrgent: () -> Bool) throws {
+    guard let check else { return }
+    do {
+      guard let description = try background.describe(atMost: seconds, isUrgent: isUrgent) else { return }
+      self.check = nil
+      observationOrder = description.observationOrder
+      try check(description)
+    } catch let failure as Failure {
       throw failure
     } catch {
-      logger.warning(
-        "\(configuration.env) cannot be evaluated now and is tried again when it is time: \(error)")
+      self.check = nil
+      guard !needsEnvironment else {
+        throw Failure(
+          .unavailable,
+          "\(task) cannot be evaluated: \(error). Repair that, or train with --eval-episodes 0, or with --eval-anyway if it will work later"
+        )
+      }
+      logger.warning("\(task) cannot be evaluated now and is tried again when it is time: \(error)")
     }
   }
 
@@ -199,6 +235,7 @@ final class RunEvaluations {
   /// Notes how long an update took, nil if it is not like the others, and writes down new results.
   func follow(updateTook duration: Duration?) {
     times.add(duration, isEvaluating: background.progress != nil)
+    do { try look(atMost: 0, isUrgent: { true }) } catch { unwritten = unwritten ?? Failure(error) }
     for event in background.takeEvents() {
       do { try record(event) } catch { unwritten = unwritten ?? Failure(error) }
     }
@@ -213,6 +250,10 @@ final class RunEvaluations {
       let step = snapshot.state.step
       results[actor] = result
       failure = nil
+      if let warning = result.warning, !hasWarned {
+        logger.warning("update \(step): \(warning)")
+        hasWarned = true
+      }
       try write(step, actor, .done, result, seconds: seconds)
       if actor == .policy {
         logger.info("update \(step): \(result)\(isBest ? ", the best so far" : "")\(times.text(seconds))")

@@ -16,6 +16,10 @@ final class RunState {
   private let configuration: Configuration
   private let datasetDigest: String
   private let spec: DataSpec
+  /// What to do when the parameters are not finite.
+  var remedy = Failure.lowerRate
+  /// The order of the entries of an observation in the environment, for data that do not say theirs.
+  var environmentOrder: [String]?
 
   /// The state before the first update.
   init(_ learner: Learner, _ configuration: Configuration, datasetDigest: String, _ spec: DataSpec) {
@@ -92,7 +96,7 @@ final class RunState {
   /// Throws unless the numbers can be saved: a finite gradient can still lead to parameters that are not finite, at an
   /// absurd learning rate.
   func requireFinite() throws {
-    guard learner.memory.isFinite else { throw Failure.notFinite(step: step) }
+    guard learner.memory.isFinite else { throw Failure.notFinite(step: step, remedy) }
   }
 
   /// Writes a checkpoint.
@@ -103,7 +107,7 @@ final class RunState {
   private var checkpointState: CheckpointState {
     CheckpointState(
       step: step, optimiserSteps: learner.optimiserSteps, configuration: configuration.yaml,
-      datasetDigest: datasetDigest, spec: spec)
+      datasetDigest: datasetDigest, spec: spec.ordered(environmentOrder))
   }
 
   // MARK: Replicas
@@ -129,10 +133,13 @@ extension Learner {
 
 extension Failure {
   /// The parameters after an update cannot be saved.
-  static func notFinite(step: Int) -> Failure {
+  static func notFinite(step: Int, _ remedy: String = lowerRate) -> Failure {
     Failure(
       .software,
-      "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. Lower --lr, or look with --check"
+      "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. \(remedy)"
     )
   }
+
+  /// What to do when numbers become too large, if nothing more is known.
+  static let lowerRate = "Lower --lr, or look with --check"
 }

@@ -99,11 +99,13 @@ public final class Trainer {
         resuming: request.resumes, warn: { host.logger.warning("\($0)") })
     }
     state = RunState(learner, configuration, datasetDigest: data.training.data.digest, data.spec)
+    state.remedy = data.training.data.remedy
     let isResumed = try state.start(request, world: world) { line, isWarning in
       isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")
     }
     (evaluations, files, log) = try Self.open(
       request, data, state, facts, world, host, isResumed: isResumed)
+    state.environmentOrder = evaluations?.observationOrder
     phases = [.offline(data.training.sampler, updates: configuration.steps)]
   }
 
@@ -190,7 +192,7 @@ public final class Trainer {
     guard skipped < Self.skippedLimit else {
       throw Failure(
         .software,
-        "\(place), the fifth in a row; checkpoints before it are kept. Lower --lr, or look with --check")
+        "\(place), the fifth in a row; checkpoints before it are kept. \(data.training.data.remedy)")
     }
     if world.rank == 0 { host.logger.warning("\(place); the update is skipped") }
   }

@@ -47,6 +47,9 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Episodes of an evaluation; 0 evaluates nothing and needs no environment.")
   public var evalEpisodes = 50
 
+  @Option(help: "An episode succeeds when its task is solved at its last step, or at any.")
+  public var success = SuccessRule.last
+
   @Option(help: "Updates between checkpoints; 0 saves at the end only.")
   public var saveInterval = 50_000
 

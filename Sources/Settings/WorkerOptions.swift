@@ -17,6 +17,9 @@ public struct WorkerOptions: ParsableArguments, Sendable {
   @Option(help: ArgumentHelp("Seconds that such a process may take to answer.", valueName: "seconds"))
   public var evalTimeout = 300.0
 
+  @Flag(help: "Train although the environment cannot be evaluated at the start; it is tried again later.")
+  public var evalAnyway = false
+
   /// Settings that only a parser can fill, as with every `ParsableArguments`.
   public init() {}
 
@@ -32,6 +35,7 @@ public struct WorkerOptions: ParsableArguments, Sendable {
     (python == "python3" ? [] : ["--python", python])
       + (evalWorkers.map { ["--eval-workers", "\($0)"] } ?? [])
       + (evalTimeout == 300 ? [] : ["--eval-timeout", "\(evalTimeout)"])
+      + (evalAnyway ? ["--eval-anyway"] : [])
   }
 
   /// The options of an environment, where `freeCores` cores are idle beside what computes already.

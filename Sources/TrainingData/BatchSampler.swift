@@ -29,6 +29,9 @@ public final class BatchSampler {
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
     seed: UInt32, world: Communicator
   ) throws(Failure) {
+    precondition(
+      source.observation == spec.observation && source.actionSize == spec.actionSize,
+      "the rows of the data do not fit the batch")
     let transitions = source.transitionCount
     if let problem = VirtualShards.problem(
       transitions: transitions, batch: batchSize, shards: virtualShards, ranks: world.size)

@@ -16,32 +16,36 @@ public struct BatchSource {
     _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
   ) throws -> BatchSource {
     let data = try SharedDataset(configuration, at: location, world: world, releases)
-    return try BatchSource(data, data.spec, configuration, seed: configuration.seed, world)
+    return try BatchSource(data, like: data, configuration, seed: configuration.seed, world)
   }
 
   /// What a run's losses are validated on, if there are such data. Collective.
   ///
   /// - Parameters:
-  ///   - spec: the training data's.
+  ///   - training: the data that the run trains on, which the others must fit.
   ///   - releases: is told what to free at the end.
   public static func validation(
-    _ configuration: Configuration, at location: DatasetLocation, _ spec: DataSpec, world: Communicator,
-    _ releases: Releases
+    _ configuration: Configuration, at location: DatasetLocation, like training: SharedDataset,
+    world: Communicator, _ releases: Releases
   ) throws -> BatchSource? {
     let data = try SharedDataset.validation(configuration, at: location, world: world, releases)
     return try data.map {
-      try BatchSource($0, spec, configuration, seed: validationSeed(configuration.seed), world)
+      try BatchSource(
+        $0, like: training, configuration, seed: validationSeed(configuration.seed), world)
     }
   }
 
   /// The seed of validation batches: another one, so that they draw other numbers than training batches.
   private static func validationSeed(_ seed: UInt32) -> UInt32 { seed ^ 0x9E37_79B9 }
 
+  /// Batches of `data` for networks that are made for the data `training`. Whatever a run computes with passes here.
   private init(
-    _ data: SharedDataset, _ spec: DataSpec, _ configuration: Configuration, seed: UInt32,
+    _ data: SharedDataset, like training: SharedDataset, _ configuration: Configuration, seed: UInt32,
     _ world: Communicator
   ) throws {
     let hyperparameters = configuration.hyperparameters
+    let spec = training.spec
+    try world.together { try data.spec.requireFit(spec, of: training.path, data: data.path) }
     self.data = data
     sampler = try BatchSampler(
       data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),

@@ -21,6 +21,10 @@ public struct DatasetDescription: Sendable {
   public init(path: String, task: PointMazeTask?, verify: Bool) throws {
     let source = try openDataset(path, task: task)
     if let task { try requireFit(source, task) }
+    if let path = validationPath(of: path) {
+      let validation = try openDataset(path, task: task)
+      try validation.rowSpec.requireFit(source.rowSpec, of: source.path, data: path)
+    }
     if verify {
       guard let directory = source as? DatasetDirectory else {
         throw Failure(.usage, "\(path): only a dataset directory has digests to --verify")
@@ -33,9 +37,17 @@ public struct DatasetDescription: Sendable {
       statistics.lines + [
         "dataset: \(sizes); \(decimals(Double(source.plan.byteCount) / 1e6, 1)) MB in memory"
       ]
-      + provenanceLines(source.provenance)
+      + (source.observationOrder.map { ["dataset: observations are \(orderText($0))"] } ?? [])
+      + columnLines(statistics) + provenanceLines(source.provenance)
     warnings = statistics.warnings
   }
+}
+
+/// The range of each column, as far as it is known.
+private func columnLines(_ statistics: DatasetStatistics) -> [String] {
+  statistics.observationMinimum == nil
+    ? ["dataset: the manifest does not give the ranges of the columns; import again to see them"]
+    : statistics.columnLines
 }
 
 /// Where data are from, a line for each thing that is known. The words are a file's, so they are made printable.

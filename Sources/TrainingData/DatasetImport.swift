@@ -1,3 +1,4 @@
+import Agents
 import ArrayFiles
 import Basics
 import Datasets
@@ -113,14 +114,17 @@ public struct DatasetImport: Sendable {
     let validation = try OGBenchSource.companionPath(of: source).map { path in
       try OGBenchSource(path: path, rewards: rule)
     }
+    if let validation {
+      try validation.rowSpec.requireFit(training.rowSpec, of: training.path, data: validation.path)
+    }
     let provenance = [
       "source": URL(fileURLWithPath: source).lastPathComponent,
       "files": training.files.joined(separator: ", "),
       "reward": training.hasRewards ? "the files' own" : "r(s) of \(task ?? "")",
-    ]
+    ].merging(training.provenance) { $1 }
     for (files, directory) in [(training, directory), (validation, Self.validation(of: directory))] {
       guard let files else { continue }
-      try write(directory, files.plan.observationSize, files.plan.actionSize, .refuse, provenance) { writer in
+      try write(directory, files.rowSpec, .refuse, provenance) { writer in
         var progress = Progress(say)
         try files.forEachBlock { (rows, file, first) throws(FileError) in
           try writer.append(rows, from: file, row: first)
@@ -139,9 +143,12 @@ public struct DatasetImport: Sendable {
     let data = importer.description
     // OGBench's actions lie in [-1, 1]; D4RL and Minari record what was asked for, which environments clip.
     let bounds: ActionBounds = request.source == .ogbench ? .refuse : .clip
+    let spec = DataSpec(
+      observationSize: data.observationSize, actionSize: data.actionSize, rewards: 0...0,
+      observationOrder: data.observationOrder)
     let block = RowBlock(observationSize: data.observationSize, actionSize: data.actionSize)
     for directory in [directory] + (data.hasValidation ? [Self.validation(of: directory)] : []) {
-      try write(directory, data.observationSize, data.actionSize, bounds, data.provenance) { writer in
+      try write(directory, spec, bounds, data.provenance) { writer in
         var progress = Progress(say)
         while let rows = try importer.rows(limit: block.capacity) {
           block.fill(rows.count, rows.bytes)
@@ -153,14 +160,16 @@ public struct DatasetImport: Sendable {
   }
 
   private func write(
-    _ directory: String, _ observationSize: Int, _ actionSize: Int, _ bounds: ActionBounds,
-    _ provenance: [String: String], _ fill: (DatasetWriter) throws -> Void
+    _ directory: String, _ spec: DataSpec, _ bounds: ActionBounds, _ provenance: [String: String],
+    _ fill: (DatasetWriter) throws -> Void
   ) throws {
     let writer = try DatasetWriter(
-      directory: directory, observationSize: observationSize, actionSize: actionSize, source: source,
-      bounds: bounds)
+      directory: directory, observationSize: spec.observationSize, actionSize: spec.actionSize,
+      source: source, bounds: bounds)
     try fill(writer)
-    _ = try writer.finish(provenance: provenance.merging(["written by": "fan-dist \(version)"]) { $1 })
+    _ = try writer.finish(
+      provenance: provenance.merging(["written by": "fan-dist \(version)"]) { $1 },
+      observationOrder: spec.observationOrder)
   }
 
   private static func validation(of directory: String) -> String {

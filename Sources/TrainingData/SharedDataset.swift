@@ -3,6 +3,7 @@ import ArrayFiles
 import Basics
 import Datasets
 import Environments
+import Foundation
 import MPI
 import Settings
 
@@ -11,6 +12,8 @@ import Settings
 public struct SharedDataset {
   /// The data, on every rank.
   let transitions: any TransitionSource
+  /// Names the data: the path of their file or directory. On the first rank of each node.
+  public let path: String
   /// What the data look like; on the first rank of each node.
   public let statistics: DatasetStatistics?
   /// What an agent needs to know about them.
@@ -22,6 +25,14 @@ public struct SharedDataset {
   /// Where the data are and how much memory they take.
   public let place: String
   private let memory: SharedMemory
+
+  /// What to do when numbers become too large in training: on the first rank of each node it says what of the data is
+  /// too large itself.
+  public var remedy: String {
+    let general = "Lower --lr, or look with --check"
+    guard let huge = statistics?.hugeValue else { return general }
+    return "\(path): \(huge): scale it; dataset info shows the range of each column. \(general) otherwise"
+  }
 
   /// The data of a configuration. Collective.
   ///
@@ -88,10 +99,11 @@ public struct SharedDataset {
     (memory, transitions, statistics, place) = (
       store.memory, store.transitions, store.statistics, store.place
     )
+    path = source?.path ?? ""
     provenance = source?.provenance ?? [:]
     spec = DataSpec(
       observation: plan.observation, actionSize: plan.actionSize,
-      rewards: try Self.rewards(of: statistics, node))
+      rewards: try Self.rewards(of: statistics, node), observationOrder: try Self.order(of: source, node))
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
     try world.requireAgreement(
       on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same data")
@@ -102,6 +114,13 @@ public struct SharedDataset {
     var words = source?.plan.words ?? [Int64](repeating: 0, count: DatasetPlan.wordCount)
     try node.broadcast(&words, count: words.count * MemoryLayout<Int64>.stride)
     return DatasetPlan(words: words)
+  }
+
+  /// The order of an observation's entries that the first rank of a node knows, on all of its ranks.
+  private static func order(of source: (any DatasetSource)?, _ node: Communicator) throws -> [String]? {
+    let text = try source?.observationOrder.map { try JSONEncoder().encode($0) } ?? Data()
+    let bytes = Data(try node.broadcast(Array(text)))
+    return bytes.isEmpty ? nil : try JSONDecoder().decode([String].self, from: bytes)
   }
 
   /// The smallest and the largest reward that the first rank of a node knows, on all of its ranks.
@@ -152,7 +171,9 @@ private struct Store {
     transitions = directory.transitions(index: memory.base)
     statistics = node.rank == 0 ? directory.survey() : nil
     let gigabytes = decimals(Double(plan.byteCount) / 1e9, 2)
-    place = "data (\(gigabytes) GB) stay in their files and are read as they are needed"
+    place =
+      "data (\(gigabytes) GB) stay in their files and are read as they are needed; whether they are as they were "
+      + "imported is not checked: fan-dist dataset info --verify does that"
     self.memory = memory
   }
 }

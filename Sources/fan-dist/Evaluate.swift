@@ -22,6 +22,11 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Seed of starts and noise; the run's own by default.")
   var seed: UInt32?
 
+  @Option(
+    help: "An episode succeeds when its task is solved at its last step, or at any; as in the run by default."
+  )
+  var success: SuccessRule?
+
   @Flag(help: "Also play the behaviour flow alone: behaviour cloning.")
   var behaviour = false
 
@@ -43,16 +48,20 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let player = try CheckpointPlayer(
-      path: checkpoint, env: env, seed: seed, episodes: episodes, workers: workers, video: video)
+      path: checkpoint, env: env, seed: seed, success: success, episodes: episodes, workers: workers,
+      video: video)
     if behaviour && !player.plays(.behaviour) {
       throw Failure(.usage, "--behaviour: \(player.agent.title) learns no flow of the dataset's actions")
     }
-    try StandardStream.output.say(
-      "\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
-    if let result = try player.run(.policy) { try StandardStream.output.say("policy: \(result)") }
-    if let video { try StandardStream.output.say("video: \(video)") }
+    let output = StandardStream.output
+    try output.say("\(checkpoint): update \(player.step), task \(player.task), seed \(player.seed)")
+    if let result = try player.run(.policy) {
+      if let warning = result.warning { try output.say("warning: \(warning)") }
+      try output.say("policy: \(result)")
+    }
+    if let video { try output.say("video: \(video)") }
     if behaviour, let result = try player.run(.behaviour) {
-      try StandardStream.output.say("behaviour cloning: \(result)")
+      try output.say("behaviour cloning: \(result)")
     }
   }
 }

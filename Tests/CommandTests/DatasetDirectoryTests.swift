@@ -29,6 +29,7 @@ import Testing
     let onDisk = try runs.complete(
       "disk", ranks: ranks, "--steps", "20", "--dataset", path, "--dataset-memory", "0")
     #expect(onDisk.output.contains("stay in their files"))
+    #expect(onDisk.output.contains("not checked: fan-dist dataset info --verify does that"))
     let table = try runs.table("file").timeless
     #expect(table.columns.contains { $0.hasPrefix("validation/") })
     #expect(try runs.table("memory").timeless == table && runs.table("disk").timeless == table)

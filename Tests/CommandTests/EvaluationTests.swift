@@ -174,10 +174,82 @@ struct RealEnvironmentTests {
     ("printf 'FANW\\1'; exit 3", ["FANW", "ended with exit code 3"]),
     ("exec python3 -I -S \"$@\"", ["ModuleNotFoundError: No module named 'numpy'"]),
   ]) func aWorkerThatDoesNotWork(script: String, parts: [String]) throws {
-    let result = try train(python: interpreter(script), "--eval-timeout", "1")
+    let python = try interpreter(script)
+    let refused = try train(python: python, "--eval-timeout", "1")
+    expectFailure(
+      refused, 69, ["\(Self.name) cannot be evaluated", "--eval-episodes 0", "--eval-anyway"] + parts)
+    #expect(((try? runs.checkpoints("run")) ?? []) == [])
+    let result = try train(python: python, "--eval-timeout", "1", "--eval-anyway")
     expectFailure(result, 69, ["the evaluation of update 60 failed twice"] + parts)
     #expect(try statuses() == ["60 policy failed"])
     #expect(try !runs.tensors("run", 60).isEmpty)
+  }
+
+  /// Nobody wants to learn after a day of training that there is no such environment.
+  @Test(arguments: [
+    ("gymnasium:HalfChetah-v5", "HalfChetah"), ("gymnasium:CartPole-v1", "actions: only boxes"),
+    ("gymnasium:no_such_module:Point-v0", "no_such_module"),
+  ]) func anEnvironmentThatCanNeverWork(name: String, part: String) throws {
+    for ranks in [nil, 2] where ranks == nil || hasMPIRun {
+      let result = try train(ranks: ranks, "--env", name, "--steps", "1000000")
+      expectFailure(result, 69, ["\(name) cannot be evaluated", part, "--eval-episodes 0"])
+    }
+    let trained = try train("--env", name, "--eval-episodes", "0")
+    #expect(trained.code == 0, "\(trained)")
+  }
+
+  /// What an episode that was solved on the way counts as is a setting.
+  @Test func successOnTheWay() throws {
+    try wish("solve once")
+    for (rule, success) in [("last", 0.0), ("any", 1.0)] {
+      let options = ["--env", Self.name, "--dataset", data, "--python", pythonWithPackages!]
+      let line = runs.command(rule, options + ["--success", rule, "--steps", "5"])
+      let result = try run(line[0], Array(line.dropFirst()), environment: environment)
+      try #require(result.code == 0, "\(result)")
+      #expect(try runs.table(rule, "eval.csv").numbers("success") == [success, success])
+      #expect(try runs.text(rule, "config.yaml").contains("success: \(rule)\n"))
+      let saved = try SafetensorsFile(path: runs.checkpoint(rule, 5))
+      #expect(saved.metadata["configuration"]?.contains("success: \(rule)\n") == true)
+    }
+    try grant("solve once")
+    try wish("say nothing")
+    let silent = try train("--steps", "5")
+    #expect(silent.code == 0, "\(silent)")
+    #expect(try evaluations.numbers("success") == [0, 0])
+    let warnings = silent.output.components(separatedBy: "in 5 of 5 episodes 'success'").count - 1
+    #expect(warnings == 1, "\(silent.output)")
+  }
+
+  /// Validation data enter the same computation as the data beside which they lie.
+  @Test(arguments: [nil, 2]) func validationDataThatDoNotFit(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let companion = String(data.dropLast(4)) + "-val.npz"
+    for (size, rows) in [(1, 84), (4, 21), (42, 21)] {
+      var fixture = DatasetFixture(episodes: rows / 21)
+      fixture.rewards = fixture.terminals
+      fixture.observations = [Float](repeating: 0.5, count: rows * size)
+      fixture.observationSize = size
+      try fixture.write(to: companion)
+      let result = try train(ranks: ranks, "--eval-episodes", "0")
+      expectFailure(result, 65, ["data-val.npz: observations of \(size) numbers, but of 2 in", "data.npz"])
+    }
+    expectFailure(try run(built("fan-dist"), ["dataset", "info", data]), 65, ["data-val.npz"])
+    expectFailure(
+      try run(built("fan-dist"), ["dataset", "import", data, "--out", runs.folder.file("out")]), 65,
+      ["data-val.npz"])
+  }
+
+  /// The largest column of the data is named where numbers become too large in training.
+  @Test func hugeObservationsAreNamed() throws {
+    var fixture = DatasetFixture(episodes: 10)
+    fixture.rewards = fixture.terminals
+    for row in 0..<210 { fixture.observations[2 * row + 1] *= 1e30 }
+    let huge = try fixture.write(to: runs.folder.file("huge.npz"))
+    let result = try train("--dataset", huge, "--eval-episodes", "0")
+    expectFailure(result, 70, ["huge.npz: observations column 1 reaches", "dataset info"])
+    let info = try run(built("fan-dist"), ["dataset", "info", huge])
+    #expect(info.output.contains("dataset: observations column 0: 0 to "), "\(info)")
+    #expect(info.output.contains("warning: observations column 1 reaches"), "\(info)")
   }
 
   @Test(arguments: [nil, 2]) func aSignalEndsTheLastEvaluation(ranks: Int?) throws {

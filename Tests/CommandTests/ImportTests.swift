@@ -1,3 +1,4 @@
+import ArrayFiles
 import Foundation
 import TestSupport
 import Testing
@@ -161,6 +162,65 @@ struct ImportTests {
               start = end + 1
           assert start == len(rows["rewards"])
       """, [folder.file("minari"), out])
+  }
+
+  /// The entries of a dictionary are in the order of the environment's space; the file that describes a dataset loses it.
+  @Test func minariKeepsTheOrderOfTheSpace() throws {
+    let environment = [
+      "PYTHONPATH": FileManager.default.currentDirectoryPath + "/Tests/EnvironmentsTests/Fixtures",
+      "MINARI_DATASETS_PATH": folder.file("minari"), "FAN_DIST_DATA": folder.file("datasets"),
+    ]
+    let program = """
+      import sys, gymnasium, minari, numpy as np, probe_environment
+      from minari.data_collector import EpisodeBuffer
+      sizes = {"b": 2, "a": 1}
+      space = gymnasium.make("Ordered-v0", disable_env_checker=True).observation_space
+      episodes = [EpisodeBuffer(
+        observations={"b": np.full((4, 2), 2, np.float32), "a": {"z": np.ones((4, 1), np.float32)}},
+        actions=np.zeros((3, 3), np.float32), rewards=[0.0, 1.0, 2.0], terminations=[False] * 3,
+        truncations=[False, False, True]) for _ in range(2)]
+      minari.create_dataset_from_buffers(
+        "test/ordered-v0", episodes, env=gymnasium.make("probe_environment:Ordered-v0", disable_env_checker=True),
+        observation_space=space)
+      """
+    let made = try run(pythonWithPackages!, ["-W", "ignore", "-c", program], environment: environment)
+    try #require(made.code == 0, "\(made)")
+    try require(dataset("minari:test/ordered-v0", "--out", out, environment: environment))
+    let info = try run(built("fan-dist"), ["dataset", "info", out]).output
+    #expect(info.contains("observations are b (2), a/z (1)"), "\(info)")
+    #expect(info.contains("observations column 2: 1 to 1"), "\(info)")
+    let runs = Runs()
+    func train(_ name: String, _ environmentName: String) throws -> CommandResult {
+      let line = runs.command(
+        name,
+        ["--dataset", out, "--env", environmentName, "--steps", "3", "--python", pythonWithPackages!])
+      return try run(line[0], Array(line.dropFirst()), environment: environment)
+    }
+    let trained = try train("run", "minari:test/ordered-v0")
+    try #require(trained.code == 0, "\(trained)")
+    let saved = try SafetensorsFile(path: runs.checkpoint("run", 3))
+    #expect(saved.metadata["observation_order"] == #"["b (2)","a\/z (1)"]"#)
+    expectFailure(
+      try train("other", "gymnasium:probe_environment:Probe-v0"), 65, ["b (2), a/z (1)", "a (1), b (2)"])
+  }
+
+  @Test func aMinariEpisodeThatIsARowShort() throws {
+    let program = """
+      import os, sys
+      os.environ["MINARI_DATASETS_PATH"] = sys.argv[1]
+      import gymnasium, h5py, minari, numpy as np
+      from minari.data_collector import EpisodeBuffer
+      episodes = [EpisodeBuffer(
+        observations=np.zeros((11, 3), np.float32), actions=np.zeros((10, 1), np.float32), rewards=[0.0] * 10,
+        terminations=[False] * 10, truncations=[False] * 9 + [True]) for _ in range(3)]
+      minari.create_dataset_from_buffers("test/short-v0", episodes, env="Pendulum-v1")
+      with h5py.File(f"{sys.argv[1]}/test/short-v0/data/main_data.hdf5", "a") as file:
+        del file["episode_1/observations"]
+        file["episode_1/observations"] = np.zeros((10, 3), np.float32)
+      """
+    try python(program, [folder.file("minari")])
+    let result = try dataset("minari:test/short-v0", "--from", folder.file("minari"), "--out", out)
+    expectFailure(result, 65, ["test/short-v0", "episode 1: 10 observations for 10 steps"])
   }
 
   // MARK: D4RL

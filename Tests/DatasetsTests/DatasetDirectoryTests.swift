@@ -31,10 +31,10 @@ import Testing
     }
   }
 
-  private func edit(_ name: String, _ change: (inout Data) -> Void) throws {
+  private func edit(_ name: String, _ change: (inout Data) throws -> Void) throws {
     let url = URL(fileURLWithPath: "\(path)/\(name)")
     var data = try Data(contentsOf: url)
-    change(&data)
+    try change(&data)
     try data.write(to: url)
   }
 
@@ -87,14 +87,14 @@ import Testing
   }
 
   @Test func actionsAreClippedOrRefused() throws {
-    let source = try source { $0.actions[2] = -3 }
+    let source = try source { $0.actions[1] = -3 }
     let statistics = try convert(source, to: path, bounds: .clip)
     #expect(statistics.actionsOutside == 1 && statistics.actionMinimum == -3)
-    #expect(try Loaded(DatasetDirectory(path: path)).dataset.transition(1).nextAction == [-0.99999])
+    #expect(try Loaded(DatasetDirectory(path: path)).dataset.transition(0).nextAction == [-0.99999])
     let error = #expect(throws: FileError.self) {
       try convert(source, to: "\(folder.path)/other", bounds: .refuse)
     }
-    #expect("\(error!)".contains("data.npz: member 'actions': row 2 is -3.0, outside [-1, 1]"))
+    #expect("\(error!)".contains("data.npz: member 'actions': row 1 is -3.0, outside [-1, 1]"))
     #expect(!DatasetDirectory.exists(at: "\(folder.path)/other"))
   }
 
@@ -125,17 +125,55 @@ import Testing
     #expect(refusal == "accepted")
   }
 
-  /// Damage to `terminals` is noticed without computing digests, as in training that reads rows from the
-  /// files.
+  /// What no dataset holds is noticed where rows are read from the files; that their bytes are others is not.
+  @Test func rowsThatNoDatasetHoldsAreRefused() throws {
+    try convert(try source(), to: path)
+    for (name, width) in [("observations", 2), ("actions", 1), ("rewards", 1), ("masks", 1)] {
+      let whole = try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name).npy"))
+      // The highest byte of a number of row 1, which becomes NaN or infinite, or, of masks, very large.
+      try edit("\(name).npy") { data in
+        data[128 + 4 * width + 3] = 0x7F
+        data[128 + 4 * width + 2] = 0xC0
+      }
+      let directory = try DatasetDirectory(path: path)
+      let index = UnsafeMutableRawBufferPointer.allocate(byteCount: directory.indexByteCount, alignment: 64)
+      defer { index.deallocate() }
+      try directory.loadIndex(into: index)
+      let files = directory.transitions(index: index.baseAddress!)
+      let error = #expect(throws: FileError.self) { try files.transition(1) }
+      #expect("\(error!)".contains("\(name).npy: row 1 or the one after it is damaged"), "\(error!)")
+      try whole.write(to: URL(fileURLWithPath: "\(path)/\(name).npy"))
+    }
+  }
+
+  /// Manifests of earlier versions have neither the ranges of columns nor the order of an observation's entries.
+  @Test func olderManifestsAreRead() throws {
+    let statistics = try convert(try source(), to: path)
+    try edit("manifest.json") { data in
+      var manifest = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+      var part = try #require(manifest["statistics"] as? [String: Any])
+      #expect(part.removeValue(forKey: "observation_minimum") != nil)
+      #expect(part.removeValue(forKey: "observation_maximum") != nil)
+      manifest["statistics"] = part
+      data = try JSONSerialization.data(withJSONObject: manifest)
+    }
+    let directory = try DatasetDirectory(path: path)
+    #expect(directory.survey().digest == statistics.digest && directory.survey().observationMaximum == nil)
+    #expect(refusal == "accepted")
+  }
+
+  /// Damage to `terminals` is noticed in training that reads rows from the files, too.
   @Test func episodesThatContradictTheManifestAreRefused() throws {
     try convert(try source(), to: path)
-    for (row, value) in [(0, UInt8(1)), (7, 0)] {
+    for (row, value, reason) in [
+      (0, UInt8(1), "does not have the manifest's 3 episodes"), (7, 0, "is damaged: its digest"),
+    ] {
       try edit("terminals.npy") { $0[128 + row] = value }
       let directory = try DatasetDirectory(path: path)
       let index = UnsafeMutableRawBufferPointer.allocate(byteCount: directory.indexByteCount, alignment: 64)
       defer { index.deallocate() }
       let error = #expect(throws: FileError.self) { try directory.loadIndex(into: index) }
-      #expect("\(error!)".contains("does not have the manifest's 3 episodes"))
+      #expect("\(error!)".contains(reason), "\(error!)")
       try edit("terminals.npy") { $0[128 + row] = 1 - value }
     }
   }

@@ -27,6 +27,8 @@ struct Fixture {
   var actionShape: [Int]
   var columnShape: [Int]
   var without: Set<String> = []
+  /// Other members, one number a row each.
+  var others: [String: [Float]] = [:]
 
   /// A dataset whose episodes have the given numbers of rows.
   init(_ lengths: [Int]) {
@@ -48,6 +50,7 @@ struct Fixture {
     if !without.contains("terminals") { try writer.add("terminals", terminals, shape: columnShape) }
     if let rewards { try writer.add("rewards", rewards, shape: columnShape) }
     if let masks { try writer.add("masks", masks, shape: columnShape) }
+    for (name, values) in others { try writer.add(name, values, shape: columnShape) }
     try writer.finish()
   }
 }

@@ -127,12 +127,74 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(try refusal { $0.observations[5] = .nan }.contains("'observations': row 2 column 1 is nan"))
     #expect(
       try refusal { $0.observations[0] = -.infinity }.contains("row 0 column 0 is -inf, not a finite number"))
-    #expect(try refusal { $0.actions[6] = .nan }.contains("'actions': row 6 is nan"))
+    #expect(try refusal { $0.actions[5] = .nan }.contains("'actions': row 5 is nan"))
     #expect(try refusal { $0.actions[3] = -1.01 }.contains("'actions': row 3 is -1.01, outside [-1, 1]"))
     #expect(try refusal { $0.rewards![1] = .infinity }.contains("'rewards': row 1 is inf"))
     #expect(try refusal { $0.masks![1] = 1.5 }.contains("'masks': row 1 is 1.5, outside [0, 1]"))
     #expect(try refusal { $0.masks![1] = -.nan }.contains("'masks': row 1 is"))
     #expect(try refusal { $0.terminals[1] = .nan }.contains("'terminals': contains NaN"))
+  }
+
+  /// What the last row of an episode holds beside its state is documented as unused.
+  @Test func unusedNumbersMayBeAnything() throws {
+    for value in [Float.nan, .infinity, 7, -3e30] {
+      var fixture = Fixture([3, 4])
+      fixture.rewards = [0, 1, value, 2, 3, 4, value]
+      fixture.masks = [1, 1, value, 1, 0, 1, value]
+      (fixture.actions[2], fixture.actions[6]) = (value, value)
+      let loaded = try load(fixture, rewards: nil)
+      let last = try loaded.dataset.transition(4)
+      #expect(last.reward == 4 && last.mask == 1 && last.action == [0.05], "\(value): \(last)")
+      #expect(abs(last.nextAction[0]) < 1 && loaded.statistics.actionsOutside == 0, "\(value): \(last)")
+      // What a survey counts is what training reads.
+      #expect(
+        try OGBenchSource(path: path, rewards: nil).survey().digest == loaded.statistics.digest, "\(value)")
+    }
+    var fixture = Fixture([1, 4])
+    fixture.actions[0] = .nan
+    #expect(try load(fixture).dataset.plan.transitions == 3)
+  }
+
+  /// D4RL's, d3rlpy's and Gymnasium's names for the rows in which an episode was cut off.
+  @Test(arguments: ["timeouts", "truncations", "truncated"]) func episodesEndWhereTheyWereCutOff(name: String)
+    throws
+  {
+    var fixture = Fixture([7])
+    fixture.others[name] = [0, 0, 1, 0, 0, 0, 0]
+    let loaded = try load(fixture)
+    #expect(loaded.dataset.plan == DatasetPlan(rows: 7, episodes: 2, observationSize: 2, actionSize: 1))
+    #expect(try (0..<5).map { try loaded.dataset.transition($0).observation[0] } == [0, 1, 3, 4, 5])
+    // They are enough where no episode reached a terminal state.
+    fixture.terminals = [Float](repeating: 0, count: 7)
+    #expect(try load(fixture).statistics.digest == loaded.statistics.digest)
+    fixture.others[name]![1] = .nan
+    #expect(try refusal(fixture).contains("'\(name)': contains NaN"))
+  }
+
+  @Test func membersThatAreNotReadAreNamed() throws {
+    var fixture = Fixture([3, 4])
+    fixture.others = ["discounts": fixture.actions, "qpos": fixture.actions]
+    try fixture.write(to: path)
+    let source = try OGBenchSource(path: path, rewards: noReward)
+    #expect(source.provenance == ["members that are not used": "discounts"])
+    fixture.others["next_observations"] = fixture.actions
+    #expect(try refusal(fixture).contains("member 'next_observations': is not read"))
+  }
+
+  @Test func rangesOfColumnsShowWhatIsTooLarge() throws {
+    var fixture = Fixture([3, 4])
+    #expect(
+      try load(fixture).statistics.columnLines == [
+        "dataset: observations column 0: 0 to 6", "dataset: observations column 1: -6 to 0",
+      ])
+    func warnings() throws -> String { try load(fixture).statistics.warnings.joined(separator: "\n") }
+    #expect(try load(fixture).statistics.hugeValue == nil)
+    // 2²⁴ + 1 is the first whole number that is rounded.
+    fixture.observations[3] = 16_777_217
+    #expect(try warnings().contains("column 1 goes beyond 16777215"))
+    fixture.observations[4] = 1e12
+    #expect(try warnings().contains("observations column 0 reaches 1e+12"))
+    #expect(try load(fixture).statistics.hugeValue == "observations column 0 reaches 1e+12")
   }
 
   @Test func dataWithoutEpisodesOrTransitionsAreRefused() throws {

@@ -88,14 +88,56 @@ struct GymnasiumEnvironmentTests {
   }
 
   /// Actions in [−1, 1] are scaled to the environment's bounds, and the entries of an observation are in the
-  /// order of their keys.
+  /// order of the space, which Gymnasium sorts unless it is told otherwise.
   @Test func actionsAreScaledAndObservationsFlattened() throws {
     let probe = try Played("gymnasium:probe_environment:Probe-v0")
     #expect(
-      try probe.environment.describe() == EnvironmentDescription(observationSize: 3, actionSize: 3))
+      try probe.environment.describe()
+        == EnvironmentDescription(observationSize: 3, actionSize: 3, observationOrder: ["a (1)", "b (2)"]))
     #expect(try probe.start([0, 1, 2]) == [[0, 0, 0], [0, 0, 0], [0, 0, 0]])
     let (seen, _) = try probe.step([[-1, -1, -1], [0.5, 0.5, 0.5], [7, .nan, 1]])
     #expect(seen == [[-1, -2, 0], [0.5, 1, 7.5], [1, 2, 5]])
+  }
+
+  /// As in data that were collected with Gymnasium's FlattenObservation.
+  @Test func entriesAreInTheOrderOfTheSpace() throws {
+    let probe = try Played("gymnasium:probe_environment:Ordered-v0")
+    #expect(try probe.environment.describe().observationOrder == ["b (2)", "a/z (1)"])
+    _ = try probe.start([0])
+    #expect(try probe.step([[-1, -1, 7]]).observations == [[-2, 0, 1]])
+    let check = """
+      import gymnasium, numpy as np, probe_environment
+      flat = gymnasium.wrappers.FlattenObservation(gymnasium.make("Ordered-v0", disable_env_checker=True))
+      flat.reset()
+      assert flat.step(np.array([-2, 0, 1], np.float32))[0].tolist() == [-2, 0, 1]
+      """
+    let result = try run(pythonWithPackages!, ["-W", "ignore", "-c", check])
+    #expect(result.code == 0, "\(result)")
+  }
+
+  /// Whole numbers are the nearest ones; arrays of one element are numbers, and NaN is no success.
+  @Test func wholeNumbersAndArraysOfOneElement() throws {
+    let probe = try Played("gymnasium:probe_environment:Levels-v0")
+    _ = try probe.start([0])
+    var seen: [[Float]] = []
+    var outcomes: [StepOutcome] = []
+    for action: [Float] in [[0.99, 0.99, 0.4], [-0.7, -0.5, -0.6], [-0.8, 0.1, 1]] {
+      let step = try probe.step([action])
+      seen += step.observations
+      outcomes += step.outcomes
+    }
+    // The third component comes first.
+    #expect(seen == [[0, 4, 3], [-1, 1, -2], [1, 0, 0]])
+    #expect(
+      outcomes == [
+        StepOutcome(reward: 1, terminated: false, truncated: false, success: true),
+        StepOutcome(reward: 2, terminated: true, truncated: false, success: false, isUnclear: true),
+        StepOutcome(reward: 3, terminated: false, truncated: true, success: true),
+      ])
+    let two = try Played("gymnasium:probe_environment:TwoRewards-v0")
+    _ = try two.start([0])
+    let failure = try #require(throws: WorkerFailure.self) { try two.step([[0, 0, 0]]) }
+    #expect(failure.description.contains("the reward is '[0. 0.]', of shape (2,): one number is needed"))
   }
 
   @Test func outcomesAreThoseOfTheEnvironment() throws {

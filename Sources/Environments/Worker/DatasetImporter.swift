@@ -35,6 +35,8 @@ public final class DatasetImporter {
     public let observationSize: Int
     /// A, the size of an action.
     public let actionSize: Int
+    /// The entries of the dictionaries that observations are made of, in their order; nil if there are none.
+    public let observationOrder: [String]?
     /// Whether there are validation data.
     public let hasValidation: Bool
     /// Where the data come from, as keys and values for people to read.

@@ -117,6 +117,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
   /// The payload of the answer to ``Opening``.
   private struct Opened: Decodable {
     let observationSize, actionSize: Int
+    let observationOrder: [String]?
     let referenceReturns: [Double]?
   }
 
@@ -153,7 +154,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
       throw WorkerFailure("gives reference returns that define no score: '\(WorkerFrame.shown(bytes))'")
     }
     let new = EnvironmentDescription(
-      observationSize: opened.observationSize, actionSize: opened.actionSize, referenceReturns: returns)
+      observationSize: opened.observationSize, actionSize: opened.actionSize, referenceReturns: returns,
+      observationOrder: opened.observationOrder)
     guard description ?? new == new else { throw WorkerFailure("opened another environment than before") }
     return new
   }
@@ -218,6 +220,6 @@ extension StepOutcome {
   fileprivate init(reward: Double, flags: UInt8) {
     self.init(
       reward: reward, terminated: flags & 1 != 0, truncated: flags & 2 != 0,
-      success: flags & 4 != 0 ? flags & 8 != 0 : nil)
+      success: flags & 4 != 0 ? flags & 8 != 0 : nil, isUnclear: flags & 16 != 0)
   }
 }

@@ -55,25 +55,50 @@ def write(kind, payload):
     replies.flush()
 
 
-def boxes(space, what):
-    """The boxes of a space: the space itself, or the entries of a dictionary in the order of their keys."""
+def boxes(space, what, path=()):
+    """The boxes of a space with their places: the space itself, or the entries of a dictionary.
+
+    A place is the tuple of keys that leads to the box. Entries are in the order of the space, as Gymnasium's
+    FlattenObservation has them; a dictionary that is an observation may have another one.
+    """
     import gymnasium
 
     if isinstance(space, gymnasium.spaces.Dict):
-        return [box for key in sorted(space.spaces) for box in boxes(space.spaces[key], f"{what} {key!r}")]
+        parts = (boxes(entry, f"{what} {key!r}", (*path, key)) for key, entry in space.spaces.items())
+        return [box for part in parts for box in part]
     if not isinstance(space, gymnasium.spaces.Box):
         raise TypeError(f"{what}: only boxes are supported, not {space}")
-    return [space]
+    return [(path, space)]
 
 
-def flat(observation, leading=()):
+def size(entries):
+    """How many numbers some boxes have together."""
+    return sum(int(np.prod(box.shape)) for _, box in entries)
+
+
+def order(entries):
+    """The entries of a dictionary with their sizes, in their order; None for a single box."""
+    if not entries[0][0]:
+        return None
+    return [f"{'/'.join(map(str, path))} ({int(np.prod(box.shape))})" for path, box in entries]
+
+
+def flat(observation, entries, leading=(), what="an observation"):
     """An observation as a vector (O), or observations of shape `leading` as an array (*leading, O).
 
-    The entries of a dictionary follow each other in the order of their keys.
+    The boxes follow each other in the order of `entries`.
     """
-    if isinstance(observation, dict):
-        return np.concatenate([flat(observation[key], leading) for key in sorted(observation)], axis=-1)
-    return np.asarray(observation, dtype=np.float32).reshape(*leading, -1)
+    parts = []
+    for path, box in entries:
+        part = observation
+        for key in path:
+            part = part[key]
+        part = np.asarray(part, dtype=np.float32)
+        if part.size != int(np.prod((*leading, *box.shape))):
+            name = f"{what}, {'/'.join(map(str, path))!r}," if path else what
+            raise ValueError(f"{name} has shape {part.shape}, not {(*leading, *box.shape)} as its space says")
+        parts.append(part.reshape(*leading, -1))
+    return np.concatenate(parts, axis=-1)
 
 
 def serve(handlers):

@@ -4,7 +4,7 @@ DatasetImporter.swift is the other end. An observation has O numbers and an acti
 answer for each kind of frame:
 
     4 import  JSON {source, name, files?, directory?, convention?, episode_limit?}
-              JSON {observation_size, action_size, has_validation, provenance}
+              JSON {observation_size, action_size, observation_order?, has_validation, provenance}
     5 rows    limit u32
               count u32, count x O f32, count x A f32, count x reward f32, count x mask f32, count x terminal u8
 
@@ -22,6 +22,10 @@ import zipfile
 IMPORT, ROWS = 4, 5
 # The number of rows that are read at a time, where the format allows it.
 CHUNK = 16_384
+# Members of an .npz file that say where episodes were cut off, and members that make every row a transition of its
+# own, which are refused. OGBenchSource.swift knows the same ones.
+CUTS = ["timeouts", "truncations", "truncated", "truncateds"]
+NEXT = {"next_observations", "next_observation"}
 
 
 class Source:
@@ -32,6 +36,8 @@ class Source:
     """
 
     validation = None
+    # The entries of the dictionaries that observations are made of, in their order.
+    observation_order = None
 
     def __init__(self, observation_size, action_size, provenance):
         self.observation_size, self.action_size = observation_size, action_size
@@ -104,10 +110,11 @@ class OGBench(Source):
             for chunk in npz_chunks(path, ["observations", "actions", "terminals"], ["qpos", "button_states"]):
                 if "qpos" not in chunk:
                     raise ValueError(f"{path} has no 'qpos', which the rewards of a task are computed from")
-                if chunk["observations"].shape[1:] != (self.observation_size,):
-                    raise ValueError(
-                        f"{path} has observations of shape {chunk['observations'].shape[1:]}, the task of {self.observation_size} numbers"
-                    )
+                for name, expected in ("observations", self.observation_size), ("actions", self.action_size):
+                    if chunk[name].shape[1:] != (expected,):
+                        raise ValueError(
+                            f"{path} has {name} of shape {chunk[name].shape[1:]}, the task of {expected} numbers"
+                        )
                 self.goal.relabel(self.environment_name, chunk)
                 yield tuple(chunk[key] for key in ("observations", "actions", "rewards", "masks", "terminals"))
 
@@ -134,13 +141,21 @@ class Goal:
 def npz_chunks(path, names, optional):
     """Generates chunks of consecutive rows of an .npz file; the last row of the file ends an episode.
 
+    An episode also ends where the file says that it was cut off.
+
     A chunk maps names of arrays to arrays: all of `names`, and those of `optional` that the file has.
     """
     with zipfile.ZipFile(path) as archive:
         present = {name.removesuffix(".npy") for name in archive.namelist()}
         if missing := [name for name in names if name not in present]:
             raise ValueError(f"{path} has no {' and no '.join(map(repr, missing))}")
-        arrays = {name: NpyStream(archive, path, name) for name in [*names, *optional] if name in present}
+        for name in sorted(NEXT & present):
+            raise ValueError(
+                f"{path}: member '{name}': is not read: here the next state of a row is the row after it. Add to each episode a row with its final state, from the last {name}, set terminals on that row only, and leave {name} out"
+            )
+        cuts = [name for name in CUTS if name in present]
+        wanted = [*names, *optional, *cuts]
+        arrays = {name: NpyStream(archive, path, name) for name in wanted if name in present}
         if len({array.rows for array in arrays.values()}) > 1:
             raise ValueError(f"{path} has arrays of different lengths")
         rows = arrays[names[0]].rows
@@ -148,6 +163,8 @@ def npz_chunks(path, names, optional):
             count = min(CHUNK, rows - start)
             chunk = {name: array.take(count) for name, array in arrays.items()}
             chunk["terminals"] = chunk["terminals"].reshape(count) != 0
+            for name in cuts:
+                chunk["terminals"] |= chunk.pop(name).reshape(count) != 0
             if start + count == rows:
                 chunk["terminals"][-1] = True
             yield chunk
@@ -195,24 +212,41 @@ class Minari(Source):
                 raise FileNotFoundError(
                     f"{missing}, and it cannot be downloaded ({type(error).__name__}: {error}); give its directory with --from"
                 ) from error
-        observations, actions = (
-            boxes(self.dataset.observation_space, "observations"), boxes(self.dataset.action_space, "actions")
-        )
-        if any(box.dtype == np.uint8 for box in observations):
+        self.name = name
+        actions = boxes(self.dataset.action_space, "actions")
+        self.entries = boxes(self.observation_space(), "observations")
+        if any(box.dtype == np.uint8 for _, box in self.entries):
             raise ValueError(f"{name} has images for observations, which are not supported")
         if len(actions) > 1:
             raise ValueError(f"{name} has a dictionary for actions, which is not supported")
-        sizes = (sum(int(np.prod(box.shape)) for box in parts) for parts in (observations, actions))
-        super().__init__(*sizes, {
+        self.observation_order = order(self.entries)
+        super().__init__(size(self.entries), size(actions), {
             "source": f"minari:{name}", "files": str(self.dataset.spec.data_path), "reward": "as recorded",
             "read by": versions("minari", "h5py"),
         })
-        self.low, self.high = (bound.ravel().astype(np.float64) for bound in (actions[0].low, actions[0].high))
+        self.low, self.high = (bound.ravel().astype(np.float64) for bound in (actions[0][1].low, actions[0][1].high))
         # The same components are scaled as in worker.py, which scales actions back to play the environment.
         self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
         if self.is_scaled.any():
             self.provenance["actions"] = f"scaled from {self.low.tolist()} to {self.high.tolist()}"
         self.training = self.rows()
+
+    def observation_space(self):
+        """The space of the data, with the entries of a dictionary in the order of the environment's space.
+
+        The file that describes a dataset keeps the entries, but reading it sorts them.
+        """
+        import gymnasium
+
+        space = self.dataset.observation_space
+        if not isinstance(space, gymnasium.spaces.Dict):
+            return space
+        try:
+            environment = self.dataset.recover_environment(eval_env=True).observation_space
+        except Exception as error:
+            print(f"{self.name}: entries in the order of their keys, as there is no environment: {error}", file=sys.stderr)
+            return space
+        return environment if environment == space else space
 
     def scale(self, actions):
         with np.errstate(invalid="ignore"):
@@ -221,14 +255,30 @@ class Minari(Source):
 
     def rows(self):
         for episode in self.dataset.iterate_episodes():
+            place = f"{self.name}: episode {episode.id}"
             steps = len(episode.rewards)
-            observations = flat(episode.observations, (steps + 1,))
-            if observations.shape[1] != self.observation_size:
-                raise ValueError(f"episode {episode.id} has observations of {observations.shape[1]} numbers")
+            columns = {name: np.asarray(getattr(episode, name)) for name in ("actions", "rewards", "terminations")}
+            for name, column in columns.items():
+                width = self.action_size if name == "actions" else 1
+                if len(column) != steps or column.size != steps * width:
+                    raise ValueError(
+                        f"{place}: {name} have shape {column.shape}, which is not {steps} steps of {width}; there are {steps} rewards"
+                    )
+            for path, box in self.entries:
+                part = episode.observations
+                for key in path:
+                    part = part[key]
+                if len(part) != steps + 1:
+                    raise ValueError(
+                        f"{place}: {len(part)} observations for {steps} steps; there must be one more than steps, the final state"
+                    )
+            observations = flat(episode.observations, self.entries, (steps + 1,), f"{place}: observations")
             if steps == 0:
                 continue
-            actions = self.scale(np.asarray(episode.actions, np.float64).reshape(steps, -1))
-            columns = actions, episode.rewards, 1 - episode.terminations.astype(np.float32)
+            actions = self.scale(columns["actions"].astype(np.float64).reshape(steps, -1))
+            columns = (
+                actions, columns["rewards"].reshape(steps), 1 - columns["terminations"].reshape(steps).astype(np.float32)
+            )
             terminals = np.arange(steps + 1) == steps
             yield observations, *(np.concatenate([column, column[-1:]]) for column in columns), terminals
 
@@ -333,10 +383,12 @@ class Importer:
         source = self.sources[request.pop("source")](**request)
         self.parts = [part for part in (source.training, source.validation) if part]
         self.chunk = None
-        sizes = {"observation_size": source.observation_size, "action_size": source.action_size}
-        return json.dumps(
-            {**sizes, "has_validation": source.validation is not None, "provenance": source.provenance}
-        ).encode()
+        description = {
+            "observation_size": source.observation_size, "action_size": source.action_size,
+            "observation_order": source.observation_order, "has_validation": source.validation is not None,
+            "provenance": source.provenance,
+        }
+        return json.dumps(description).encode()
 
     def rows(self, payload):
         (limit,) = struct.unpack("<I", payload)

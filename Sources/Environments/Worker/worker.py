@@ -3,7 +3,7 @@
 An observation has O numbers and an action A. The payloads of request and answer for each kind of frame:
 
     1 open    JSON {source, name, environments, video?}
-              JSON {observation_size, action_size, reference_returns}
+              JSON {observation_size, action_size, observation_order, reference_returns}
     2 reset   count u32, count x (environment u32, seed u32)
               count x O f32
     3 step    count u32, count x environment u32, count x A f32
@@ -15,7 +15,7 @@ import random
 
 OPEN, RESET, STEP = 1, 2, 3
 # The flags of a step, combined with "or".
-TERMINATED, TRUNCATED, KNOWS_SUCCESS, SUCCESS = 1, 2, 4, 8
+TERMINATED, TRUNCATED, KNOWS_SUCCESS, SUCCESS, UNCLEAR_SUCCESS = 1, 2, 4, 8, 16
 
 
 def make(source, name, renders):
@@ -58,7 +58,8 @@ class Slot:
         if not isinstance(action, gymnasium.spaces.Box):
             raise TypeError(f"actions: only boxes are supported, not {action}")
         observation = self.environment.observation_space
-        self.observation_size = sum(int(np.prod(box.shape)) for box in boxes(observation, "observations"))
+        self.entries = boxes(observation, "observations")
+        self.observation_size = size(self.entries)
         self.action_size = int(np.prod(action.shape))
         self.low, self.high = action.low.ravel().astype(np.float64), action.high.ravel().astype(np.float64)
         # Components whose bounds are infinite, or are -1 and 1 already, are not scaled.
@@ -74,7 +75,7 @@ class Slot:
         observation, _ = self.environment.reset(seed=seed)
         if self.video:
             self.recording, self.video = Recording(self.environment, self.video), None
-        return flat(observation)
+        return flat(observation, self.entries)
 
     def step(self, action):
         # The actions of a policy that has diverged may be NaN.
@@ -83,17 +84,28 @@ class Slot:
             scaled = self.low + (action + 1) / 2 * (self.high - self.low)
         action = np.where(self.is_scaled, scaled, action)
         space = self.environment.action_space
+        if np.issubdtype(space.dtype, np.integer):
+            action = np.rint(action)
         result = self.environment.step(action.astype(space.dtype).reshape(space.shape))
         observation, reward, terminated, truncated, info = result
-        success = info.get("success", info.get("is_success"))
         flags = TERMINATED * bool(terminated) | TRUNCATED * bool(truncated)
+        success = info.get("success", info.get("is_success"))
         if success is not None:
-            flags |= KNOWS_SUCCESS | SUCCESS * bool(success)
+            success = number(success, "success")
+            flags |= KNOWS_SUCCESS | (UNCLEAR_SUCCESS if np.isnan(success) else SUCCESS * bool(success))
         if self.recording:
             self.recording.add()
             if terminated or truncated:
                 self.recording = self.recording.finish()
-        return flat(observation), float(reward), flags
+        return flat(observation, self.entries), number(reward, "the reward"), flags
+
+
+def number(value, what):
+    """A number, or an array of one element, as a float."""
+    value = np.asarray(value)
+    if value.size != 1 or not (np.issubdtype(value.dtype, np.number) or value.dtype == bool):
+        raise TypeError(f"{what} is {str(value)[:80]!r}, of shape {value.shape}: one number is needed")
+    return float(value.reshape(-1)[0])
 
 
 class Recording:
@@ -148,7 +160,7 @@ class Server:
         first = self.slot(0)
         returns = reference_returns(self.arguments["source"], self.arguments["name"])
         sizes = {"observation_size": first.observation_size, "action_size": first.action_size}
-        return json.dumps({**sizes, "reference_returns": returns}).encode()
+        return json.dumps({**sizes, "observation_order": order(first.entries), "reference_returns": returns}).encode()
 
     def reset(self, payload):
         pairs = np.frombuffer(payload, "<u4", offset=4).reshape(-1, 2)

@@ -39,7 +39,12 @@ class Point(gymnasium.Env):
         self.steps += 1
         self.place = self.place + 0.1 * action
         reward = -float(np.abs(self.place).sum())
-        return self.place.astype(np.float32), reward, False, self.steps == 10, {"success": reward > -1}
+        info = {"success": reward > -1}
+        if wanted("solve once"):
+            info = {"success": self.steps == 5}
+        if wanted("say nothing"):
+            info = {"success": False} if self.steps < 5 else {"success": np.nan} if self.steps < 10 else {}
+        return self.place.astype(np.float32), reward, False, self.steps == 10, info
 
     def render(self):
         frame = np.zeros((48, 64, 3), np.uint8)

@@ -27,6 +27,32 @@ class Probe(gymnasium.Env):
         return self.observation(action), float(self.steps), self.steps == 2, self.steps == 3, info
 
 
+class Ordered(Probe):
+    """Has its entries in an order of its own, as Gymnasium's FlattenObservation has them, too."""
+
+    observation_space = Dict([("b", Box(-np.inf, np.inf, (2,))), ("a", Dict([("z", Box(-np.inf, np.inf, (1,)))]))])
+
+    def observation(self, action):
+        return {"a": {"z": action[2:]}, "b": action[:2]}
+
+
+class Levels(Probe):
+    """Has whole numbers as actions; tells with arrays of one element, and with NaN, what happened."""
+
+    action_space = Box(np.array([0, -3, -1]), np.array([4, 3, 1]), dtype=np.int64)
+
+    def step(self, action):
+        assert action.dtype == np.int64
+        observation, reward, terminated, truncated, _ = super().step(action)
+        success = np.array([1.0, np.nan, True][self.steps - 1 : self.steps])
+        return observation, np.array([[reward]]), terminated, truncated, {"success": success}
+
+
+class TwoRewards(Probe):
+    def step(self, action):
+        return self.observation(action), np.zeros(2), False, False, {}
+
+
 class WithImages(Probe):
     observation_space = gymnasium.spaces.Discrete(3)
 
@@ -36,5 +62,8 @@ class WithButtons(Probe):
 
 
 gymnasium.register("Probe-v0", Probe)
+gymnasium.register("Ordered-v0", "probe_environment:Ordered")
+gymnasium.register("Levels-v0", Levels)
+gymnasium.register("TwoRewards-v0", TwoRewards)
 gymnasium.register("WithImages-v0", WithImages)
 gymnasium.register("WithButtons-v0", WithButtons)

@@ -1,0 +1,47 @@
+import Agents
+import Basics
+import Datasets
+
+extension DataSpec {
+  /// Throws unless data of this kind can be computed with where other data are, such as validation data where a run's
+  /// own data are.
+  ///
+  /// - Parameters:
+  ///   - other: what the other data are like.
+  ///   - otherData: names the other data.
+  ///   - data: names these data.
+  func requireFit(_ other: DataSpec, of otherData: String, data: String) throws(Failure) {
+    for (what, here, there) in [
+      ("observations", observationSize, other.observationSize), ("actions", actionSize, other.actionSize),
+    ] where here != there {
+      throw Failure(
+        .data,
+        "\(printable(data, limit: 1024)): \(what) of \(here) numbers, but of \(there) in \(printable(otherData, limit: 1024)); validation data must be like the data they belong to: replace or remove them"
+      )
+    }
+    guard observation == other.observation else {
+      throw Failure(
+        .data,
+        "\(printable(data, limit: 1024)): observations are of another kind than in \(printable(otherData, limit: 1024))"
+      )
+    }
+    if let here = observationOrder, let there = other.observationOrder, here != there {
+      throw Failure(
+        .data,
+        "\(printable(data, limit: 1024)): observations are \(orderText(here)), but \(orderText(there)) in \(printable(otherData, limit: 1024)); import both in one order"
+      )
+    }
+  }
+}
+
+extension DatasetSource {
+  /// What the rows are like; which rewards they have is not looked at.
+  var rowSpec: DataSpec {
+    DataSpec(
+      observation: plan.observation, actionSize: plan.actionSize, rewards: 0...0,
+      observationOrder: observationOrder)
+  }
+}
+
+/// The order of an observation's entries, for people. The words are a file's, so they are made printable.
+func orderText(_ order: [String]) -> String { printable(order.joined(separator: ", "), limit: 400) }
