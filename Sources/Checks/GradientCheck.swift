@@ -44,7 +44,12 @@ public enum GradientCheck {
       let batch = source.sampler.batch
       batch.rows = min(batch.rows, mostRows)
       batch.globalRows = batch.rows
-      return try check(batch, source.data.spec, configuration.hyperparameters, seed: configuration.seed)
+      var report = try check(
+        batch, source.data.spec, configuration.hyperparameters, seed: configuration.seed)
+      if let problem = report.problem, let huge = source.data.statistics?.hugeValue {
+        report.problem = "\(problem); \(huge): scale it first"
+      }
+      return report
     }
   }
 

@@ -120,7 +120,7 @@ final class RunEvaluations {
       guard !needsEnvironment else {
         throw Failure(
           .unavailable,
-          "\(task) cannot be evaluated: \(error). Repair that, or train with --eval-episodes 0, or with --eval-anyway if it will work later"
+          "\(task) cannot be evaluated; repair that, or train with --eval-episodes 0, or with --eval-anyway if it will work later: \(error)"
         )
       }
       logger.warning("\(task) cannot be evaluated now and is tried again when it is time: \(error)")

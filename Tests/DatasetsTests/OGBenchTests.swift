@@ -189,8 +189,8 @@ private let noReward: RewardRule = { _ in (0, 1) }
       ])
     func warnings() throws -> String { try load(fixture).statistics.warnings.joined(separator: "\n") }
     #expect(try load(fixture).statistics.hugeValue == nil)
-    // 2²⁴ + 1 is the first whole number that is rounded.
-    fixture.observations[3] = 16_777_217
+    // 2²⁴ + 1 is the first whole number that is rounded, to 2²⁴.
+    fixture.observations[3] = 16_777_216
     #expect(try warnings().contains("column 1 goes beyond 16777215"))
     fixture.observations[4] = 1e12
     #expect(try warnings().contains("observations column 0 reaches 1e+12"))
