@@ -77,7 +77,7 @@ public final class SharedWindow {
   }
 
   private static func advice(_ byteCount: Int) -> String {
-    "\(byteCount >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size), "
+    "\((byteCount + 1 << 20 - 1) >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size), "
       + "or name another local directory in OMPI_MCA_osc_sm_backing_directory"
   }
 

@@ -11,7 +11,7 @@ import Testing
   private var path: String { folder.file("table.csv") }
 
   private func open(
-    warn: (String) -> Void = { _ in }, keep: (Int, [String]) -> Bool = { _, _ in true }
+    keep: (Int, [String]) -> Bool = { _, _ in true }, warn: (String) -> Void = { _ in }
   ) throws -> CSVFile {
     try CSVFile(path: path, columns: ["step", "a", "b"], warn: warn, keep: keep)
   }
