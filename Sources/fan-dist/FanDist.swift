@@ -29,15 +29,22 @@ enum Main {
   static func main() {
     BLAS.restartWithFittingKernels()
     Signals.tolerateClosedStreams()
+    let parsed = Result { try FanDist.parseAsRoot() }
+    let command = try? parsed.get()
+    let savesWhenStopped = command is Train || command is SweepCommand
+    // Before MPI starts, which takes a second, and again in case it has changed that.
+    savesWhenStopped ? Signals.catchStops() : Signals.release()
     let job: Job
     do {
-      job = try Job()
+      job = try Job(patience: (command as? Train)?.patience ?? Job.usualPatience)
     } catch {
-      FileHandle.standardError.write(Data("fan-dist: \(error)\n".utf8))
-      exit(Failure.Code.system.rawValue)
+      let failure = Failure(error)
+      writeLine("fan-dist: \(failure.message)", to: STDERR_FILENO)
+      exit(failure.code.rawValue)
     }
+    if savesWhenStopped { Signals.catchStops() }
     do {
-      var command = try FanDist.parseAsRoot()
+      var command = try parsed.get()
       switch command {
       case let train as Train: try train.run(job)
       case let bench as Bench: try bench.run(job)

@@ -1,20 +1,45 @@
 import Basics
 import Foundation
 import MPI
+import Running
 
 /// This process as one of the ranks that a launcher started, or as the only one.
 struct Job {
   /// All ranks; nil when there is no launcher and MPI has not been needed.
   private let launched: Communicator?
+  /// Ends this process when a rank stops without a word, in the phases that it is told of.
+  let watchdog: Watchdog
+
+  /// Seconds for which the other ranks may be silent at the start of a command that has no option for it.
+  static let usualPatience = 600.0
 
   /// Starts MPI when a launcher started this process, so that the ranks can end together with one message.
-  init() throws(MPIError) {
+  ///
+  /// - Parameter patience: seconds for which the other ranks may be silent.
+  init(patience: Double) throws {
+    watchdog = Watchdog(seconds: patience) { Self.endStalled($0) }
     guard MPI.isLaunched else {
       launched = nil
+      guard MPI.tasksOfStep == 1 else {
+        throw Failure(
+          .usage,
+          "srun started \(MPI.tasksOfStep) tasks that cannot find each other: use srun --mpi=pmix, or mpirun")
+      }
       return
     }
+    // Only the launcher knows so far which of how many ranks this is.
+    let number = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].lazy.compactMap { Self.number($0) }.first
+    watchdog.know(rank: number ?? 0, of: Self.number("OMPI_COMM_WORLD_SIZE") ?? 2)
+    watchdog.enter("the start of MPI")
     try MPI.initialise()
-    launched = try Communicator.world()
+    let world = try Communicator.world()
+    watchdog.know(rank: world.rank, of: world.size)
+    watchdog.enter(nil)
+    launched = world
+  }
+
+  private static func number(_ variable: String) -> Int? {
+    ProcessInfo.processInfo.environment[variable].flatMap { Int($0) }
   }
 
   /// Whether this rank speaks for all.
@@ -32,10 +57,7 @@ struct Job {
 
   /// Ends the job: all ranks call this with the same code; the first one says why.
   func finish(_ code: Int32, message: String? = nil, toOutput: Bool = false) -> Never {
-    if let message, isFirst {
-      let stream = toOutput ? FileHandle.standardOutput : FileHandle.standardError
-      stream.write(Data((message + "\n").utf8))
-    }
+    if let message, isFirst { writeLine(message, to: toOutput ? STDOUT_FILENO : STDERR_FILENO) }
     // Nobody leaves before the first rank has spoken: the launcher ends all as soon as one fails.
     if let launched { try? launched.barrier() }
     if MPI.isInitialised { try? MPI.finalise() }
@@ -44,8 +66,10 @@ struct Job {
 
   /// Ends this process, with a line, while one of its threads waits inside MPI for a rank that has stopped. The launcher
   /// ends the other ranks once one has ended.
-  static func endStalled(_ line: String) -> Never {
-    FileHandle.standardError.write(Data("fan-dist: \(line)\n".utf8))
+  private static func endStalled(_ line: String) -> Never {
+    // A pipe that nobody reads is full at some time, and must not keep this process.
+    var stream = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+    if poll(&stream, 1, 1000) > 0 { writeLine("fan-dist: \(line)", to: STDERR_FILENO) }
     // Not exit, which runs handlers that wait for the thread inside MPI.
     _exit(Failure.Code.requeue.rawValue)
   }
@@ -53,7 +77,7 @@ struct Job {
   /// Ends the job when only this rank knows that something is wrong.
   func abort(_ failure: Failure) -> Never {
     let place = "[rank \(launched?.rank ?? 0) on \(MPI.processorName)]"
-    FileHandle.standardError.write(Data("fan-dist: \(place) \(failure.message)\n".utf8))
+    writeLine("fan-dist: \(place) \(failure.message)", to: STDERR_FILENO)
     MPI.abort(failure.code.rawValue)
   }
 }

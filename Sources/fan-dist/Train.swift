@@ -50,8 +50,9 @@ struct Train: ParsableCommand {
 
   /// Runs on all ranks of a job.
   func run(_ job: Job) throws {
-    Signals.catchStops()
     let world = try job.world()
+    job.watchdog.enter("the start of the run")
+    defer { job.watchdog.enter("the end of the run") }
     let console = Console(style: world.rank == 0 ? progress : .silent)
     let (train, preset) = try world.together { try layered() }
     try train.agree(world)
@@ -59,13 +60,17 @@ struct Train: ParsableCommand {
     let directory = try train.directory(world)
     let host = RunHost(
       logger: console.logger, watch: console.show, shouldStop: { Signals.stopRequested },
-      whenStalled: { Job.endStalled($0) })
+      watchdog: job.watchdog)
     let request = RunRequest(
       train.settings, workers: train.workers, directory: directory, resumes: train.resume == .auto)
     let summary = try Trainer.run(request, world: world, host: host, notes: preset.map { [$0] } ?? [])
     console.endLine()
     try train.conclude(summary, directory, world, console.logger)
   }
+
+  /// Seconds for which other ranks may be silent, as far as the command line and the file of settings say so by
+  /// themselves. Wrong settings are reported later, by all ranks together.
+  var patience: Double { (try? layered())?.0.settings.stallTimeout ?? settings.stallTimeout }
 
   /// Tells people how the run ended, and throws if the command's exit code is not 0.
   private func conclude(
