@@ -10,12 +10,12 @@ public enum MPI {
   /// not fatal.
   public static func initialise() throws(MPIError) {
     var provided: Int32 = 0
-    // Open MPI takes a process of a Slurm step for one that srun started as a rank, and fails if srun does not help it.
-    // A program in a step of one task, such as an interactive shell, is one rank by itself.
+    // Inside a Slurm allocation Open MPI takes every process for a rank that srun started, and fails if srun does not
+    // help it. A program in an interactive shell is one rank by itself.
     let step =
       isLaunched || tasksOfStep != 1
       ? []
-      : stepVariables.compactMap { name in
+      : slurmVariables.compactMap { name in
         getenv(name).map { (name, String(cString: $0)) }
       }
     for (name, _) in step { unsetenv(name) }
@@ -30,8 +30,10 @@ public enum MPI {
     return variables.contains { getenv($0) != nil }
   }
 
-  /// The variables by which Open MPI recognises a step.
-  private static let stepVariables = ["SLURM_STEP_ID", "SLURM_STEPID"]
+  /// The variables by which Open MPI recognises allocations and steps of Slurm.
+  private static let slurmVariables = [
+    "SLURM_NODELIST", "SLURM_JOB_NODELIST", "SLURM_JOBID", "SLURM_JOB_ID", "SLURM_STEPID", "SLURM_STEP_ID",
+  ]
 
   /// How many tasks `srun` has started together with this one; 1 outside Slurm and in a shell.
   public static var tasksOfStep: Int {

@@ -86,14 +86,14 @@ import Testing
     let second = try start(idle: "1")
     #expect(second.code == 75 && lines("submitted") == [], "\(second)")
     #expect(second.output.contains("no checkpoint to runs/pbs-7"))
-    try folder.write("", to: "progress")
+    _ = try folder.write("", to: "progress")
     #expect(try start(idle: "1").code == 75)
     #expect(lines("submitted").contains { $0.contains(",IDLE_STARTS=0,") })
   }
 
   @Test func aDeletedJobSaves() throws {
     try prepare()
-    try folder.write("", to: "slow")
+    _ = try folder.write("", to: "slow")
     let script = try copy("pbs.sh")
     let command = try Command("bash", [script], in: folder.path, environment: environment())
     #expect(command.wait(20) { !lines("begun").isEmpty || access(folder.file("begun"), F_OK) == 0 })
@@ -112,7 +112,7 @@ import Testing
     var requeued: [Int] = []
     for hasProgress in [true, false, true, false, false] {
       try? FileManager.default.removeItem(atPath: folder.file("progress"))
-      if hasProgress { try folder.write("", to: "progress") }
+      if hasProgress { _ = try folder.write("", to: "progress") }
       let result = try run(
         "bash", [script, "--seed", "1"], in: folder.path, environment: environment())
       #expect(result.code == 75 && result.errors == "", "\(result)")

@@ -69,7 +69,7 @@ import Testing
     }
     let result = command.finish()
     #expect(result.code == (signals == [SIGKILL] ? 137 : 75), "\(result)")
-    #expect(ends { try processes(with: runs.folder.path).isEmpty })
+    #expect(try ends { try processes(with: runs.folder.path).isEmpty })
     #expect(try runs.checkpoints("run").count == 1)
   }
 
