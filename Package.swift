@@ -5,10 +5,11 @@ import PackageDescription
 // makes one SIMD operation one instruction; without it the compiler emits a library call per element.
 // FAN_DIST_MARCH picks another level, for instance `native`, `x86-64-v4` or `x86-64`.
 #if arch(x86_64)
-  let march = ["-Xcc", "-march=" + (Context.environment["FAN_DIST_MARCH"] ?? "x86-64-v3")]
+  let processor: [String] = ["-march=" + (Context.environment["FAN_DIST_MARCH"] ?? "x86-64-v3")]
 #else
-  let march = Context.environment["FAN_DIST_MARCH"].map { ["-Xcc", "-mcpu=" + $0] } ?? []
+  let processor: [String] = Context.environment["FAN_DIST_MARCH"].map { ["-mcpu=" + $0] } ?? []
 #endif
+let march = processor.flatMap { ["-Xcc", $0] }
 
 // The networks and agents are written once for Float and Double; cross-module optimisation specialises them
 // where they are used.
@@ -27,6 +28,9 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     .target(name: "CAllocations"),
+    .target(name: "CCompiledFor", cSettings: [.unsafeFlags(processor)]),
+    .target(name: "CProcesses"),
+    .target(name: "CProcessor", dependencies: ["CCompiledFor"]),
     .target(name: "MPI", dependencies: ["Basics", "CMPI"], swiftSettings: numeric),
     .target(name: "CProducts"),
     .target(name: "Basics"),
@@ -120,14 +124,15 @@ let package = Package(
       ], swiftSettings: numeric),
     .target(
       name: "Sweeps",
-      dependencies: ["Basics", "Running", "Settings", .product(name: "Yams", package: "Yams")],
-      swiftSettings: numeric),
+      dependencies: [
+        "Basics", "CProcesses", "Running", "Settings", .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Benchmarks", "CAllocations", "Checkpoints", "Checks",
-        "Environments",
-        "Evaluation", "Examples", "Export", "Kernels", "MPI", "Randomness", "Report", "Running", "Settings",
+        "Agents", "ArrayFiles", "Basics", "Benchmarks", "CAllocations", "CProcesses", "CProcessor",
+        "Checkpoints", "Checks", "Environments", "Evaluation", "Examples", "Export", "Kernels", "MPI",
+        "Randomness", "Report", "Running", "Settings",
         "Sweeps", "TrainingData",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -135,7 +140,7 @@ let package = Package(
     .executableTarget(
       name: "fan-parity",
       dependencies: [
-        "Agents", "Basics", "Checks", "Kernels", "MPI", "Settings",
+        "Agents", "Basics", "CProcessor", "Checks", "Kernels", "MPI", "Settings",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: numeric),
 

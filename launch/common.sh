@@ -126,20 +126,29 @@ mpirun_flags() {
 
 # run_ranks ARGUMENTS...: runs mpirun with these arguments and without input, and returns its exit code.
 #
-# On Ctrl-C and TERM, mpirun itself would end the ranks within a second or two. This function sends USR1 instead:
-# fan-dist then saves, however long that takes, and exits with 75. A second Ctrl-C or TERM ends the ranks.
+# On Ctrl-C and TERM, mpirun itself would end the ranks within a second or two, and when the terminal closes (HUP), at
+# once. This function sends USR1 instead: fan-dist then saves, however long that takes, and exits with 75. A second
+# Ctrl-C ends the ranks without that.
 run_ranks() {
-  local process status interrupted signal=USR1
-  # setsid keeps mpirun away from the terminal, so that Ctrl-C reaches this script only.
-  setsid mpirun "$@" </dev/null &
+  local process status interrupted stopped='' on_interrupt=USR1 tied=()
+  # If this script is killed, mpirun gets USR1, too.
+  ! command -v setpriv >/dev/null || tied=(setpriv --pdeathsig USR1)
+  # setsid keeps mpirun away from the terminal, whose signals then reach this script only.
+  "${tied[@]}" setsid mpirun "$@" </dev/null &
   process=$!
-  trap 'interrupted=yes; kill -s "$signal" "$process" 2>/dev/null || true; signal=TERM' INT TERM USR1
+  trap 'interrupted=yes stopped=yes; kill -s USR1 "$process" 2>/dev/null || true' HUP TERM USR1
+  trap 'interrupted=yes stopped=yes; kill -s "$on_interrupt" "$process" 2>/dev/null || true; on_interrupt=TERM' INT
   while true; do
     interrupted='' status=0
     wait "$process" || status=$?
     # A signal interrupts `wait` although mpirun still runs; then wait again.
     [[ -n $interrupted ]] || break
   done
-  trap - INT TERM USR1
+  trap - HUP INT TERM USR1
+  # USR1 ends mpirun and ranks that have not begun yet: there is nothing to save.
+  if [[ -n $stopped && $status == 138 ]]; then
+    status=75
+    printf '%s: stopped by a signal before the run began; run the same command again\n' "${0##*/}" >&2 || true
+  fi
   return "$status"
 }

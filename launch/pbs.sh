@@ -21,57 +21,93 @@
 #PBS -l walltime=04:00:00
 # Torque writes it like this:
 ##PBS -l nodes=1:ppn=8
-# The same time in seconds, for the signal below.
+
+# --- Keep. ----------------------------------------------------------------------------------------------------------
+# PBS reads these lines up to the first command. -r y: PBS may start the job again after the failure of a node. -j oe:
+# standard error goes to the file of standard output.
+#PBS -r y
+#PBS -j oe
+
+# --- Change: the same time in seconds, for the signal below. --------------------------------------------------------
 walltime=$((4 * 3600))
 # Cores of each rank: ncpus / mpiprocs.
 threads=1
 
 # --- Keep. ----------------------------------------------------------------------------------------------------------
-# -r y: PBS may start the job again after the failure of a node. -j oe: standard error goes to the file of standard
-# output.
-#PBS -r y
-#PBS -j oe
-
 set -euo pipefail
+# This script, as PBS keeps it for the job: the copy that was submitted.
+script=$(realpath "$0")
 cd "$PBS_O_WORKDIR"
 
 # The run directory is named after the first job. The jobs that continue the run get RUN_DIRECTORY.
 run_directory=${RUN_DIRECTORY:-runs/pbs-${PBS_JOBID%%.*}}
+# If the arguments have a --run-dir, it comes after this one and wins.
+is_value=''
+for argument in ${ARGUMENTS:-}; do
+  [[ -z $is_value ]] || run_directory=$argument
+  is_value=''
+  case $argument in
+    --run-dir) is_value=yes ;;
+    --run-dir=*) run_directory=${argument#*=} ;;
+  esac
+done
 
 # Libraries would start one thread for each core of the machine; this gives one for each core of the rank.
 export OMP_NUM_THREADS=$threads
 export OPENBLAS_NUM_THREADS=$threads
 
+# The newest checkpoint's name. A job that adds none has made no progress.
+newest() { { find "$run_directory/checkpoints" -name 'step-*.safetensors' 2>/dev/null || true; } | sort | tail -n 1; }
+before=$(newest)
+
 # PBS ends a job at its limit with little warning. Two minutes before, `timeout` sends USR1 to mpirun, which passes it
 # on to all ranks: fan-dist saves a checkpoint and exits with 75.
+# setpriv, setsid       PBS sends TERM to all processes of the job's session when it deletes or preempts the job, and
+#                       mpirun would end the ranks within a second. So mpirun has a session of its own, and ends with
+#                       this script.
 # --map-by, --bind-to   each rank keeps its cores to itself
 # -x                    ranks on other machines get these variables, too
 # --resume auto         starts the run the first time and continues it afterwards
 # ARGUMENTS has no quotes because it is several words.
+apart=(setsid)
+! command -v setpriv >/dev/null || apart=(setpriv --pdeathsig TERM setsid)
 # shellcheck disable=SC2086
-timeout --foreground --preserve-status --signal=USR1 $((walltime - 120)) \
+"${apart[@]}" timeout --foreground --preserve-status --signal=USR1 $((walltime - 120)) \
   mpirun --hostfile "$PBS_NODEFILE" --map-by "slot:PE=$threads" --bind-to core \
   -x OMP_NUM_THREADS -x OPENBLAS_NUM_THREADS .build/release/fan-dist train \
   --run-dir "$run_directory" --resume auto --threads "$threads" ${ARGUMENTS:-} &
 job=$!
 
-# PBS sends TERM before it ends a job that is deleted or preempted; the ranks save then, too. This script submits no
-# further job in these cases: PBS itself starts a preempted job again, and a deleted job is not to go on.
-ended=''
-trap 'ended=yes; kill -USR1 "$job" 2>/dev/null || true' TERM
-status=0
-wait "$job" || status=$?
-if [[ -n $ended ]]; then
-  # The signal interrupted the `wait` above; this one waits until the ranks have saved.
-  wait "$job" || true
-  exit 75
-fi
+# At TERM the ranks save, too. (Ranks on other machines may get TERM from PBS itself, which leaves them a second or two;
+# `qsig -s USR1 JOBID` before `qdel` saves them, too.) This script submits no further job then: PBS itself starts a
+# preempted job again, and a deleted job is not to go on.
+ended='' interrupted=''
+trap 'ended=yes interrupted=yes; kill -s USR1 "$job" 2>/dev/null || true' TERM
+trap 'interrupted=yes; kill -s USR1 "$job" 2>/dev/null || true' USR1
+while true; do
+  interrupted='' status=0
+  wait "$job" || status=$?
+  # A signal interrupts `wait` although the ranks still save; then wait again.
+  [[ -n $interrupted ]] || break
+done
+[[ -z $ended ]] || exit "$status"
 
 # With 75 the run was stopped before the limit and saved; it is not finished. A new job continues it. (`qrerun` would
 # start this job again, but only operators may call it. Where compute nodes may not submit jobs, give the qsub command
 # below on the login node.)
 if [[ $status == 75 ]]; then
-  echo "The run is saved. Submitting a job that continues $run_directory."
-  qsub -v "RUN_DIRECTORY=$run_directory,ARGUMENTS=${ARGUMENTS:-}" launch/pbs.sh
+  # Jobs without progress follow each other for ever: the second one is the last.
+  if [[ $(newest) != "$before" ]]; then
+    idle=0
+  else
+    idle=$((${IDLE_STARTS:-0} + 1))
+  fi
+  if ((idle >= 2)); then
+    echo "Two jobs in a row have added no checkpoint to $run_directory. No further job is submitted: look at what they" \
+      "print, allow more time, and submit again with RUN_DIRECTORY=$run_directory."
+    exit "$status"
+  fi
+  echo "Submitting a job that continues $run_directory."
+  qsub -v "RUN_DIRECTORY=$run_directory,IDLE_STARTS=$idle,ARGUMENTS=${ARGUMENTS:-}" "$script"
 fi
 exit "$status"

@@ -18,15 +18,19 @@ public final class AtomicDirectory {
   /// Starts the directory that will appear at `path`. Returns nil if there is already something at `path`,
   /// perhaps because another process made it while this process waited for its turn.
   ///
-  /// - Parameter wait: called before waiting for another process.
+  /// - Parameters:
+  ///   - wait: called before waiting for another process.
+  ///   - isCancelled: asked while it waits; yes ends the wait with an error.
   /// - Throws: ``FileError`` of kind `.unwritable`.
-  public init?(path: String, wait: () -> Void = {}) throws(FileError) {
+  public init?(
+    path: String, wait: () -> Void = {}, isCancelled: () -> Bool = { false }
+  ) throws(FileError) {
     self.path = path
     temporaryPath = path + ".partial"
     lock = -1
     repeat {
       guard access(path, F_OK) != 0 else { return nil }
-      lock = try Self.lock(&temporaryPath, wait)
+      lock = try Self.lock(&temporaryPath, wait, isCancelled)
     } while lock < 0
     guard access(path, F_OK) != 0 else {
       release()
@@ -40,7 +44,9 @@ public final class AtomicDirectory {
 
   /// Creates `directory` unless it exists, and locks it. Returns the descriptor of the lock file, or -1 if
   /// the directory was renamed or removed meanwhile.
-  private static func lock(_ directory: inout String, _ wait: () -> Void) throws(FileError) -> Int32 {
+  private static func lock(
+    _ directory: inout String, _ wait: () -> Void, _ isCancelled: () -> Bool
+  ) throws(FileError) -> Int32 {
     try createDirectory(directory)
     let path = "\(directory)/\(lockName)"
     let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o666)
@@ -48,15 +54,23 @@ public final class AtomicDirectory {
     guard file >= 0 else { throw .system(.unwritable, path, "cannot be created") }
     if flock(file, LOCK_EX | LOCK_NB) != 0 {
       if errno == EWOULDBLOCK { wait() }
-      while flock(file, LOCK_EX) != 0 {
-        guard errno != EINTR else { continue }
-        defer { close(file) }
-        guard lacksLocks(errno) else { throw .system(.unwritable, path, "cannot be locked") }
-        unlink(path)
-        rmdir(directory)
-        directory += "-\(ProcessInfo.processInfo.hostName)-\(getpid())"
-        try createDirectory(directory)
-        return try unlocked(directory)
+      // A wait inside flock would go on in spite of signals, which are handled between two attempts.
+      while flock(file, LOCK_EX | LOCK_NB) != 0 {
+        guard errno == EINTR || errno == EWOULDBLOCK else {
+          defer { close(file) }
+          guard lacksLocks(errno) else { throw .system(.unwritable, path, "cannot be locked") }
+          unlink(path)
+          rmdir(directory)
+          directory += "-\(ProcessInfo.processInfo.hostName)-\(getpid())"
+          try createDirectory(directory)
+          return try unlocked(directory)
+        }
+        guard !isCancelled() else {
+          close(file)
+          throw FileError(
+            .unwritable, file: directory, reason: "the wait for another process was stopped")
+        }
+        usleep(100_000)
       }
     }
     var (held, named) = (stat(), stat())

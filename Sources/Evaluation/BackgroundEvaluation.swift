@@ -100,9 +100,11 @@ public final class BackgroundEvaluation: @unchecked Sendable {
   /// What the environment is like, as soon as that is known; nil when it is not after `seconds`, or when `isUrgent`
   /// says that there is no time.
   public func describe(atMost seconds: Double, isUrgent: () -> Bool) throws -> EnvironmentDescription? {
-    let end = Date() + seconds
+    let end = ContinuousClock.now + .seconds(seconds)
     return try condition.withLock {
-      while description == nil && Date() < end && !isUrgent() { _ = condition.wait(until: Date() + 0.1) }
+      while description == nil && ContinuousClock.now < end && !isUrgent() {
+        _ = condition.wait(until: Date() + 0.1)
+      }
       return try description?.get()
     }
   }

@@ -8,12 +8,15 @@ import Synchronization
 /// The communicators that `split` and `splitByNode` return are freed with their last reference. The standard calls
 /// freeing collective, but it waits for no other rank, so it is harmless where an error unwinds one rank alone.
 public final class Communicator: @unchecked Sendable {
-  // A communicator is an opaque handle that MPI guards itself; all calls come from the main thread.
+  // A communicator is an opaque handle that MPI guards itself; calls come from the main thread, or from one that takes
+  // its place (`SignsOfLife`).
   let handle: MPI_Comm
   /// This process's number, 0 … size − 1.
   public let rank: Int
   /// Number of ranks.
   public let size: Int
+  /// Is called now and then while ranks work together, on any thread, when all have shown that they run.
+  public var whenAllRun: (@Sendable () -> Void)?
 
   /// Whether this object frees the handle: not that of the world, which is MPI's.
   private let ownsHandle: Bool
@@ -71,19 +74,6 @@ public final class Communicator: @unchecked Sendable {
   /// Waits until all ranks have come here. Collective.
   public func barrier() throws(MPIError) {
     try check("MPI_Barrier", MPI_Barrier(handle))
-  }
-
-  /// Waits until all ranks have come here, asleep most of the time: for waits of seconds, in which others can use
-  /// the core. Collective.
-  public func waitAsleep() throws(MPIError) {
-    var request = cmpi_request_null()
-    try check("MPI_Ibarrier", MPI_Ibarrier(handle, &request))
-    var isDone: Int32 = 0
-    while true {
-      try check("MPI_Test", MPI_Test(&request, &isDone, cmpi_status_ignore()))
-      if isDone != 0 { return }
-      usleep(500)
-    }
   }
 
   /// Replaces each of `count` elements by its reduction over all ranks. Collective.

@@ -4,13 +4,23 @@ import Synchronization
 
 /// The MPI library: initialisation and its end (MPI 3.1, chapter 8).
 public enum MPI {
-  /// Starts MPI, once a process, with calls from the main thread only (`MPI_THREAD_FUNNELED`).
+  /// Starts MPI, once a process, with calls from one thread at a time (`MPI_THREAD_SERIALIZED`).
   ///
   /// Works with and without a launcher; without one the world is one rank. Errors of later calls are returned,
   /// not fatal.
   public static func initialise() throws(MPIError) {
     var provided: Int32 = 0
-    try check("MPI_Init_thread", MPI_Init_thread(nil, nil, Int32(MPI_THREAD_FUNNELED), &provided))
+    // Inside a Slurm allocation Open MPI takes every process for a rank that srun started, and fails if srun does not
+    // help it. A program in an interactive shell is one rank by itself.
+    let step =
+      isLaunched || tasksOfStep != 1
+      ? []
+      : slurmVariables.compactMap { name in
+        getenv(name).map { (name, String(cString: $0)) }
+      }
+    for (name, _) in step { unsetenv(name) }
+    defer { for (name, value) in step { setenv(name, value, 1) } }
+    try check("MPI_Init_thread", MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided))
     try check("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()))
   }
 
@@ -18,6 +28,22 @@ public enum MPI {
   public static var isLaunched: Bool {
     let variables = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"]
     return variables.contains { getenv($0) != nil }
+  }
+
+  /// The variables by which Open MPI recognises allocations and steps of Slurm.
+  private static let slurmVariables = [
+    "SLURM_NODELIST", "SLURM_JOB_NODELIST", "SLURM_JOBID", "SLURM_JOB_ID", "SLURM_STEPID", "SLURM_STEP_ID",
+  ]
+
+  /// How many tasks `srun` has started together with this one; 1 outside Slurm and in a shell.
+  public static var tasksOfStep: Int {
+    getenv("SLURM_STEP_NUM_TASKS").flatMap { Int(String(cString: $0)) } ?? 1
+  }
+
+  /// Whether threads other than the main one may call MPI, one at a time.
+  static var allowsOtherThreads: Bool {
+    var provided: Int32 = 0
+    return MPI_Query_thread(&provided) == MPI_SUCCESS && provided >= Int32(MPI_THREAD_SERIALIZED)
   }
 
   /// Whether MPI has been started.

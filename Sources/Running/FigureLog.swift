@@ -3,6 +3,8 @@ import ProtobufFiles
 /// Figures by update: a row of a CSV file, and the same numbers as scalars of TensorBoard.
 package final class FigureLog {
   private let csv: CSVFile
+  /// How many values a row has.
+  var columnCount: Int { csv.columns.count }
   private let events: EventFile
   private let group: ([String?]) -> String
 

@@ -10,6 +10,8 @@ struct RunData {
   let training: BatchSource
   /// Where losses are computed that nothing learns from, if there are such data.
   let validation: BatchSource?
+  /// Whether there are validation data, also if they are too few for this number of ranks.
+  let hasValidationData: Bool
 
   /// What an agent needs to know about the data.
   var spec: DataSpec { training.data.spec }
@@ -28,6 +30,13 @@ struct RunData {
       python: request.workers.python, isCancelled: host.shouldStop, say: { host.logger.info("\($0)") })
     let location = try DatasetLocation(configuration, task, importing, world: world)
     training = try .training(configuration, at: location, world: world, releases)
-    validation = try .validation(configuration, at: location, like: training.data, world: world, releases)
+    var isLeftOut = false
+    validation = try .validation(
+      configuration, at: location, like: training.data, world: world, releases
+    ) {
+      host.logger.warning("\($0)")
+      isLeftOut = true
+    }
+    hasValidationData = validation != nil || isLeftOut
   }
 }

@@ -46,8 +46,13 @@ final class RunLog {
     let (rate, share) = reading
     restartMeter()
     self.figures = figures
-    try file?.append(
-      ["\(state.step)"] + figures.map { "\($0.value)" } + [decimals(rate, 3), decimals(share, 4)])
+    if let file {
+      let before: [String?] = ["\(state.step)"] + figures.map { "\($0.value)" }
+      let after: [String?] = [decimals(rate, 3), decimals(share, 4)]
+      // Validation figures come last; without them their columns stay empty.
+      let absent = [String?](repeating: nil, count: file.columnCount - before.count - after.count)
+      try file.append(before + absent + after)
+    }
     if file != nil { report(rate: rate, share: share, isLogged: true) }
   }
 

@@ -31,18 +31,17 @@ public struct RunHost {
   public let watch: (RunStatus) -> Void
   /// Asked on every rank before each update; when any rank says yes, the run saves and ends.
   public let shouldStop: () -> Bool
-  /// Called with one line, on a thread of its own, when an update does not end because another rank has stopped. Only
-  /// the end of the process helps then.
-  public let whenStalled: @Sendable (String) -> Void
+  /// Is told which phase the run is in, and ends the process when one does not end because another rank has stopped.
+  public let watchdog: Watchdog
 
   /// A program that does this.
   public init(
     logger: Logger, watch: @escaping (RunStatus) -> Void, shouldStop: @escaping () -> Bool,
-    whenStalled: @escaping @Sendable (String) -> Void
+    watchdog: Watchdog
   ) {
     self.logger = logger
     self.watch = watch
     self.shouldStop = shouldStop
-    self.whenStalled = whenStalled
+    self.watchdog = watchdog
   }
 }

@@ -38,7 +38,7 @@ final class RunState {
   func start(
     _ request: RunRequest, world: Communicator, say: (_ line: String, _ isWarning: Bool) -> Void
   ) throws -> Bool {
-    let isResumed = try world.together {
+    let isResumed = try world.workTogether {
       guard world.rank == 0, request.resumes else { return false }
       let rejected = { (line: String) in say("passed over a checkpoint: \(line)", true) }
       guard let checkpoint = try request.directory.newestCheckpoint(rejected: rejected) else { return false }

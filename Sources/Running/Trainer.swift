@@ -65,7 +65,11 @@ public final class Trainer {
   public static func run(
     _ request: RunRequest, world: Communicator, host: RunHost, notes: [String] = []
   ) throws -> Summary {
-    try Releases.around { releases in
+    world.whenAllRun = { [watchdog = host.watchdog] in watchdog.allRun() }
+    defer { world.whenAllRun = nil }
+    return try Releases.around { releases in
+      // Before anything is freed, which is collective: the last phase begins, however this one ends.
+      defer { host.watchdog.enter("the end of the run") }
       let trainer = try Trainer(request, world: world, host: host, releases)
       if world.rank == 0 {
         for note in notes { host.logger.info("\(note)") }
@@ -83,11 +87,14 @@ public final class Trainer {
     directory = request.directory
     self.world = world
     self.host = host
+    host.watchdog.enter("the start of the run")
     try world.requireAgreement(
       on: "the configuration", configuration.digest,
       advice: "start all ranks with the same program, arguments and files")
     BLAS.setThreads(configuration.threads)
+    host.watchdog.enter("loading data")
     data = try RunData(request, world: world, host, releases)
+    host.watchdog.enter("the start of the run")
     let learner = try Learner(
       configuration.hyperparameters, data.spec, rows: data.mostRows, world: world,
       ranksPerNode: configuration.ranksPerNode)
@@ -116,7 +123,7 @@ public final class Trainer {
   ) throws -> (RunEvaluations?, RunFiles?, RunLog) {
     let configuration = request.configuration
     let cores = try SpareCores(world, threads: configuration.threads)
-    return try world.together {
+    return try world.workTogether {
       guard world.rank == 0 else {
         return (nil, nil, RunLog(configuration, state, nil, file: nil, watch: host.watch))
       }
@@ -125,7 +132,7 @@ public final class Trainer {
         ? try RunEvaluations(
           request, data.task, data.spec, cores: cores, isResumed: isResumed, host) : nil
       let files = try RunFiles(
-        request, state.learner, from: state.step, validates: data.validation != nil,
+        request, state.learner, from: state.step, validates: data.hasValidationData,
         warn: { host.logger.warning("\($0)") })
       try facts.write(to: request.directory)
       evaluations?.log = files.evaluations
@@ -141,13 +148,12 @@ public final class Trainer {
 
   /// Trains until the configured number of updates is done or a signal stops it.
   private func run() throws -> Summary {
-    let watchdog = Watchdog(
-      seconds: configuration.stallTimeout, rank: world.rank, whenStalled: host.whenStalled)
     log.restartMeter()
     for phase in phases {
       while state.step < phase.lastUpdate {
         let start = ContinuousClock.now
-        let stops = try watchdog.watch { try update(phase) }
+        host.watchdog.enter("an update")
+        let stops = try update(phase)
         // Updates that are logged take longer.
         let isOrdinary = !configuration.logs(state.step)
         evaluations?.follow(updateTook: isOrdinary ? ContinuousClock.now - start : nil)
@@ -213,6 +219,7 @@ public final class Trainer {
   // MARK: Saving and the end
 
   private func save() throws {
+    host.watchdog.enter("saving a checkpoint")
     try state.requireSameReplicas(world)
     try onRankZero {
       try state.requireFinite()
@@ -233,13 +240,15 @@ public final class Trainer {
   /// Evaluates the last policy and waits for the result, while the other ranks sleep. False if a signal ended the
   /// wait.
   private func evaluateTheEnd() throws -> Bool {
+    host.watchdog.enter("the last evaluation")
     evaluations?.submitLast(state.snapshot())
-    while let evaluations, evaluations.progress != nil, !host.shouldStop() {
-      evaluations.wait(atMost: Self.waitingInterval)
-      evaluations.follow(updateTook: nil)
-      log.reportNowAndThen()
+    try world.workTogether {
+      while let evaluations, evaluations.progress != nil, !host.shouldStop() {
+        evaluations.wait(atMost: Self.waitingInterval)
+        evaluations.follow(updateTook: nil)
+        log.reportNowAndThen()
+      }
     }
-    try world.waitAsleep()
     evaluations?.follow(updateTook: nil)
     try onRankZero {}
     return try world.allReduce(Int64(evaluations?.progress == nil ? 1 : 0), .min) == 1
@@ -247,7 +256,7 @@ public final class Trainer {
 
   /// Does work of rank 0 between updates, while the others wait. What fails there is thrown by all ranks.
   private func onRankZero(_ body: () throws -> Void) throws {
-    try world.together {
+    try world.workTogether {
       try evaluations?.requireWritten()
       if world.rank == 0 { try body() }
     }

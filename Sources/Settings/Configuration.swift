@@ -35,7 +35,9 @@ public struct Configuration: ParsableArguments, Sendable {
   public var seed: UInt32 = 0
 
   @Option(
-    help: "Seconds after which an update that does not end, because a rank or node stopped, ends the run.")
+    help:
+      "Seconds after which the run ends when an update or another phase does not end."
+  )
   public var stallTimeout = 600.0
 
   @Option(help: "Updates between lines of train.csv.")

@@ -1,5 +1,7 @@
 import Basics
+import CProcesses
 import Foundation
+import Glibc
 import Running
 import Settings
 
@@ -93,25 +95,32 @@ public struct SweepRunner {
   }
 
   /// Runs a command to its end and returns its exit code, or 128 plus the number of the signal that ended it.
+  ///
+  /// The signal that asks it to stop is USR1, because mpirun reacts to INT and TERM by ending the ranks before they have
+  /// saved. It gets the same signal when this process ends without a word. Ctrl-C does not reach it by itself.
   private func start(_ command: [String]) throws -> Int32 {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: command[0].contains("/") ? command[0] : "/usr/bin/env")
-    process.arguments = Array(command[0].contains("/") ? command.dropFirst() : command[...])
-    process.standardInput = FileHandle.nullDevice
-    do { try process.run() } catch {
-      throw Failure(.system, "\(command[0]): cannot be started: \(error.localizedDescription)")
+    var words = command.map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    let process = process_start(&words)
+    guard process > 0 else {
+      throw Failure(.system, "\(command[0]): cannot be started: \(String(cString: strerror(errno)))")
     }
     var wasAsked = false
-    while process.isRunning {
-      // The signal is USR1, because mpirun reacts to INT and TERM by ending the ranks before they have saved.
-      // Ctrl-C does not reach the run, because Foundation starts it in a process group of its own.
+    var status: Int32 = 0
+    while true {
+      let ended = waitpid(process, &status, WNOHANG)
+      if ended == process { break }
+      guard ended == 0 || errno == EINTR else {
+        throw Failure(.system, "\(command[0]): cannot be waited for: \(String(cString: strerror(errno)))")
+      }
       if !wasAsked && shouldStop() {
-        kill(process.processIdentifier, SIGUSR1)
+        kill(process, SIGUSR1)
         wasAsked = true
       }
       usleep(50_000)
     }
-    return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+    let signal = status & 0x7f
+    return signal == 0 ? status >> 8 & 0xff : 128 + signal
   }
 }
 

@@ -19,16 +19,23 @@ public struct BatchSource {
     return try BatchSource(data, like: data, configuration, seed: configuration.seed, world)
   }
 
-  /// What a run's losses are validated on, if there are such data. Collective.
+  /// What a run's losses are validated on, if there are such data, enough for all ranks. Collective.
   ///
   /// - Parameters:
   ///   - training: the data that the run trains on, which the others must fit.
   ///   - releases: is told what to free at the end.
+  ///   - warn: is told if there are too few.
   public static func validation(
     _ configuration: Configuration, at location: DatasetLocation, like training: SharedDataset,
-    world: Communicator, _ releases: Releases
+    world: Communicator, _ releases: Releases, warn: (String) -> Void
   ) throws -> BatchSource? {
     let data = try SharedDataset.validation(configuration, at: location, world: world, releases)
+    if let count = data?.transitions.transitionCount, count < world.size {
+      warn(
+        "the validation data are left out: \(count) transition(s) cannot be divided among \(world.size) ranks; use at most \(count) rank(s), or more data"
+      )
+      return nil
+    }
     return try data.map {
       try BatchSource(
         $0, like: training, configuration, seed: validationSeed(configuration.seed), world)

@@ -31,28 +31,30 @@ public struct DatasetImport: Sendable {
   /// process imported it while this one waited for its turn; nothing is changed then.
   ///
   /// - Parameters:
-  ///   - isCancelled: asked while Python works; yes ends the import.
+  ///   - isCancelled: asked again and again; yes ends the import.
   ///   - say: is told what goes on.
   /// - Throws: `Failure` or `FileError` with what is wrong and what to do.
   public func run(
     to path: String, isCancelled: @escaping () -> Bool = { false }, say: @escaping (String) -> Void
   ) throws -> Bool {
     let waiting = { say("waiting for another process that imports \(path)") }
-    guard let directory = try AtomicDirectory(path: path, wait: waiting) else { return false }
-    switch try reader() {
-    case .own(let files): try copy(files, to: directory.temporaryPath, say)
-    case .python(let request):
-      do {
-        try read(request, to: directory.temporaryPath, isCancelled, say)
-      } catch let failure as ImportFailure {
-        throw isCancelled()
-          ? Failure(
-            .stoppedUnsaved, "stopped by a signal while \(source) was imported; run the same command again")
-          : Failure(failure)
+    do {
+      guard
+        let directory = try AtomicDirectory(path: path, wait: waiting, isCancelled: isCancelled)
+      else { return false }
+      switch try reader() {
+      case .own(let files): try copy(files, to: directory.temporaryPath, isCancelled, say)
+      case .python(let request): try read(request, to: directory.temporaryPath, isCancelled, say)
       }
+      try directory.commit()
+      return true
+    } catch {
+      guard !isCancelled() else {
+        throw Failure(
+          .stoppedUnsaved, "stopped by a signal while \(source) was imported; run the same command again")
+      }
+      throw Failure(error)
     }
-    try directory.commit()
-    return true
   }
 
   // MARK: Choosing a reader
@@ -108,8 +110,10 @@ public struct DatasetImport: Sendable {
   // MARK: Copying
 
   /// Copies OGBench's files, whose rewards are known without Python.
-  private func copy(_ training: OGBenchSource, to directory: String, _ say: @escaping (String) -> Void) throws
-  {
+  private func copy(
+    _ training: OGBenchSource, to directory: String, _ isCancelled: @escaping () -> Bool,
+    _ say: @escaping (String) -> Void
+  ) throws {
     let rule = try task.flatMap { try namedTask($0).embedded }.map(rewardRule)
     let validation = try OGBenchSource.companionPath(of: source).map { path in
       try OGBenchSource(path: path, rewards: rule)
@@ -127,6 +131,9 @@ public struct DatasetImport: Sendable {
       try write(directory, files.rowSpec, .refuse, provenance) { writer in
         var progress = Progress(say)
         try files.forEachBlock { (rows, file, first) throws(FileError) in
+          guard !isCancelled() else {
+            throw FileError(.unwritable, file: directory, reason: "the import was stopped")
+          }
           try writer.append(rows, from: file, row: first)
           progress.add(rows.rows)
         }

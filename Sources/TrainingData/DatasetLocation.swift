@@ -50,14 +50,11 @@ public enum DatasetLocation: Sendable {
       return
     }
     let node = try world.splitByNode()
-    var found: Result<String, any Error> = .success("")
+    var found = ""
     for imports in [world.rank == 0, world.rank != 0 && node.rank == 0] {
-      if imports { found = Result { try Self.find(configuration, task, importing) } }
-      // An import may take long, and others can use the cores meanwhile.
-      try world.waitAsleep()
-      try world.together { _ = try found.get() }
+      found = try world.workTogether { imports ? try Self.find(configuration, task, importing) : found }
     }
-    let path = try node.broadcast(Array(found.get().utf8))
+    let path = try node.broadcast(Array(found.utf8))
     self = .path(String(decoding: path, as: UTF8.self), nil)
   }
 

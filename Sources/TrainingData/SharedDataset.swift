@@ -84,7 +84,7 @@ public struct SharedDataset {
     open: () throws -> any DatasetSource
   ) throws {
     let node = try world.splitByNode()
-    let source = try world.together {
+    let source = try world.workTogether {
       let source = node.rank == 0 ? try open() : nil
       if let source, let task { try requireFit(source, task) }
       return source
@@ -150,7 +150,7 @@ private struct Store {
     let memory = try SharedMemory(node, byteCount: plan.byteCount)
     releases.add(memory.free)
     let block = UnsafeMutableRawBufferPointer(start: memory.base, count: plan.byteCount)
-    statistics = try world.together { try source?.load(into: block) }
+    statistics = try world.workTogether { try source?.load(into: block) }
     try memory.synchronise()
     transitions = TransitionMemory(plan: plan, base: memory.base)
     place = "data \(megabytes(plan.byteCount / node.size)) MB per rank"
@@ -166,7 +166,7 @@ private struct Store {
     let memory = try SharedMemory(node, byteCount: directory.indexByteCount)
     releases.add(memory.free)
     let index = UnsafeMutableRawBufferPointer(start: memory.base, count: directory.indexByteCount)
-    try world.together { if node.rank == 0 { try directory.loadIndex(into: index) } }
+    try world.workTogether { if node.rank == 0 { try directory.loadIndex(into: index) } }
     try memory.synchronise()
     transitions = directory.transitions(index: memory.base)
     statistics = node.rank == 0 ? directory.survey() : nil

@@ -30,15 +30,22 @@ enum Main {
   static func main() {
     BLAS.restartWithFittingKernels()
     Signals.tolerateClosedStreams()
+    let parsed = Result { try FanDist.parseAsRoot() }
+    let command = try? parsed.get()
+    let savesWhenStopped = command is Train || command is SweepCommand
+    // Before MPI starts, which takes a second, and again in case it has changed that.
+    savesWhenStopped ? Signals.catchStops() : Signals.release()
     let job: Job
     do {
-      job = try Job()
+      job = try Job(patience: (command as? Train)?.patience ?? Job.usualPatience)
     } catch {
-      StandardStream.error.attempt("fan-dist: \(error)\n")
-      exit(Failure.Code.system.rawValue)
+      let failure = Failure(error)
+      StandardStream.error.attempt("fan-dist: \(failure.message)\n")
+      exit(failure.code.rawValue)
     }
+    if savesWhenStopped { Signals.catchStops() }
     do {
-      var command = try FanDist.parseAsRoot()
+      var command = try parsed.get()
       switch command {
       case let train as Train: try train.run(job)
       case let bench as Bench: try bench.run(job)

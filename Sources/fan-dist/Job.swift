@@ -1,20 +1,45 @@
 import Basics
 import Foundation
 import MPI
+import Running
 
 /// This process as one of the ranks that a launcher started, or as the only one.
 struct Job {
   /// All ranks; nil when there is no launcher and MPI has not been needed.
   private let launched: Communicator?
+  /// Ends this process when a rank stops without a word, in the phases that it is told of.
+  let watchdog: Watchdog
+
+  /// Seconds for which the other ranks may be silent at the start of a command that has no option for it.
+  static let usualPatience = 600.0
 
   /// Starts MPI when a launcher started this process, so that the ranks can end together with one message.
-  init() throws(MPIError) {
+  ///
+  /// - Parameter patience: seconds for which the other ranks may be silent.
+  init(patience: Double) throws {
+    watchdog = Watchdog(seconds: patience) { Self.endStalled($0) }
     guard MPI.isLaunched else {
       launched = nil
+      guard MPI.tasksOfStep == 1 else {
+        throw Failure(
+          .usage,
+          "srun started \(MPI.tasksOfStep) tasks that cannot find each other: use srun --mpi=pmix, or mpirun")
+      }
       return
     }
+    // Only the launcher knows so far which of how many ranks this is.
+    let number = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].lazy.compactMap { Self.number($0) }.first
+    watchdog.know(rank: number ?? 0, of: Self.number("OMPI_COMM_WORLD_SIZE") ?? 2)
+    watchdog.enter("the start of MPI")
     try MPI.initialise()
-    launched = try Communicator.world()
+    let world = try Communicator.world()
+    watchdog.know(rank: world.rank, of: world.size)
+    watchdog.enter(nil)
+    launched = world
+  }
+
+  private static func number(_ variable: String) -> Int? {
+    ProcessInfo.processInfo.environment[variable].flatMap { Int($0) }
   }
 
   /// Whether this rank speaks for all.
@@ -50,8 +75,10 @@ struct Job {
 
   /// Ends this process, with a line, while one of its threads waits inside MPI for a rank that has stopped. The launcher
   /// ends the other ranks once one has ended.
-  static func endStalled(_ line: String) -> Never {
-    StandardStream.error.attempt("fan-dist: \(line)\n")
+  private static func endStalled(_ line: String) -> Never {
+    // A pipe that nobody reads is full at some time, and must not keep this process.
+    var stream = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+    if poll(&stream, 1, 1000) > 0 { StandardStream.error.attempt("fan-dist: \(line)\n") }
     // Not exit, which runs handlers that wait for the thread inside MPI.
     _exit(Failure.Code.stoppedUnsaved.rawValue)
   }

@@ -44,7 +44,6 @@ struct SweepCommand: ParsableCommand {
     guard !job.isLaunched else {
       throw Failure(.usage, "sweep starts the ranks of its runs itself: call it without mpirun or srun")
     }
-    Signals.catchStops()
     let sweep = try Sweep(path: file)
     let console = Console(style: .plain)
     let runner = SweepRunner(

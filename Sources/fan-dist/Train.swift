@@ -51,31 +51,39 @@ struct Train: ParsableCommand {
 
   /// Runs on all ranks of a job.
   func run(_ job: Job) throws {
-    Signals.catchStops()
     let world = try job.world()
+    job.watchdog.enter("the start of the run")
+    defer { job.watchdog.enter("the end of the run") }
     let console = Console(style: world.rank == 0 ? progress : .silent)
     let (train, preset) = try world.together { try layered() }
     try train.agree(world)
     if train.check { return try train.checkGradients(world) }
     let directory = try train.directory(world)
-    do { try train.train(in: directory, world, console, notes: preset.map { [$0] } ?? []) } catch {
+    do {
+      try train.train(in: directory, world, console, job.watchdog, notes: preset.map { [$0] } ?? [])
+    } catch {
       if train.runDir == nil && world.rank == 0 { directory.removeIfEmpty() }
       throw error
     }
   }
 
   private func train(
-    in directory: RunDirectory, _ world: Communicator, _ console: Console, notes: [String]
+    in directory: RunDirectory, _ world: Communicator, _ console: Console, _ watchdog: Watchdog,
+    notes: [String]
   ) throws {
     let host = RunHost(
       logger: console.logger, watch: console.show, shouldStop: { Signals.stopRequested },
-      whenStalled: { Job.endStalled($0) })
+      watchdog: watchdog)
     let request = RunRequest(
       settings, workers: workers, directory: directory, resumes: resume == .auto)
     let summary = try Trainer.run(request, world: world, host: host, notes: notes)
     console.endLine()
     try conclude(summary, directory, world, console.logger)
   }
+
+  /// Seconds for which other ranks may be silent, as far as the command line and the file of settings say so by
+  /// themselves. Wrong settings are reported later, by all ranks together.
+  var patience: Double { (try? layered())?.0.settings.stallTimeout ?? settings.stallTimeout }
 
   /// Tells people how the run ended, and throws if the command's exit code is not 0.
   private func conclude(

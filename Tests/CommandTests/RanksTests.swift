@@ -44,6 +44,25 @@ struct RanksTests {
     #expect(a.count == 5 && b.count == 5)
   }
 
+  /// Training goes on without validation, and says so.
+  @Test func fewerValidationTransitionsThanRanks() throws {
+    let runs = Runs()
+    let path = try DatasetFixture(episodes: 10).write(to: runs.folder.file("data.npz"))
+    var tiny = DatasetFixture(episodes: 1)
+    tiny.observations = Array(tiny.observations.suffix(6))
+    tiny.actions = Array(tiny.actions.suffix(6))
+    tiny.terminals = Array(tiny.terminals.suffix(3))
+    try tiny.write(to: runs.folder.file("data-val.npz"))
+    let result = try runs.complete("run", ranks: 3, "--steps", "5", "--dataset", path)
+    #expect(result.output.contains("warning: the validation data are left out: 2 transition(s)"), "\(result)")
+    // With fewer ranks the same run has them again.
+    let fewer = try runs.complete("run", ranks: 2, "--steps", "10", "--dataset", path, "--resume", "auto")
+    #expect(!fewer.output.contains("left out"), "\(fewer)")
+    let table = try runs.table("run")
+    let column = try #require(table.columns.firstIndex(of: "validation/critic/critic_loss"))
+    #expect(table.rows.map { $0[column].isEmpty } == (1...10).map { $0 <= 5 })
+  }
+
   @Test func moreRanksThanPartsOfTheData() throws {
     let result = try Runs().train("run", ranks: 3, "--steps", "5", "--virtual-shards", "2")
     expectFailure(result, 64, ["3 ranks", "2 virtual shards"])

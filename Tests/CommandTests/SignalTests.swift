@@ -4,7 +4,7 @@ import Testing
 
 /// A run that is asked to stop saves and can go on.
 @Suite(.serialized) struct SignalTests {
-  @Test(arguments: [(SIGUSR1, nil), (SIGTERM, nil), (SIGINT, nil), (SIGUSR1, 2)])
+  @Test(arguments: [(SIGUSR1, nil), (SIGTERM, nil), (SIGINT, nil), (SIGHUP, nil), (SIGUSR1, 2)])
   func aStoppedRunGoesOn(signal: Int32, ranks: Int?) throws {
     if ranks != nil && !hasMPIRun { return }
     let runs = Runs()
@@ -28,22 +28,128 @@ import Testing
     #expect(try runs.table("run").steps == Array(stride(from: 50, through: steps, by: 50)))
   }
 
-  /// MPI does not notice a rank that no longer runs.
-  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)"))
-  func aRankThatNoLongerRunsEndsTheJob() throws {
+  /// A run that goes on until it is stopped.
+  private func endless(_ runs: Runs, _ options: String...) -> [String] {
+    runs.command("run", ["--steps", "1000000000", "--log-interval", "50"] + options)
+  }
+
+  private func start(_ line: [String]) throws -> Command { try Command(line[0], Array(line.dropFirst())) }
+
+  @Test func manySignalsSaveAsOneDoes() throws {
     let runs = Runs()
-    let line = runs.command(
-      "run", ["--steps", "1000000000", "--log-interval", "50", "--stall-timeout", "1"])
-    let command = try Command("mpirun", mpirunArguments([(2, line)]))
+    let command = try start(endless(runs))
     #expect(command.wait(30) { command.output.contains("\n100/") })
+    for signal in [SIGTERM, SIGTERM, SIGHUP, SIGINT, SIGUSR1, SIGINT] { command.send(signal) }
+    expectFailure(command.finish(), 75, ["stopped by a signal after update ", "--resume auto"])
+    #expect(try runs.checkpoints("run").count == 1)
+  }
+
+  /// The signals wait from the program's first instructions until somebody can handle them.
+  @Test(arguments: [50_000, 100_000, 200_000, 400_000]) func aSignalAtTheStart(microseconds: UInt32) throws {
+    let runs = Runs()
+    let command = try start(endless(runs))
+    usleep(microseconds)
+    command.send(SIGUSR1)
+    expectFailure(command.finish(), 75, ["stopped by a signal after update 1;"])
+    #expect(try !runs.tensors("run", 1).isEmpty)
+  }
+
+  /// The launcher's script saves, too, when its terminal closes or its job ends, and leaves nothing behind.
+  @Test(
+    .enabled(if: hasMPIRun, "\(noMPIRun)"), arguments: [[SIGHUP], [SIGTERM, SIGTERM], [SIGINT], [SIGKILL]])
+  func theScriptForOneMachinePassesSignalsOn(signals: [Int32]) throws {
+    let runs = Runs()
+    let line = endless(runs)
+    let script = repository("launch/local.sh")
+    let command = try Command(script, ["-n", "2", "-b", "none"] + line.dropFirst())
+    #expect(command.wait(30) { command.output.contains("\n100/") })
+    for signal in signals {
+      command.send(signal)
+      usleep(10_000)
+    }
+    let result = command.finish()
+    #expect(result.code == (signals == [SIGKILL] ? 137 : 75), "\(result)")
+    #expect(try ends { try processes(with: runs.folder.path).isEmpty })
+    #expect(try runs.checkpoints("run").count == 1)
+  }
+
+  // MARK: Ranks that stop
+
+  /// MPI does not notice a rank that no longer runs. What the others waited for is said, whatever it is.
+  @Test(
+    .enabled(if: hasMPIRun, "\(noMPIRun)"),
+    arguments: ["an update", "the last evaluation", "the start of MPI"])
+  func aRankThatNoLongerRunsEndsTheJob(phase: String) throws {
+    let runs = Runs()
+    var line = endless(runs, "--stall-timeout", "1")
+    if phase == "the last evaluation" {
+      line = runs.command("run", ["--steps", "50", "--eval-episodes", "100000", "--stall-timeout", "1"])
+    }
+    let command = try Command("mpirun", mpirunArguments([(2, line)]))
+    if phase == "the start of MPI" {
+      #expect(command.wait(30) { (try? processes(of: line).count == 2) ?? false })
+    } else {
+      #expect(command.wait(30) { command.output.contains(phase == "an update" ? "\n100/" : ": saved ") })
+    }
     let second = try #require(processes(of: line).max())
     kill(second, SIGSTOP)
     let result = command.finish()
     // On a slow machine the stopped rank wakes up when the launcher ends it, and says the same.
     #expect(result.code == 76 && !result.timedOut && !result.errorLines.isEmpty, "\(result)")
     for line in result.errorLines {
-      #expect(line.contains("] an update has not ended after ") && line.hasSuffix("--resume auto"))
+      #expect(line.contains("] \(phase) has not ended after ") && line.hasSuffix("--resume auto"), "\(line)")
     }
+  }
+
+  /// Time in which a process does not run is not time in which others are silent.
+  @Test(arguments: [nil, 2]) func aSuspendedRunGoesOn(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let runs = Runs()
+    let line = endless(runs, "--stall-timeout", "2")
+    let command =
+      if let ranks { try Command("mpirun", mpirunArguments([(ranks, line)])) } else { try start(line) }
+    #expect(command.wait(30) { command.output.contains("\n100/") })
+    let suspended = try processes(of: line)
+    #expect(suspended.count == ranks ?? 1)
+    for process in suspended { kill(process, SIGSTOP) }
+    sleep(5)
+    for process in suspended { kill(process, SIGCONT) }
+    let before = command.output.count
+    #expect(command.wait(30) { command.output.count > before + 200 }, "it does not go on")
+    command.send(SIGUSR1)
+    expectFailure(command.finish(), 75, ["stopped by a signal after update "])
+  }
+
+  /// What takes long is no reason to end, as long as all ranks run.
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aLongEvaluationIsWaitedFor() throws {
+    let runs = Runs()
+    let line = runs.command("run", ["--steps", "5", "--eval-episodes", "100000", "--stall-timeout", "1"])
+    let command = try Command("mpirun", mpirunArguments([(2, line)]))
+    #expect(command.wait(30) { command.output.contains(": saved ") })
+    sleep(6)
+    command.send(SIGUSR1)
+    expectFailure(command.finish(), 75, ["stopped by a signal after update 5;"])
+  }
+
+  /// A run that waits until another process has imported its data.
+  @Test(arguments: [(SIGTERM, nil), (SIGINT, nil), (SIGUSR1, 2)])
+  func aSignalEndsTheWaitForAnImport(signal: Int32, ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let runs = Runs()
+    let name = "cube-single-play-singletask-v0"
+    let data = runs.folder.file("data")
+    let partial = "\(data)/\(name).partial"
+    try FileManager.default.createDirectory(atPath: partial, withIntermediateDirectories: true)
+    let lock = open(partial + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    defer { close(lock) }
+    try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
+    let line = runs.command("run", ["--env", name, "--eval-episodes", "0", "--stall-timeout", "1"])
+    let words = ranks.map { ["mpirun"] + mpirunArguments([($0, line)]) } ?? line
+    let command = try Command(words[0], Array(words.dropFirst()), environment: ["FAN_DIST_DATA": data])
+    #expect(command.wait(30) { command.output.contains("waiting for another process that imports") })
+    sleep(5)
+    command.send(signal)
+    expectFailure(command.finish(), 75, ["stopped by a signal while \(name) was imported"])
   }
 
   /// The processes that run a command line.
@@ -52,5 +158,28 @@ import Testing
       let arguments = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
       return arguments == Data((line.joined(separator: "\0") + "\0").utf8)
     }
+  }
+
+  /// The processes whose command line has a word with this text.
+  private func processes(with text: String) throws -> [pid_t] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {
+      let arguments = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
+      return String(decoding: arguments, as: UTF8.self).contains(text)
+    }
+  }
+
+  /// Whether a condition comes true soon.
+  private func ends(_ condition: () throws -> Bool) rethrows -> Bool {
+    for _ in 0..<200 {
+      if try condition() { return true }
+      usleep(50_000)
+    }
+    return false
+  }
+
+  /// A file of the repository.
+  private func repository(_ path: String) -> String {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../\(path)")
+      .standardized.path
   }
 }

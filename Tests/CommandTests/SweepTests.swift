@@ -153,6 +153,28 @@ import Testing
     }
   }
 
+  /// Whoever ends the sweep, however, ends its run, which saves.
+  @Test(arguments: [(nil, SIGKILL), (2, SIGKILL), (nil, SIGHUP)])
+  func aSweepThatIsKilledLeavesNothingRunning(ranks: Int?, signal: Int32) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let tail = ranks.map { "ranks: \($0)\n" } ?? ""
+    let file = try write("  steps: 1000000\n  virtual_shards: 2\n" + tail)
+    let command = try Command(built("fan-dist"), ["sweep", file, "--out", runs.folder.file("s")])
+    let hasBegun = command.wait(60) { (try? runs.table("s/seed=0").steps.last ?? 0 >= 50) ?? false }
+    command.send(signal)
+    let result = command.finish()
+    #expect(hasBegun && result.code == (signal == SIGKILL ? 137 : 75), "\(result)")
+    let lock = open(runs.folder.file("s/seed=0/.lock"), O_RDWR)
+    defer { close(lock) }
+    var isFree = false
+    for _ in 0..<200 where !isFree {
+      isFree = flock(lock, LOCK_EX | LOCK_NB) == 0
+      usleep(50_000)
+    }
+    #expect(isFree, "the run still writes")
+    #expect(try runs.checkpoints("s/seed=0").count == 1)
+  }
+
   @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aSweepStartsTheRanksOfItsRuns() throws {
     let file = try write("  steps: 5\nranks: 2\n")
     let result = try sweep(file)

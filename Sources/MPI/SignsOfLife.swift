@@ -1,0 +1,94 @@
+import Basics
+import CMPI
+import Dispatch
+import Glibc
+
+extension Communicator {
+  /// Like `together`, for work that takes long on some ranks. Meanwhile all ranks keep showing each other that they run,
+  /// and `whenAllRun` is called each time that they have. Collective; `body` makes no collective calls.
+  ///
+  /// The ranks that have nothing to do sleep most of the time, so that others can use their cores.
+  public func workTogether<Result>(_ body: () throws -> Result) throws -> Result {
+    let signs = SignsOfLife(self)
+    signs.begin()
+    let result = Swift.Result { try body() }
+    try signs.end()
+    return try together { try result.get() }
+  }
+}
+
+/// Rounds in which all ranks take part, one every half second. A thread of its own takes part for a rank whose main
+/// thread works; MPI allows that because the main thread makes no calls meanwhile (`MPI_THREAD_SERIALIZED`). It does so
+/// only if the main thread has used its processor since the last round: a rank that hangs in its work shows no life.
+private final class SignsOfLife: @unchecked Sendable {
+  // `error` is written by the thread and read after its end.
+  private let communicator: Communicator
+  private let works = DispatchSemaphore(value: 0)
+  private let ended = DispatchSemaphore(value: 0)
+  private var clock = clockid_t()
+  private var used: Int64 = 0
+  private var error: MPIError?
+
+  /// Milliseconds between rounds.
+  private static let interval = 500
+
+  init(_ communicator: Communicator) { self.communicator = communicator }
+
+  /// Begins to show life while the calling thread works.
+  func begin() {
+    pthread_getcpuclockid(pthread_self(), &clock)
+    guard MPI.allowsOtherThreads else { return }
+    DispatchQueue.global().async { [self] in run() }
+  }
+
+  /// The work is done: waits until that of all ranks is.
+  func end() throws(MPIError) {
+    works.signal()
+    if MPI.allowsOtherThreads { ended.wait() } else { run() }
+    if let error { throw error }
+  }
+
+  private func run() {
+    defer { ended.signal() }
+    var isDone = false
+    do throws(MPIError) {
+      while true {
+        isDone = isDone || works.wait(timeout: .now() + .milliseconds(Self.interval)) == .success
+        guard isDone || hasWorked() else { continue }
+        let allAreDone = try communicator.minimumAsleep(isDone ? 1 : 0) == 1
+        communicator.whenAllRun?()
+        if allAreDone { return }
+      }
+    } catch { self.error = error }
+  }
+
+  /// Whether the working thread has used its processor since the last call.
+  private func hasWorked() -> Bool {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    let now = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    defer { used = now }
+    return now != used
+  }
+}
+
+extension Communicator {
+  /// The smallest value of all ranks, asleep most of the time. Collective.
+  fileprivate func minimumAsleep(_ value: Int64) throws(MPIError) -> Int64 {
+    guard size > 1 else { return value }
+    // Memory that stays where it is until MPI has finished with it.
+    let values = UnsafeMutablePointer<Int64>.allocate(capacity: 2)
+    defer { values.deallocate() }
+    values[0] = value
+    var request = cmpi_request_null()
+    try check(
+      "MPI_Iallreduce",
+      MPI_Iallreduce(values, values + 1, 1, Int64.datatype, Reduction.min.handle, handle, &request))
+    var isDone: Int32 = 0
+    while true {
+      try check("MPI_Test", MPI_Test(&request, &isDone, cmpi_status_ignore()))
+      if isDone != 0 { return values[1] }
+      usleep(500)
+    }
+  }
+}
