@@ -188,7 +188,8 @@ let package = Package(
       ],
       swiftSettings: numeric),
     .testTarget(
-      name: "ReportTests", dependencies: ["Basics", "Report", "Running", "Settings", "TestSupport"],
+      name: "ReportTests",
+      dependencies: ["ArrayFiles", "Basics", "Report", "Running", "Settings", "TestSupport"],
       swiftSettings: numeric),
     .testTarget(
       name: "SweepsTests",

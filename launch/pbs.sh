@@ -92,10 +92,10 @@ while true; do
 done
 [[ -z $ended ]] || exit "$status"
 
-# With 75 the run was stopped before the limit and saved; it is not finished. A new job continues it. (`qrerun` would
-# start this job again, but only operators may call it. Where compute nodes may not submit jobs, give the qsub command
-# below on the login node.)
-if [[ $status == 75 ]]; then
+# With 75 the run was stopped and saved; with 76 it was stopped, and nothing was saved since its last checkpoint. A new
+# job continues it. (`qrerun` would start this job again, but only operators may call it. Where compute nodes may not
+# submit jobs, give the qsub command below on the login node.)
+if [[ $status == 75 || $status == 76 ]]; then
   # Jobs without progress follow each other for ever: the second one is the last.
   if [[ $(newest) != "$before" ]]; then
     idle=0

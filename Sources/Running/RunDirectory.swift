@@ -38,8 +38,11 @@ public struct RunDirectory: Sendable {
     return RunDirectory(path: path)
   }
 
-  /// Removes the directory if nothing has been written to it.
-  public func removeIfEmpty() { rmdir(path) }
+  /// Removes the directory if nothing has been written to it, and the one around it if that is empty then.
+  public func removeIfEmpty() {
+    rmdir(path)
+    rmdir(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+  }
 
   /// The settings.
   public var configuration: String { path + "/config.yaml" }

@@ -149,7 +149,7 @@ import Testing
     #expect(command.wait(30) { command.output.contains("waiting for another process that imports") })
     sleep(5)
     command.send(signal)
-    expectFailure(command.finish(), 75, ["stopped by a signal while \(name) was imported"])
+    expectFailure(command.finish(), 76, ["stopped by a signal while \(name) was imported"])
   }
 
   /// The processes that run a command line.

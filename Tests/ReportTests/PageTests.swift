@@ -1,3 +1,4 @@
+import ArrayFiles
 import Basics
 import Foundation
 import FoundationXML
@@ -197,8 +198,8 @@ import Testing
   @Test func aPageThatCannotBeWrittenIsRefused() throws {
     try runs.write("run", successes: ["0"])
     let report = try runs.report()
-    let failure = #expect(throws: Failure.self) { try report.write(to: runs.folder.file("no/page.html")) }
-    #expect(failure?.code == .cannotCreate && failure?.message.contains("no/page.html") == true)
+    let error = #expect(throws: FileError.self) { try report.write(to: runs.folder.file("no/page.html")) }
+    #expect(error?.code == .cannotCreate && error?.description.contains("no/page.html") == true)
   }
 
   // MARK: Notes
