@@ -4,32 +4,42 @@
 
 // Single-precision matrix products for the sizes that occur in an update.
 //
-// A panel is a copy of some columns of op(b) in which each row is one or two registers wide. (If a has few
-// rows, b is used in place.) A group of panels stays in the second-level cache. Elements of a are read one at
-// a time, in place unless COPIES says otherwise, and each is multiplied by a row of the panel. The sums, for
-// several rows of a and the width of the panel, form a tile of c, which stays in registers until complete.
+// A panel is a copy of some columns of op(b) in which each row is one or two registers wide. Elements of a are read one
+// at a time and each is multiplied by a row of the panel. The sums, for several rows of a and the width of the panel,
+// form a tile of c, which stays in registers until complete.
 //
 //                                panels: depth × 1 or 2 registers each
 //                                  ↓
 //     rows of a: ROWS × depth  →  tile of c: ROWS × 1 or 2 registers
 //
 // The levels of the cache are used as in K. Goto and R. van de Geijn, Anatomy of high-performance matrix
-// multiplication (2008), but mostly without a copy of a, which pays only for larger matrices. The terms of
-// each sum are added in order, so the result does not depend on the instruction set.
+// multiplication (2008): a tile's rows of a stay in the first level while the panels of a group pass by from the second; a transposed a
+// is copied in strips, and then a panel stays in the first level while the strip passes by. What comes next is
+// prefetched meanwhile, so that other programs that use the same caches and memory cost little.
+//
+// Each element of c is one chain of multiply-adds over the depth, in order, from c or from 0. So its bits depend
+// neither on the instruction set nor on how many rows and columns are computed beside it.
 
 #ifdef __x86_64__
 
-/// GROUP: the floats in a group of panels, 256 KiB, on the stack. DEPTH: the most terms of a sum that a panel
-/// holds; half as many if a is transposed.
-enum { GROUP = 65536, DEPTH = 512 };
+/// GROUP: the most floats in a group of panels, on the stack: 512 KiB if they pass by once a strip, and half as many,
+/// which fit the second-level cache, if they pass by once a tile. DEPTH: the most terms of a sum that a panel holds;
+/// half as many if a is transposed.
+enum { GROUP = 131072, DEPTH = 512 };
 
-/// Up to FEW rows of a, copying b would take as long as the product, so b is used in place. A transposed b is
-/// used in place, too, as the first operand of the transposed product, if a has at least HALF rows, enough to
-/// fill about half a register.
-enum { FEW = 32, HALF = 5 };
+/// Up to FEW rows of a, copying b would take as long as the product, so b is used in place, NEAR rows of it at a time. A
+/// transposed b is used in place, too, as the first operand of the transposed product.
+enum { FEW = 32, NEAR = 16 };
 
 /// The columns of a transposed a that are copied at a time: whole cache lines and whole tiles.
 enum { STRIP = 48 };
+
+/// The terms after which a tile prefetches a line, and those that it adds without counting.
+enum { TERMS = 8 };
+
+/// How the elements of a follow each other in memory: row by row; term by term, in a transposed a; tile by tile, in a
+/// strip.
+enum order { by_rows, by_terms, by_tiles };
 
 /// The number of floats in a cache line.
 enum { LINE = 16 };
@@ -45,8 +55,9 @@ static struct soon soon(const float *block, long rows, long columns, long stride
   return (struct soon){block, rows, stride, (int)((columns + LINE - 1) / LINE), 0};
 }
 
-/// Prefetches the next cache line of the block.
+/// Prefetches the next cache line of a block, and then of the block after it.
 static inline void fetch(struct soon *block) {
+  if (block->rows == 0) block++;
   if (block->rows == 0) return;
   __builtin_prefetch(block->row + block->line * LINE, 0, 2);
   if (++block->line < block->lines) return;
@@ -55,13 +66,15 @@ static inline void fetch(struct soon *block) {
   block->rows--;
 }
 
-/// The inputs of a tile: its rows of a, its panel, its place in c, and the block to prefetch meanwhile.
+/// The inputs of a tile: its rows of a, its panel, its place in c, and the two blocks to prefetch meanwhile.
 struct tile {
   long depth;
   const float *a;
   long a_stride;
   const float *panel;
   long panel_stride;
+  /// How far ahead in the panel to prefetch; 0 for a copy, which is in a cache.
+  long ahead;
   float *c;
   long c_stride;
   bool c_transposed;
@@ -143,7 +156,7 @@ void product(enum product_instructions instructions, long rows, long columns, lo
              long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
              long c_stride, bool adds) {
   __auto_type multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
-  if (b_transposed && !a_transposed && rows >= HALF && rows <= FEW)
+  if (b_transposed && !a_transposed && rows <= FEW)
     multiply(columns, rows, depth, b, b_stride, false, a, a_stride, true, c, c_stride, true, adds);
   else
     multiply(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, false, adds);

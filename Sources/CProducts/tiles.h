@@ -1,7 +1,7 @@
-// The product for one instruction set. This file is included once for each set, with LANES  the floats in a
-// register ROWS   the rows of a tile: as many as leave registers for a row of the panel and for elements of a
-// COPIES whether a transposed a is copied. In place, each term of a tile lies on another cache line, and
-// tiles of
+// The product for one instruction set. This file is included once for each set, with
+//   LANES  the floats in a register
+//   ROWS   the rows of a tile: as many as leave registers for a row of the panel and for elements of a
+//   COPIES whether a transposed a is copied. In place, each term of a tile lies on another cache line, and tiles of
 //          few rows with short registers have too little work for each line
 //   NAME   a macro that adds the name of the set to the name of a function
 
@@ -10,47 +10,73 @@
 
 typedef float NAME(vector) __attribute__((vector_size(4 * LANES), aligned(4)));
 
-/// The tile of c, `rows` rows of `registers` registers ← the sums over a panel, or the tile plus the sums.
-/// The caller passes constants for `rows`, `registers` and `transposed`.
-INLINE void NAME(tile)(int rows, int registers, bool transposed, const struct tile *t) {
-  // Element (i, k) of op(a) is at a[i · row + k · term].
-  long row = transposed ? 1 : t->a_stride, term = transposed ? t->a_stride : 1;
-  const float *a = t->a, *panel = t->panel;
-  NAME(vector) sums[ROWS][2] = {};
-  // The start of every third row. The two rows after it are one and two strides away, which an address can
-  // express.
-  const float *starts[(ROWS + 2) / 3];
-  UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] = a + i * row;
-  UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int v = 0; v < registers; v++) __builtin_prefetch(t->c + i * t->c_stride + v * LANES, 1);
-  }
-  for (long k = 0; k < t->depth;) {
-    fetch(t->next);
-    for (long end = k + 8 < t->depth ? k + 8 : t->depth; k < end; k++) {
-      NAME(vector) x[2];
-      UNROLL for (int v = 0; v < registers; v++)
-        x[v] = *(const NAME(vector) *)(panel + k * t->panel_stride + v * LANES);
-      // In a transposed a the next term is on another page, which the processor does not prefetch by itself.
-      if (transposed) __builtin_prefetch(a + k * term + 2 * LINE);
-      UNROLL for (int i = 0; i < rows; i++) {
-        float factor = starts[i / 3][i % 3 * row + k * term];
-        UNROLL for (int v = 0; v < registers; v++) sums[i][v] += factor * x[v];
-      }
-    }
-  }
-  UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int v = 0; v < registers; v++) {
-      NAME(vector) *stored = (NAME(vector) *)(t->c + i * t->c_stride + v * LANES);
-      *stored = t->adds ? *stored + sums[i][v] : sums[i][v];
+/// Adds `terms` terms to the sums of a tile. Element (i, k) of a is at starts[i / 3][i % 3 · row + k · term]. The
+/// caller passes constants for `terms`, `rows` and `registers`.
+INLINE void NAME(add_terms)(int terms, int rows, int registers, const float *const *starts, long row, long term,
+                            const float *panel, long panel_stride, NAME(vector) sums[ROWS][2]) {
+  UNROLL for (int k = 0; k < terms; k++) {
+    NAME(vector) x[2];
+    UNROLL for (int v = 0; v < registers; v++)
+      x[v] = *(const NAME(vector) *)(panel + k * panel_stride + v * LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+      float factor = starts[i / 3][i % 3 * row + k * term];
+      UNROLL for (int v = 0; v < registers; v++) sums[i][v] += factor * x[v];
     }
   }
 }
 
-/// Computes a tile with any number of rows; `registers` and `transposed` are constants.
-INLINE void NAME(tile_of)(int rows, int registers, bool transposed, const struct tile *t) {
-#define TILE(n)                                                \
-  case n:                                                      \
-    if (n <= ROWS) NAME(tile)(n, registers, transposed, t);    \
+/// The tile of c, `rows` rows of `registers` registers ← the sums over a panel, or the tile plus the sums. The caller
+/// passes constants for `rows`, `registers` and `order`.
+INLINE void NAME(tile)(int rows, int registers, enum order order, const struct tile *t) {
+  long row = order == by_rows ? t->a_stride : 1;
+  long term = order == by_rows ? 1 : order == by_tiles ? ROWS : t->a_stride;
+  const float *panel = t->panel;
+  // The start of every third row. The two rows after it are one and two strides away, which an address can express.
+  const float *starts[(ROWS + 2) / 3];
+  UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] = t->a + i * row;
+  NAME(vector) sums[ROWS][2] = {};
+  if (t->adds) {
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int v = 0; v < registers; v++)
+        sums[i][v] = *(const NAME(vector) *)(t->c + i * t->c_stride + v * LANES);
+    }
+  } else {
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int v = 0; v < registers; v++) __builtin_prefetch(t->c + i * t->c_stride + v * LANES, 1);
+    }
+  }
+  // Where addresses differ by constants, several terms go at a time: on a core that runs two threads, the number of
+  // instructions decides.
+  bool constant = order != by_terms && t->panel_stride == registers * LANES;
+  for (long k = 0; k < t->depth;) {
+    fetch(t->next);
+    if (constant && k + TERMS <= t->depth) {
+      NAME(add_terms)(TERMS, rows, registers, starts, row, term, panel, registers * LANES, sums);
+      UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] += TERMS * term;
+      panel += TERMS * registers * LANES;
+      k += TERMS;
+      continue;
+    }
+    for (long end = k + TERMS < t->depth ? k + TERMS : t->depth; k < end; k++) {
+      // The next terms of an a or a panel in place are on other pages, which the processor does not prefetch by itself.
+      if (order == by_terms) __builtin_prefetch(starts[0] + 2 * LINE);
+      if (t->ahead) __builtin_prefetch(panel + t->ahead, 0, 2);
+      NAME(add_terms)(1, rows, registers, starts, row, term, panel, 0, sums);
+      UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] += term;
+      panel += t->panel_stride;
+    }
+  }
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int v = 0; v < registers; v++)
+      *(NAME(vector) *)(t->c + i * t->c_stride + v * LANES) = sums[i][v];
+  }
+}
+
+/// Computes a tile with any number of rows; `registers` and `order` are constants.
+INLINE void NAME(tile_of)(int rows, int registers, enum order order, const struct tile *t) {
+#define TILE(n)                                            \
+  case n:                                                  \
+    if (n <= ROWS) NAME(tile)(n, registers, order, t);     \
     break;
   switch (rows) {
     TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
@@ -58,42 +84,54 @@ INLINE void NAME(tile_of)(int rows, int registers, bool transposed, const struct
 #undef TILE
 }
 
-/// Computes a tile with any number of rows and registers, transposed or not.
-static void NAME(any_tile)(int rows, int registers, bool transposed, const struct tile *t) {
-  if (registers == 1)
-    transposed ? NAME(tile_of)(rows, 1, true, t) : NAME(tile_of)(rows, 1, false, t);
-  else
-    transposed ? NAME(tile_of)(rows, 2, true, t) : NAME(tile_of)(rows, 2, false, t);
+/// Computes a tile with any number of rows and registers, whatever the order of a.
+static void NAME(any_tile)(int rows, int registers, enum order order, const struct tile *t) {
+#define ORDER(o) \
+  case o: return registers == 1 ? NAME(tile_of)(rows, 1, o, t) : NAME(tile_of)(rows, 2, o, t);
+  switch (order) { ORDER(by_rows) ORDER(by_terms) ORDER(by_tiles) }
+#undef ORDER
 }
 
-/// Computes `rows` rows of c over `columns` columns, tile by tile. `t` is the first tile; `step` is the
-/// distance in memory between the panels of neighbouring columns.
-static void NAME(tiles)(int rows, long columns, bool transposed, struct tile t, long step, bool packed) {
-  const float *panels = t.panel;
+/// Computes a tile whose panel is wider than the `used` columns of c that it is for, or whose place in c is transposed:
+/// apart, with its elements copied.
+static void NAME(tile_apart)(int rows, int registers, enum order order, int used, const struct tile *t) {
+  int width = registers * LANES;
+  long row = t->c_transposed ? 1 : t->c_stride, column = t->c_transposed ? t->c_stride : 1;
+  float sums[ROWS * 2 * LANES];
+  if (t->adds)
+    for (int i = 0; i < rows; i++)
+      for (int j = 0; j < width; j++) sums[i * width + j] = j < used ? t->c[i * row + j * column] : 0;
+  struct tile apart = *t;
+  apart.c = sums;
+  apart.c_stride = width;
+  NAME(any_tile)(rows, registers, order, &apart);
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < used; j++) t->c[i * row + j * column] = sums[i * width + j];
+}
+
+/// Computes `rows` rows of c over `columns` columns, panel by panel. `t` is the first tile.
+///
+/// - step: the distance in memory between the panels of neighbouring columns.
+/// - tile_step: the distance between tiles of a.
+static void NAME(tiles)(long rows, long columns, enum order order, struct tile t, long step, long tile_step,
+                        bool packed) {
+  const float *a = t.a, *panels = t.panel;
   float *c = t.c;
   for (long j = 0; j < columns; j += 2 * LANES) {
     int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
-    int registers = used > LANES ? 2 : 1, width = registers * LANES;
+    int registers = used > LANES ? 2 : 1;
     t.panel = panels + j * step;
-    if (packed) t.panel_stride = width;
-    t.c = t.c_transposed ? c + j * t.c_stride : c + j;
-    if (used == width && !t.c_transposed) {
-      NAME(any_tile)(rows, registers, transposed, &t);
-      continue;
+    if (packed) t.panel_stride = registers * LANES;
+    bool apart = used < registers * LANES || t.c_transposed;
+    for (long i = 0; i < rows; i += ROWS) {
+      int n = rows - i < ROWS ? (int)(rows - i) : ROWS;
+      t.a = a + i / ROWS * tile_step;
+      t.c = t.c_transposed ? c + j * t.c_stride + i : c + i * t.c_stride + j;
+      if (apart)
+        NAME(tile_apart)(n, registers, order, used, &t);
+      else
+        NAME(any_tile)(n, registers, order, &t);
     }
-    // The panel is wider than the rest of c, or c is transposed: compute the tile apart and copy its
-    // elements.
-    float edge[ROWS * 2 * LANES];
-    struct tile apart = t;
-    apart.c = edge;
-    apart.c_stride = width;
-    apart.adds = false;
-    NAME(any_tile)(rows, registers, transposed, &apart);
-    for (int r = 0; r < rows; r++)
-      for (int i = 0; i < used; i++) {
-        float *sum = t.c + (t.c_transposed ? i * t.c_stride + r : r * t.c_stride + i);
-        *sum = edge[r * width + i] + (t.adds ? *sum : 0);
-      }
   }
 }
 
@@ -114,10 +152,40 @@ static void NAME(copy_group)(long columns, long depth, const float *b, long b_st
 static void NAME(copy_strip)(const float *a, long stride, long depth, long columns, float *strip) {
   for (long k = 0; k < depth; k++) {
     const float *from = a + k * stride;
-    __builtin_prefetch(from + STRIP + LINE);
     long i = 0;
     for (; i + ROWS <= columns; i += ROWS) memcpy(strip + i * depth + k * ROWS, from + i, ROWS * sizeof *strip);
     for (long first = i; i < columns; i++) strip[first * depth + k * ROWS + i - first] = from[i];
+  }
+}
+
+/// A product with few rows of a, in which b is used in place: some rows of b at a time, so that memory is read in its
+/// order.
+static void NAME(multiply_few)(long rows, long columns, long depth, const float *a, long a_stride, bool a_transposed,
+                               const float *b, long b_stride, float *c, long c_stride, bool adds) {
+  // A panel in place may not be read beyond the last column.
+  float rest[NEAR * 2 * LANES];
+  long whole = columns / LANES * LANES;
+  enum order order = a_transposed ? by_terms : by_rows;
+  long row = a_transposed ? 1 : a_stride, term = a_transposed ? a_stride : 1;
+  for (long k = 0; k < depth; k += NEAR) {
+    long terms = depth - k < NEAR ? depth - k : NEAR;
+    struct soon nothing[2] = {{0}};
+    struct tile t = {.depth = terms, .a_stride = a_stride, .panel_stride = b_stride, .ahead = NEAR * b_stride,
+                     .c_stride = c_stride, .adds = adds || k > 0, .next = nothing};
+    for (long i = 0; i < rows; i += ROWS) {
+      int n = rows - i < ROWS ? (int)(rows - i) : ROWS;
+      t.a = a + i * row + k * term;
+      t.panel = b + k * b_stride;
+      t.c = c + i * c_stride;
+      NAME(tiles)(n, whole, order, t, 1, 0, false);
+    }
+    if (whole == columns) continue;
+    copy_rows(b + k * b_stride + whole, b_stride, terms, (int)(columns - whole), rest, LANES);
+    t.a = a + k * term;
+    t.panel = rest;
+    t.c = c + whole;
+    t.ahead = 0;
+    NAME(tiles)(rows, columns - whole, order, t, 0, ROWS * row, true);
   }
 }
 
@@ -125,13 +193,17 @@ static void NAME(copy_strip)(const float *a, long stride, long depth, long colum
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
                            long c_stride, bool c_transposed, bool adds) {
+  if (rows <= (a_transposed ? LANES : FEW) && !b_transposed && !c_transposed)
+    return NAME(multiply_few)(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, c, c_stride, adds);
   _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
-  // The rows of a transposed a that are read for a group have to fit the second-level cache. If a is used in
-  // place, a tile's elements do not stay in the first-level cache until the next panel, so a group then has a
-  // single panel.
-  bool copies = COPIES && a_transposed && columns > 128, few = rows <= FEW && !b_transposed;
+  bool copies = COPIES && a_transposed && columns > 32;
+  enum order order = copies ? by_tiles : a_transposed ? by_terms : by_rows;
+  // Without a copy, one tile of a stays in the first-level cache, and the group's panels in the second. If a is copied,
+  // it is the other way round: one panel stays in the first and a strip of a in the second, so the group can be larger.
+  // If a transposed a is used in place, nothing of it stays, and a group has a single panel.
   long most = a_transposed ? DEPTH / 2 : DEPTH;
-  long group = few || (a_transposed && !copies) ? 2 * LANES : GROUP / most;
+  long block = copies ? STRIP : ROWS;
+  long group = order == by_terms ? 2 * LANES : order == by_rows ? GROUP / 2 / most : GROUP / most;
   for (long k = 0; k < depth; k += most) {
     long terms = depth - k < most ? depth - k : most;
     const float *of_a = a_transposed ? a + k * a_stride : a + k;
@@ -139,27 +211,30 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
       long used = columns - j < group ? columns - j : group;
       long left = columns - j - used < group ? columns - j - used : group;
       const float *of_b = b_transposed ? b + j * b_stride + k : b + k * b_stride + j;
-      bool in_place = few && used == 2 * LANES;
-      if (!in_place) NAME(copy_group)(used, terms, of_b, b_stride, b_transposed, panels);
-      struct soon next = b_transposed ? soon(of_b + used * b_stride, left, terms, b_stride)
-                                      : soon(of_b + used, left > 0 ? terms : 0, left, b_stride);
-      for (long i = 0; i < rows; i += ROWS) {
-        if (copies && i % STRIP == 0)
-          NAME(copy_strip)(of_a + i, a_stride, terms, rows - i < STRIP ? rows - i : STRIP, strip);
+      NAME(copy_group)(used, terms, of_b, b_stride, b_transposed, panels);
+      // While a block is computed, the next rows of a are prefetched, and then what the next panels are copied from.
+      struct soon next[] = {{0}, b_transposed ? soon(of_b + used * b_stride, left, terms, b_stride)
+                                              : soon(of_b + used, left > 0 ? terms : 0, left, b_stride)};
+      for (long i = 0; i < rows; i += block) {
+        long n = rows - i < block ? rows - i : block;
+        long after = rows - i - n < block ? rows - i - n : block;
+        const float *of_block = of_a + i * (a_transposed ? 1 : a_stride);
+        if (copies) NAME(copy_strip)(of_block, a_stride, terms, n, strip);
+        if (after > 0 && order != by_terms)
+          next[0] = a_transposed ? soon(of_block + n, terms, after, a_stride)
+                                 : soon(of_block + n * a_stride, after, terms, a_stride);
         struct tile first = {
             .depth = terms,
-            .a = copies ? strip + i % STRIP * terms : of_a + i * (a_transposed ? 1 : a_stride),
+            .a = copies ? strip : of_block,
             .a_stride = copies ? ROWS : a_stride,
-            .panel = in_place ? of_b : panels,
-            .panel_stride = b_stride,
+            .panel = panels,
             .c = c_transposed ? c + j * c_stride + i : c + i * c_stride + j,
             .c_stride = c_stride,
             .c_transposed = c_transposed,
             .adds = adds || k > 0,
-            .next = &next,
+            .next = next,
         };
-        NAME(tiles)(rows - i < ROWS ? (int)(rows - i) : ROWS, used, a_transposed, first, in_place ? 1 : terms,
-                    !in_place);
+        NAME(tiles)(n, used, order, first, terms, ROWS * terms, true);
       }
     }
   }

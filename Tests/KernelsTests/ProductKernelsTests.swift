@@ -18,9 +18,12 @@ struct ProductOperands {
     self.depth = depth
   }
 
-  /// Whether both precisions agree and no kernel wrote beyond c. The tolerance is relative to the magnitude
-  /// that sums of `depth` terms of about 4 reach.
-  var agree: Bool { c.deviation(unit: 10 + 4 * Double(depth).squareRoot()) < 3e-6 && c.marginIsIntact }
+  /// Whether both precisions agree and no kernel wrote beyond c. The tolerance is relative to the magnitude that sums of
+  /// `depth` terms of about 4 reach, and grows with the number of roundings on the way.
+  var agree: Bool {
+    let roundings = Double(depth).squareRoot()
+    return c.deviation(unit: 10 + 4 * roundings) < 2e-6 + 6e-8 * roundings && c.marginIsIntact
+  }
 }
 
 /// All product kernels that this processor can run agree with the definition.
@@ -47,20 +50,28 @@ struct ProductKernelsTests {
     }
   }
 
-  /// The result does not depend on the processor's instruction set.
-  @Test(arguments: sizes)
-  func allInstructionSetsGiveTheSameBits(size: (rows: Int, columns: Int, depth: Int)) {
-    for transposed in [false, true] {
-      let (rows, columns) = transposed ? (size.depth, size.rows) : (size.rows, size.depth)
-      let a = Pair(rows, columns, Rows.ordinary.value)
-      let b = Pair(size.columns, size.depth, Rows.ordinary.value)
-      let results = ProductKernels.usable.filter { $0 != .openBLAS }.map { kernels in
-        let c = Pair(size.rows, size.columns)
+  /// Each element is one chain of multiply-adds, so that its bits depend neither on the instruction set nor on the rows
+  /// and columns beside it.
+  @Test(arguments: ProductKernels.usable.filter { $0 != .openBLAS }, sizes)
+  func everyElementIsOneChain(kernels: ProductKernels, _ size: (rows: Int, columns: Int, depth: Int)) {
+    for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+      for accumulate in [false, true] {
+        let o = ProductOperands(
+          rows: size.rows, columns: size.columns, depth: size.depth, transposed: (ta, tb))
+        let start = (0..<size.rows).map { r in (0..<size.columns).map { accumulate ? o.c.float[r, $0] : 0 } }
         kernels.multiply(
-          a.float, transposed: transposed, b.float, transposed: true, into: c.float, accumulate: false)
-        return (0..<size.rows).flatMap { r in (0..<size.columns).map { c.float[r, $0] } }
+          o.a.float, transposed: ta, o.b.float, transposed: tb, into: o.c.float, accumulate: accumulate)
+        let areChains = (0..<size.rows).allSatisfy { r in
+          (0..<size.columns).allSatisfy { c in
+            var sum = start[r][c]
+            for k in 0..<size.depth {
+              sum.addProduct(ta ? o.a.float[k, r] : o.a.float[r, k], tb ? o.b.float[c, k] : o.b.float[k, c])
+            }
+            return sum == o.c.float[r, c]
+          }
+        }
+        #expect(areChains, "transposed \(ta) \(tb), accumulate \(accumulate)")
       }
-      #expect(Set(results).count <= 1, "transposed \(transposed)")
     }
   }
 
