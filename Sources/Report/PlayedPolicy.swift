@@ -99,7 +99,7 @@ struct PlayedPolicy {
     let noise = workspace.matrix(rows: sampleCount, columns: spec.actionSize)
     var random = RandomSequence(seed: saved.configuration.seed, stream: .report, index: 1)
     noise.replaceEach { _ in random.normal() }
-    return agent.returns(saved.parameters.base, observation: observation, action: action, noise: noise)
+    return agent.expectedReturns(saved.parameters.base, observation: observation, action: action, noise: noise)
   }
 
   private static func write(_ values: SIMD2<Float>, to matrix: Matrix<Float>, _ row: Int) {

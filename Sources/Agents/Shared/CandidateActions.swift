@@ -6,8 +6,6 @@ import Networks
 final class CandidateActions<T: Real> {
   /// N.
   let count: Int
-  /// The observation of each candidate of the tile, which has N rows for each sample.
-  let states: Observations<T>
   /// The candidates of the tile.
   let actions: Matrix<T>
   /// The most candidates of a tile.
@@ -28,9 +26,13 @@ final class CandidateActions<T: Real> {
     capacity = tiling.samples * count
     flow = networks.network(
       "actor_flow", rows: capacity, networks.scratch(rows: capacity), keepsActivations: false)
-    states = Observations(spec.observation, rows: capacity, in: workspace)
     actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     values = workspace.vector(capacity)
+  }
+
+  /// The observation of each candidate of some samples, which have N rows each.
+  func states(_ samples: Range<Int>, of observations: Observations<T>) -> Observations<T> {
+    observations.rows(samples).repeated(count)
   }
 
   /// chosen ← the best candidate for each observation.
@@ -47,9 +49,8 @@ final class CandidateActions<T: Real> {
     tiling.forEach(0..<observations.rows) { samples in
       let first = samples.lowerBound
       let tile = 0..<samples.count * count
-      for row in tile { states.copy(observations, row: first + row / count, to: row) }
       euler.integrate(
-        Block(network: flow, rows: tile), parameters, states.rows(tile),
+        Block(network: flow, rows: tile), parameters, states(samples, of: observations),
         from: starts.rows(first * count..<samples.upperBound * count), into: actions.rows(tile))
       setValues(samples)
       for i in samples {

@@ -22,6 +22,7 @@ final class OneStepPolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
     Block(network: actor, rows: 0..<n).place(observations.rows(0..<n), noise[0].rows(0..<n))
     actor.forward(parameters, rows: 0..<n)
     actions.rows(0..<n).clip(actor.output().rows(0..<n))
@@ -61,6 +62,7 @@ final class FlowPolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
     euler.integrate(
       Block(network: flow, rows: 0..<n), parameters, observations.rows(0..<n), from: noise[0].rows(0..<n),
       into: actions.rows(0..<n))
