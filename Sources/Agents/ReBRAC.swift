@@ -239,7 +239,8 @@ private final class DeterministicPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    let output = actor.shape.describe(observations, in: &graph)
+    let state = actor.shape.describeState(observations, in: &graph)
+    let output = actor.shape.describe(state, in: &graph)
     return graph.clip(squashes ? graph.apply("Tanh", output) : output)
   }
 }

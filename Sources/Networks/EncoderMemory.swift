@@ -3,23 +3,20 @@ import Kernels
 /// What the layers of an encoder put out for some images, image by image.
 final class EncoderActivations<T: Real> {
   let stacks: [StackActivations<T>]
-  private let winners: UnsafeMutablePointer<UInt8>
   private let workspace = Workspace<T>()
 
   /// Memory for `images` images.
   init(_ shape: EncoderShape, images: Int) {
     let layers = shape.layers
     let sizes = layers.map { $0[0].convolution.pooledSize }
-    winners = .allocate(capacity: images * sizes.reduce(0, +))
-    var free = winners
     stacks = zip(layers, sizes).map { [workspace] layers, size in
-      defer { free += images * size }
+      let elements = (images * size + MemoryLayout<T>.stride - 1) / MemoryLayout<T>.stride
+      let bytes = UnsafeMutableRawPointer(workspace.vector(elements))
       return StackActivations(
-        size: size, outputs: layers.map { _ in workspace.vector(images * size) }, winners: free)
+        size: size, outputs: layers.map { _ in workspace.vector(images * size) },
+        winners: bytes.assumingMemoryBound(to: UInt8.self))
     }
   }
-
-  deinit { winners.deallocate() }
 }
 
 /// What the layers of a stack put out.

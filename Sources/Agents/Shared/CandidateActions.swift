@@ -63,17 +63,21 @@ final class CandidateActions<T: Real> {
 
   /// Adds what `choose` computes to a graph: the best candidates, batch × A.
   ///
-  /// - Parameter values: gives the values, batch × N, of states and actions, batch × N × O and batch × N × A.
+  /// - Parameter values: gives the values, batch × N, of actions, batch × N × A; and of states, which are batch × N ×
+  ///   size, as a network takes them.
   func describe(
     _ observations: OperatorGraph.Value, noise: OperatorGraph.Value, in graph: inout OperatorGraph,
     values: (
-      _ states: OperatorGraph.Value, _ actions: OperatorGraph.Value, _ graph: inout OperatorGraph
+      _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value, _ graph: inout OperatorGraph
     ) -> OperatorGraph.Value
   ) -> OperatorGraph.Value {
-    let column = graph.apply("Unsqueeze", observations, graph.integers(1))
-    let states = graph.apply("Expand", column, graph.integers(1, count, 1))
+    func states(_ network: NetworkShape, _ graph: inout OperatorGraph) -> OperatorGraph.Value {
+      let state = network.describeState(observations, in: &graph)
+      let column = graph.apply("Unsqueeze", state, graph.integers(1))
+      return graph.apply("Expand", column, graph.integers(1, count, 1))
+    }
     let starts = graph.apply("Reshape", noise, graph.integers(-1, count, actions.columns))
-    let candidates = euler.describe(flow.shape, states, from: starts, in: &graph)
+    let candidates = euler.describe(flow.shape, states(flow.shape, &graph), from: starts, in: &graph)
     let values = values(states, candidates, &graph)
     let best = graph.apply("ArgMax", values, attributes: ["axis": 1, "keepdims": 1])
     return graph.apply("GatherND", candidates, best, attributes: ["batch_dims": 1])

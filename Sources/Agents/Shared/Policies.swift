@@ -33,7 +33,8 @@ final class OneStepPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    graph.clip(actor.shape.describe(graph.concatenate(observations, noise[0]), in: &graph))
+    let state = actor.shape.describeState(observations, in: &graph)
+    return graph.clip(actor.shape.describe(graph.concatenate(state, noise[0]), in: &graph))
   }
 }
 
@@ -78,6 +79,7 @@ final class FlowPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    euler.describe(flow.shape, observations, from: noise[0], in: &graph)
+    let state = flow.shape.describeState(observations, in: &graph)
+    return euler.describe(flow.shape, state, from: noise[0], in: &graph)
   }
 }

@@ -173,8 +173,10 @@ final class QuantileCritic<T: Real> {
   }
 
   /// Adds values of batch × N states and actions at N × K quantiles to a graph: both members' as one, batch × N × K.
+  ///
+  /// - Parameter states: gives the states as a network takes them.
   func describe(
-    _ states: OperatorGraph.Value, _ actions: OperatorGraph.Value, taus: OperatorGraph.Value,
+    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value, taus: OperatorGraph.Value,
     _ aggregation: Aggregation, in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
     let count = Float(tauEmbedding.shape.inputs)
@@ -182,7 +184,8 @@ final class QuantileCritic<T: Real> {
     let halfTurns = graph.apply("Mul", graph.apply("Unsqueeze", taus, graph.integers(-1)), numbers)
     let cosines = graph.apply("Cos", graph.apply("Mul", halfTurns, graph.number(.pi)))
     let eTau = tauEmbedding.shape.describe(cosines, in: &graph)
-    let eAction = actionEmbedding.shape.describe(graph.concatenate(states, actions), in: &graph)
+    let state = states(actionEmbedding.shape, &graph)
+    let eAction = actionEmbedding.shape.describe(graph.concatenate(state, actions), in: &graph)
     let pairs = graph.apply("Mul", graph.apply("Unsqueeze", eAction, graph.integers(2)), eTau)
     // Ensembles are applied to rows, and come out as members × rows × 1.
     let rows = graph.apply("Reshape", pairs, graph.integers(-1, value.shape.inputs))

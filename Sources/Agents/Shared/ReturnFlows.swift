@@ -90,12 +90,15 @@ struct ReturnLimits<T: Real> {
   }
 
   /// Adds both one-step values clip(z + v_j(z, 0, s, a)) to a graph.
+  ///
+  /// - Parameter states: gives the states as a network takes them.
   func describeValues(
-    _ flows: [NetworkShape], _ z: OperatorGraph.Value, _ states: OperatorGraph.Value,
-    _ actions: OperatorGraph.Value, in graph: inout OperatorGraph
+    _ flows: [NetworkShape], _ z: OperatorGraph.Value,
+    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value, in graph: inout OperatorGraph
   ) -> [OperatorGraph.Value] {
-    let input = graph.concatenate(z, graph.column(0, like: z), states, actions)
+    let start = graph.column(0, like: z)
     return flows.map { flow in
+      let input = graph.concatenate(z, start, states(flow, &graph), actions)
       let value = graph.apply("Add", z, flow.describe(input, in: &graph))
       return range.upperBound.isFinite
         ? graph.clip(value, Float(range.lowerBound), Float(range.upperBound)) : value
