@@ -1,3 +1,5 @@
+import CConvolutions
+
 /// The sizes of a 3 × 3 convolution with stride 1 and zero padding 1. Its output has the height and the width
 /// of its input.
 ///
@@ -51,13 +53,11 @@ public struct Convolution: Hashable, Sendable {
   public var columnsBefore: Int { width % 2 }
 
   /// The elements of the scratch memory that each of the kernels needs, whatever the number of images.
-  public var scratchSize: Int {
-    let places = (height + 2) * (width + 2)
-    let (wideInputs, wideOutputs) = (wide(inputs), wide(outputs))
-    return places * (wideInputs + wideOutputs) + 9 * wideInputs * wideOutputs
-  }
+  public var scratchSize: Int { max(outputSize, convolution_scratch(sizes)) }
 
-  private func wide(_ channels: Int) -> Int { (channels + 31) / 32 * 32 }
+  var sizes: convolution {
+    convolution(height: height, width: width, inputs: inputs, outputs: outputs)
+  }
 }
 
 /// What a convolution reads, in images of `Convolution.inputSize` elements.

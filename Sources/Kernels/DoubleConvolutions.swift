@@ -1,9 +1,10 @@
-/// The definition of the kernels of convolutions, in plain loops.
-extension Real {
+/// The kernels of convolutions in double precision. These plain loops define what they compute.
+extension Double {
   public static func convolve(
-    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Self>, weights: UnsafePointer<Self>,
-    bias: UnsafePointer<Self>, adding residual: UnsafePointer<Self>?, into y: UnsafeMutablePointer<Self>,
-    scratch: UnsafeMutablePointer<Self>
+    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Double>, weights: UnsafePointer<Double>,
+    bias: UnsafePointer<Double>, adding residual: UnsafePointer<Double>?,
+    into y: UnsafeMutablePointer<Double>,
+    scratch: UnsafeMutablePointer<Double>
   ) {
     let s = shape
     for image in 0..<images {
@@ -27,9 +28,9 @@ extension Real {
   }
 
   public static func convolveAndPool(
-    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Self>, weights: UnsafePointer<Self>,
-    bias: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, winners: UnsafeMutablePointer<UInt8>?,
-    scratch: UnsafeMutablePointer<Self>
+    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Double>, weights: UnsafePointer<Double>,
+    bias: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, winners: UnsafeMutablePointer<UInt8>?,
+    scratch: UnsafeMutablePointer<Double>
   ) {
     let s = shape
     for image in 0..<images {
@@ -53,9 +54,9 @@ extension Real {
   }
 
   public static func addConvolutionGradients(
-    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Self>, gradient: ConvolutionGradient<Self>,
-    weights: UnsafeMutablePointer<Self>, bias: UnsafeMutablePointer<Self>,
-    scratch: UnsafeMutablePointer<Self>
+    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Double>, gradient: ConvolutionGradient<Double>,
+    weights: UnsafeMutablePointer<Double>, bias: UnsafeMutablePointer<Double>,
+    scratch: UnsafeMutablePointer<Double>
   ) {
     let s = shape
     for image in 0..<images {
@@ -78,9 +79,9 @@ extension Real {
   }
 
   public static func convolutionInputGradient(
-    _ shape: Convolution, images: Int, gradient: ConvolutionGradient<Self>, weights: UnsafePointer<Self>,
-    positivePartsOf x: UnsafePointer<Self>?, into dx: UnsafeMutablePointer<Self>, accumulate: Bool,
-    scratch: UnsafeMutablePointer<Self>
+    _ shape: Convolution, images: Int, gradient: ConvolutionGradient<Double>, weights: UnsafePointer<Double>,
+    positivePartsOf x: UnsafePointer<Double>?, into dx: UnsafeMutablePointer<Double>, accumulate: Bool,
+    scratch: UnsafeMutablePointer<Double>
   ) {
     let s = shape
     for image in 0..<images {
@@ -89,7 +90,7 @@ extension Real {
         for c in 0..<s.width {
           for k in 0..<s.inputs {
             // Place (r, c) is the place of tap t for the output at the place of tap 8 − t.
-            var sum: Self = 0
+            var sum = 0.0
             s.forEachTap(row: r, column: c) { place, tap in
               for o in 0..<s.outputs {
                 sum += dy[place * s.outputs + o] * weights[((8 - tap) * s.inputs + k) * s.outputs + o]
@@ -105,13 +106,13 @@ extension Real {
   }
 
   public static func positiveParts(
-    of x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, count: Int
+    of x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, count: Int
   ) {
     for i in 0..<count { y[i] = x[i] > 0 ? x[i] : 0 }
   }
 
   public static func positivePartsBackward(
-    _ gradient: UnsafeMutablePointer<Self>, of x: UnsafePointer<Self>, count: Int
+    _ gradient: UnsafeMutablePointer<Double>, of x: UnsafePointer<Double>, count: Int
   ) {
     for i in 0..<count where x[i] <= 0 { gradient[i] = 0 }
   }
