@@ -170,7 +170,8 @@ let package = Package(
       name: "NetworksTests", dependencies: ["Kernels", "Networks", "Profiling", "Randomness", "TestSupport"],
       swiftSettings: numeric),
     .testTarget(
-      name: "AgentsTests", dependencies: ["Agents", "Checks", "Kernels", "Networks", "Randomness"],
+      name: "AgentsTests",
+      dependencies: ["Agents", "Basics", "Checks", "Kernels", "Networks", "Profiling", "Randomness"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
     .testTarget(
