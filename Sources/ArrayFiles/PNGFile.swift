@@ -1,12 +1,12 @@
 import CZlib
 
-/// Pictures in the PNG format.
+/// Images in the PNG format.
 public enum PNGFile {
-  /// The bytes of a file with a picture of 8-bit red, green and blue.
+  /// The bytes of a file with an image of 8-bit red, green and blue.
   ///
   /// - Parameter pixels: height × width × 3 bytes.
   public static func bytes(_ pixels: [UInt8], height: Int, width: Int) -> [UInt8] {
-    precondition(pixels.count == height * width * 3, "not the pixels of such a picture")
+    precondition(pixels.count == height * width * 3, "not the pixels of such an image")
     let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
     // 8 bits a channel, colour type 2 (red, green, blue), and the only compression, filter and order there are.
     let header = big(UInt32(width)) + big(UInt32(height)) + [8, 2, 0, 0, 0]

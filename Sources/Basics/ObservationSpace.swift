@@ -2,7 +2,7 @@
 public enum ObservationSpace: Sendable, Equatable, CustomStringConvertible {
   /// So many numbers of single precision.
   case vector(Int)
-  /// A picture of numbers from 0 to 255, one byte each, in the order row, column, channel.
+  /// An image of numbers from 0 to 255, one byte each, in the order row, column, channel.
   case image(height: Int, width: Int, channels: Int)
 
   /// Numbers of an observation.
@@ -61,7 +61,7 @@ public enum ObservationSpace: Sendable, Equatable, CustomStringConvertible {
   /// The most numbers that an observation may have.
   private static let mostNumbers = 1 << 20
 
-  /// Whether observations are pictures.
+  /// Whether observations are images.
   public var isImage: Bool {
     if case .image = self { true } else { false }
   }
@@ -70,7 +70,7 @@ public enum ObservationSpace: Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .vector(let size): "\(size) numbers"
-    case .image: "pictures of \(shape.map(String.init).joined(separator: " × ")) bytes"
+    case .image: "images of \(shape.map(String.init).joined(separator: " × ")) bytes"
     }
   }
 }
@@ -78,7 +78,7 @@ public enum ObservationSpace: Sendable, Equatable, CustomStringConvertible {
 // MARK: - Stacked frames
 
 extension ObservationSpace {
-  /// Several successive observations in one: vectors behind each other, pictures with their channels behind each other.
+  /// Several successive observations in one: vectors behind each other, images with their channels behind each other.
   public func stacked(_ frames: Int) -> ObservationSpace {
     switch self {
     case .vector(let size): .vector(size * frames)

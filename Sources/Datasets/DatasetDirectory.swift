@@ -6,7 +6,7 @@ import Foundation
 ///
 ///     manifest.json                        fields, statistics, digests, provenance
 ///     observations.npy (rows, O) float32   every state of an episode, including the final one;
-///                                          pictures are (rows, height, width, 3) uint8
+///                                          images are (rows, height, width, 3) uint8
 ///     actions.npy (rows, A) float32        in ±(1 − 1e-5)
 ///     rewards.npy, masks.npy (rows)        float32
 ///     terminals.npy (rows)                 bool; true on the last row of each episode

@@ -4,7 +4,7 @@ import Basics
 /// The fields of a dataset: what it holds for each row. A row is a state of an episode and the action taken
 /// in it.
 enum DatasetField: String, CaseIterable, Sendable {
-  /// States: O numbers a row, or a picture.
+  /// States: O numbers a row, or an image.
   case observations
   /// Actions in [−1, 1], A numbers a row.
   case actions

@@ -84,8 +84,8 @@ struct DatasetManifest: Codable {
         return "gives ranges of another number of columns than observations have"
       }
     }
-    guard statistics.pictureSize == (observation.isImage ? observation.shape : nil) else {
-      return "gives a size of pictures that contradicts the shape of observations"
+    guard statistics.imageSize == (observation.isImage ? observation.shape : nil) else {
+      return "gives a size of images that contradicts the shape of observations"
     }
     guard statistics.digest == FieldDigests.combined({ fields[$0.rawValue]?.digest ?? "" }) else {
       return "has a digest that does not match those of its fields"

@@ -42,12 +42,12 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   public let clippedShare: Double
   /// The number of action components that lay outside [−1, 1] by more than rounding.
   public let actionsOutside: Int
-  /// Height, width and channels of the pictures that are the observations; nil for vectors.
-  public let pictureSize: [Int]?
-  /// The smallest value of each number of an observation, of a picture for each channel; nil where a manifest does
+  /// Height, width and channels of the images that are the observations; nil for vectors.
+  public let imageSize: [Int]?
+  /// The smallest value of each number of an observation, of an image for each channel; nil where a manifest does
   /// not say it.
   public let observationMinimum: [Float]?
-  /// The largest value of each number of an observation, of a picture for each channel; nil where a manifest does not
+  /// The largest value of each number of an observation, of an image for each channel; nil where a manifest does not
   /// say it.
   public let observationMaximum: [Float]?
   /// The digest of all fields as they are stored: 16 hexadecimal digits.
@@ -59,25 +59,25 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     return [
       "dataset: \(rows) rows, \(transitions) transitions in \(episodes) episodes of \(lengths); digest \(digest)",
       "dataset: actions \(short(Double(actionMinimum))) to \(short(Double(actionMaximum))), rewards \(short(reward.minimum)) to \(short(reward.maximum)), mean \(short(reward.mean)); masks \(short(mask.minimum)) to \(short(mask.maximum)), mean \(short(mask.mean))",
-    ] + pictureLines
+    ] + imageLines
   }
 
-  private var pictureLines: [String] {
-    guard let pictureSize else { return [] }
+  private var imageLines: [String] {
+    guard let imageSize else { return [] }
     let ranges = columnRanges.map { "\(short(Double($0.minimum))) to \(short(Double($0.maximum)))" }
     return [
-      "dataset: pictures of \(pictureSize[0]) × \(pictureSize[1]) pixels (height × width), \(pictureSize[2]) channels: \(ranges.joined(separator: ", "))"
+      "dataset: images of \(imageSize[0]) × \(imageSize[1]) pixels (height × width), \(imageSize[2]) channels: \(ranges.joined(separator: ", "))"
     ]
   }
 
   /// One line for each thing that usually signals a mistake; empty when all looks well.
   public var warnings: [String] {
-    rewardWarnings + actionWarnings + episodeWarnings + magnitudeWarnings + pictureWarnings
+    rewardWarnings + actionWarnings + episodeWarnings + magnitudeWarnings + imageWarnings
   }
 
-  /// The range of each number of an observation, a line each; empty for pictures, and where a manifest does not say it.
+  /// The range of each number of an observation, a line each; empty for images, and where a manifest does not say it.
   public var columnLines: [String] {
-    guard pictureSize == nil else { return [] }
+    guard imageSize == nil else { return [] }
     return columnRanges.enumerated().map { column, range in
       "dataset: observations column \(column): \(short(Double(range.minimum) + 0)) to \(short(Double(range.maximum) + 0))"
     }
@@ -119,15 +119,15 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     return lines
   }
 
-  private var pictureWarnings: [String] {
-    guard pictureSize != nil, let low = observationMinimum?.min(), let high = observationMaximum?.max() else {
+  private var imageWarnings: [String] {
+    guard imageSize != nil, let low = observationMinimum?.min(), let high = observationMaximum?.max() else {
       return []
     }
     if low == high {
-      return ["every number of every picture is \(short(Double(low))): the pictures are empty"]
+      return ["every number of every image is \(short(Double(low))): the images are empty"]
     }
     return high <= 1
-      ? ["no number of a picture is greater than 1: were they scaled to 0...1 before they became bytes?"] : []
+      ? ["no number of an image is greater than 1: were they scaled to 0...1 before they became bytes?"] : []
   }
 
   private var rewardWarnings: [String] {

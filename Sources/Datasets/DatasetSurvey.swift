@@ -30,9 +30,9 @@ struct DatasetSurvey {
   private var length = 0
   /// The action, reward and mask of the last row so far.
   private var previous: (action: [Float], reward: Float, mask: Float) = ([], 0, 1)
-  /// The smallest and the largest value of each number of an observation, of a picture for each channel.
+  /// The smallest and the largest value of each number of an observation, of an image for each channel.
   private var columns: (minimum: [Float], maximum: [Float]) = ([], [])
-  private var pictureSize: [Int]?
+  private var imageSize: [Int]?
 
   init(bounds: ActionBounds) { self.bounds = bounds }
 
@@ -101,7 +101,7 @@ struct DatasetSurvey {
   }
 
   private mutating func addChannels(_ block: RowBlock) {
-    pictureSize = block.observation.shape
+    imageSize = block.observation.shape
     let (bytes, channels) = (block.bytes(of: .observations), columns.minimum.count)
     for channel in 0..<channels {
       var (low, high) = (UInt8.max, UInt8.min)
@@ -183,7 +183,7 @@ struct DatasetSurvey {
       episodeLength: episodeLength.spread, reward: reward.spread, mask: mask.spread,
       actionMinimum: action.minimum, actionMaximum: action.maximum,
       clippedShare: Double(action.clipped) / Double(actionCount), actionsOutside: action.outside,
-      pictureSize: pictureSize, observationMinimum: hasRanges ? columns.minimum : nil,
+      imageSize: imageSize, observationMinimum: hasRanges ? columns.minimum : nil,
       observationMaximum: hasRanges ? columns.maximum : nil,
       digest: FieldDigests.combined { digests[$0].hex })
   }

@@ -9,7 +9,7 @@ public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward:
 /// A dataset in OGBench's format: one `.npz` file, or a directory of them (file shards). Opening it checks
 /// headers and `terminals`.
 ///
-/// Members: `observations` (rows, O), or (rows, height, width, 3) bytes for pictures, `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
+/// Members: `observations` (rows, O), or (rows, height, width, 3) bytes for images, `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
 /// `masks` (rows), of any number type. `terminals` is not zero on the last row of each episode, whose action
 /// is not used. `timeouts` or `truncations` (rows), if a file has them, are not zero where an episode was cut
 /// off: it ends there, too. Transition i leads from row i to row i + 1 wherever no episode ends in row i. An
@@ -190,7 +190,7 @@ private final class ShardReader {
     block.rows = min(block.capacity, terminals.remaining)
     if shard.observation.isImage {
       try observations.read(
-        into: UnsafeMutableBufferPointer(start: block.pictures, count: block.rows * shard.observation.count))
+        into: UnsafeMutableBufferPointer(start: block.images, count: block.rows * shard.observation.count))
     } else {
       try observations.read(into: block.floats(of: .observations))
     }
@@ -300,7 +300,7 @@ struct OGBenchShard: Sendable {
     let observations = try file.header("observations")
     let actions = try file.header("actions")
     if observations.shape.count > 2 || observations.dtype == .uint8 {
-      (rows, observation) = try Self.pictures(observations, path)
+      (rows, observation) = try Self.images(observations, path)
     } else {
       let (rows, size) = try Self.matrix(observations, "observations", path)
       (self.rows, observation) = (rows, .vector(size))
@@ -349,8 +349,8 @@ struct OGBenchShard: Sendable {
     return (header.shape[0], header.shape[1])
   }
 
-  /// The pictures that a member holds: bytes, (rows, height, width, 3).
-  private static func pictures(
+  /// The images that a member holds: bytes, (rows, height, width, 3).
+  private static func images(
     _ header: NpyHeader, _ path: String
   ) throws(FileError) -> (rows: Int, observation: ObservationSpace) {
     let shape = header.shape
@@ -360,31 +360,31 @@ struct OGBenchShard: Sendable {
         reason: "is \(header.dtype) of shape \(shape): \(advice)")
     }
     guard shape.count != 2 else {
-      throw refusal("convert vectors to float32; pictures are uint8 of (rows, height, width, 3)")
+      throw refusal("convert vectors to float32; images are uint8 of (rows, height, width, 3)")
     }
     guard header.dtype == .uint8 else {
       throw refusal(
-        "pictures must be uint8, 0 to 255: if these are 0 to 1, multiply by 255, round, and convert; vectors are (rows, numbers per row)"
+        "images must be uint8, 0 to 255: if these are 0 to 1, multiply by 255, round, and convert; vectors are (rows, numbers per row)"
       )
     }
     guard shape.count == 4 else {
       throw refusal(
         shape.count == 3
-          ? "pictures are (rows, height, width, 3); repeat one channel three times"
-          : "pictures are (rows, height, width, 3), each frame once; --frame-stack stacks them")
+          ? "images are (rows, height, width, 3); repeat one channel three times"
+          : "images are (rows, height, width, 3), each frame once; --frame-stack stacks them")
     }
     guard shape[3] == 3 else {
       throw refusal(channelAdvice(Array(shape[1...])))
     }
     guard shape[0] >= 1, let observation = ObservationSpace(shape: Array(shape[1...])) else {
-      throw refusal("rows, height and width of at least 1 and pictures of at most 1048576 bytes are needed")
+      throw refusal("rows, height and width of at least 1 and images of at most 1048576 bytes are needed")
     }
     return (shape[0], observation)
   }
 
-  /// What to do with pictures of a shape that has not three channels at its end.
+  /// What to do with images of a shape that has not three channels at its end.
   private static func channelAdvice(_ shape: [Int]) -> String {
-    let needed = "pictures are (rows, height, width, 3)"
+    let needed = "images are (rows, height, width, 3)"
     if shape[0] == 3 { return "\(needed); the channels come first here: transpose to (0, 2, 3, 1)" }
     switch shape[2] {
     case 1: return "\(needed); repeat the one channel three times"

@@ -55,12 +55,12 @@ public final class RowBlock {
 
   /// Observations that are vectors: (rows, O), one row after another.
   public var observations: UnsafeMutablePointer<Float> {
-    precondition(!observation.isImage, "pictures are bytes")
+    precondition(!observation.isImage, "images are bytes")
     return observationMemory.assumingMemoryBound(to: Float.self)
   }
 
-  /// Observations that are pictures: (rows, height, width, channels), one row after another.
-  public var pictures: UnsafeMutablePointer<UInt8> {
+  /// Observations that are images: (rows, height, width, channels), one row after another.
+  public var images: UnsafeMutablePointer<UInt8> {
     precondition(observation.isImage, "vectors are numbers of single precision")
     return observationMemory.assumingMemoryBound(to: UInt8.self)
   }

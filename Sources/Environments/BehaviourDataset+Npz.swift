@@ -2,14 +2,14 @@ import ArrayFiles
 
 extension BehaviourDataset {
   /// Writes the dataset to `path` as an `.npz` file in OGBench's format: `observations`, `actions`, `qpos`,
-  /// `qvel` (rows, 2) as float32 and `terminals` (rows) as bool. Observations that are pictures are (rows, height, width,
+  /// `qvel` (rows, 2) as float32 and `terminals` (rows) as bool. Observations that are images are (rows, height, width,
   /// 3) bytes, drawn as they are written.
   ///
   /// The file appears under its name when it is complete. Throws `FileError` of kind `.unwritable`.
   public func write(to path: String) throws(FileError) {
     let file = try NpzWriter(path: path)
-    if let picture {
-      try add(picture, to: file)
+    if let image {
+      try add(image, to: file)
     } else {
       try file.add("observations", observations, shape: [rows, 2])
     }
@@ -20,8 +20,8 @@ extension BehaviourDataset {
     try file.finish()
   }
 
-  private func add(_ picture: MazePicture, to file: NpzWriter) throws(FileError) {
-    let (space, atATime) = (picture.observation, 256)
+  private func add(_ image: MazeImage, to file: NpzWriter) throws(FileError) {
+    let (space, atATime) = (image.observation, 256)
     try file.add("observations", .uint8, shape: [rows] + space.shape) { (append) throws(FileError) in
       let drawn = UnsafeMutableRawBufferPointer.allocate(byteCount: atATime * space.byteCount, alignment: 16)
       defer { drawn.deallocate() }
@@ -29,7 +29,7 @@ extension BehaviourDataset {
         let count = min(atATime, rows - first)
         for row in 0..<count {
           let position = SIMD2(Double(qpos[2 * (first + row)]), Double(qpos[2 * (first + row) + 1]))
-          picture.draw(position, to: drawn.baseAddress! + row * space.byteCount)
+          image.draw(position, to: drawn.baseAddress! + row * space.byteCount)
         }
         try append(UnsafeRawBufferPointer(rebasing: drawn[..<(count * space.byteCount)]))
       }

@@ -23,7 +23,7 @@ public struct UnknownTask: Error, CustomStringConvertible {
     return """
       unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName) and \
       pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0, and the same names after \
-      'visual-' with pictures as observations
+      'visual-' with images as observations
       """
   }
 }
@@ -33,7 +33,7 @@ public struct UnknownTask: Error, CustomStringConvertible {
 /// `pointmaze-medium-navigate-singletask-task3-v0`.
 ///
 /// `pointmaze-u-stitch-singletask-v0` is not one of OGBench's; it is small enough to be solved in minutes. Tasks whose
-/// names begin with `visual-` are the same but for their observations: pictures of the maze from above.
+/// names begin with `visual-` are the same but for their observations: images of the maze from above.
 public struct PointMazeTask: Sendable {
   /// The number of numbers in an action: the displacement along x and y, scaled to [−1, 1].
   public static let actionSize = 2
@@ -50,8 +50,8 @@ public struct PointMazeTask: Sendable {
   public let behaviour: Behaviour
   /// The maze, the start, the goal and the rules.
   public let environment: PointMaze
-  /// The pictures that are observations; nil where these are the scaled x and y of the disc's centre.
-  public let picture: MazePicture?
+  /// The images that are observations; nil where these are the scaled x and y of the disc's centre.
+  public let image: MazeImage?
 
   /// The embedded task called `name`. Throws `UnknownTask`.
   public init(name: String) throws(UnknownTask) {
@@ -64,7 +64,7 @@ public struct PointMazeTask: Sendable {
     else { throw UnknownTask(name: name) }
     let isVisual = name.hasPrefix(Self.visualPrefix)
     self.name = name
-    picture = isVisual ? MazePicture(tasks[number - 1].maze) : nil
+    image = isVisual ? MazeImage(tasks[number - 1].maze) : nil
     datasetName = (isVisual ? Self.visualPrefix : "") + "pointmaze-\(parts[1])-\(behaviour)-v0"
     self.number = number
     self.behaviour = behaviour
@@ -79,22 +79,22 @@ public struct PointMazeTask: Sendable {
 
   private static let visualPrefix = "visual-"
 
-  /// The name of the task that differs only in having no pictures.
+  /// The name of the task that differs only in having no images.
   private static func plainName(_ name: String) -> Substring {
     name.hasPrefix(visualPrefix) ? name.dropFirst(visualPrefix.count) : name[...]
   }
 
   /// What an observation is.
-  public var observation: ObservationSpace { picture?.observation ?? .vector(2) }
+  public var observation: ObservationSpace { image?.observation ?? .vector(2) }
 
   /// Writes the observation of an episode's present state.
   public func observe(_ episode: PointMaze.Episode, to target: UnsafeMutableRawPointer) {
-    guard let picture else {
+    guard let image else {
       let observation = environment.observation(of: episode)
       target.storeBytes(of: observation.x, as: Float.self)
       return target.storeBytes(of: observation.y, toByteOffset: MemoryLayout<Float>.stride, as: Float.self)
     }
-    picture.draw(episode.position, to: target)
+    image.draw(episode.position, to: target)
   }
 
   /// The tasks on a maze for which data of `behaviour` exist.

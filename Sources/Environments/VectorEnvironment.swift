@@ -60,7 +60,7 @@ public struct StepOutcome: Sendable, Equatable {
   public var isLast: Bool { terminated || truncated }
 }
 
-/// Where the observation of a row goes: numbers of single precision for a vector, bytes for a picture.
+/// Where the observation of a row goes: numbers of single precision for a vector, bytes for an image.
 public typealias ObservationPlace = (_ row: Int) -> UnsafeMutableRawPointer
 
 /// Plays several episodes of one task at once, each in a slot, numbered from 0, so that a policy can act in

@@ -29,8 +29,8 @@ struct PlayedPolicy {
   let episodes: [Episode]
   /// The return that the critics expect from the start of the first episode, given its first action.
   let expected: ReturnEstimate
-  /// What the policy saw in the first episode, if that were pictures: the newest frame of each step.
-  let pictures: [[UInt8]]
+  /// What the policy saw in the first episode, if that were images: the newest frame of each step.
+  let images: [[UInt8]]
 
   private static let episodeCount = 16
   /// The number of samples of the distribution of returns.
@@ -52,7 +52,7 @@ struct PlayedPolicy {
     step = saved.state.step
     let workspace = Workspace<Float>()
     let first = Choice(saved.state.spec, workspace)
-    (episodes, pictures) = try Self.play(saved, task, first)
+    (episodes, images) = try Self.play(saved, task, first)
     expected = Self.returns(saved, first)
     withExtendedLifetime(workspace) {}
   }
@@ -68,7 +68,7 @@ struct PlayedPolicy {
     }
   }
 
-  /// Plays all episodes with the starts and the noise of the run's evaluation. Returns them, and the pictures that the
+  /// Plays all episodes with the starts and the noise of the run's evaluation. Returns them, and the images that the
   /// policy saw in episode 0.
   ///
   /// - Parameter first: receives the first observation and action of episode 0.
@@ -84,13 +84,13 @@ struct PlayedPolicy {
     try environment.start(all, in: all, policy.observations.row)
     var episodes = all.map { Episode(positions: [maze.position(in: $0)]) }
     var running = all
-    var pictures: [[UInt8]] = []
+    var images: [[UInt8]] = []
     first.observation.copy(policy.observations, row: 0, to: 0)
     for step in 0..<task.environment.stepLimit where !running.isEmpty {
       guard .now - start < timeLimit else {
         throw Failure(.data, "\(episodeCount) episodes take longer than \(timeLimit.components.seconds) s")
       }
-      if running.first == 0 { pictures += newestFrame(policy.observations, task.observation) }
+      if running.first == 0 { images += newestFrame(policy.observations, task.observation) }
       for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
         let key = SIMD2(seed, RandomStream.acting(index).rawValue)
         draw.fill(noise, rows: episodeCount, key: key, step: step) { UInt32($0) }
@@ -107,10 +107,10 @@ struct PlayedPolicy {
         return !outcome.isLast
       }
     }
-    return (episodes, pictures)
+    return (episodes, images)
   }
 
-  /// The newest frame of the first observation, if it is a picture.
+  /// The newest frame of the first observation, if it is an image.
   private static func newestFrame(_ observations: Observations<Float>, _ frame: ObservationSpace) -> [[UInt8]]
   {
     guard case .image(_, _, let channels) = frame, case .image(_, _, let all) = observations.space else {
@@ -127,7 +127,7 @@ struct PlayedPolicy {
     let noise = workspace.matrix(rows: sampleCount, columns: spec.actionSize)
     var random = RandomSequence(seed: saved.configuration.seed, stream: .report, index: 1)
     noise.replaceEach { _ in random.normal() }
-    return agent.returns(
+    return agent.expectedReturns(
       saved.parameters.base, observation: choice.observation, action: choice.action, noise: noise)
   }
 }

@@ -66,15 +66,15 @@ struct PolicySection {
       """)
   }
 
-  /// The number of pictures of a strip.
+  /// The number of images of a strip.
   private static let stripLength = 8
 
-  /// What the policy saw on its way; nil where that were no pictures.
+  /// What the policy saw on its way; nil where that were no images.
   private static func strip(_ entry: Entry) -> Markup? {
-    let seen = entry.played.pictures
+    let seen = entry.played.images
     guard !seen.isEmpty, case .image(let height, let width, _) = entry.played.frame else { return nil }
     let steps = (0..<stripLength).map { $0 * (seen.count - 1) / (stripLength - 1) }.unique()
-    let pictures = steps.map { step -> Markup in
+    let images = steps.map { step -> Markup in
       let file = Data(PNGFile.bytes(seen[step], height: height, width: width)).base64EncodedString()
       return """
         <figure><img alt="what the policy saw in step \(step)" width="\(96 * width / max(width, height))" \
@@ -83,8 +83,8 @@ struct PolicySection {
         """
     }
     return """
-      <figure><div class="strip">\(pictures)</div><figcaption>What \(entry.group.name) sees in the first episode, with \
-      the step: pictures of \(width) × \(height) pixels, the newest frame of each.</figcaption></figure>
+      <figure><div class="strip">\(images)</div><figcaption>What \(entry.group.name) sees in the first episode, with \
+      the step: images of \(width) × \(height) pixels, the newest frame of each.</figcaption></figure>
 
       """
   }

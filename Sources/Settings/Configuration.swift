@@ -33,7 +33,7 @@ public struct Configuration: ParsableArguments, Sendable {
 
   @Option(
     help: ArgumentHelp(
-      "Probability that the pictures of a batch are padded by 3 pixels and cropped at random.",
+      "Probability that the images of a batch are padded by 3 pixels and cropped at random.",
       valueName: "p"))
   public var pAug = 0.0
 

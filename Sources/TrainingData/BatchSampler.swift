@@ -15,7 +15,7 @@ public final class BatchSampler {
   private let source: any TransitionSource
   private var shards: VirtualShards
   private let draws: [Draw]
-  /// Moves pictures; nil where nothing moves.
+  /// Moves images; nil where nothing moves.
   private let crop: RandomCrop?
   private let seed: UInt32
   /// The number that each row has in the batch over all ranks.
@@ -26,7 +26,7 @@ public final class BatchSampler {
   /// - Parameters:
   ///   - draws: the random inputs of the agent's updates.
   ///   - virtualShards: pieces that the data are cut into.
-  ///   - moving: the probability that the pictures of a batch move by a few pixels.
+  ///   - moving: the probability that the images of a batch move by a few pixels.
   /// - Throws: the same `Failure` on all ranks when there are more ranks than pieces, or when vectors are to move.
   public init(
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
@@ -43,7 +43,7 @@ public final class BatchSampler {
     }
     guard moving == 0 || spec.observation.isImage else {
       throw Failure(
-        .usage, "--p-aug \(moving): moves pictures, but the observations are vectors; leave it out")
+        .usage, "--p-aug \(moving): moves images, but the observations are vectors; leave it out")
     }
     self.source = source
     self.seed = seed

@@ -13,10 +13,10 @@ func openDataset(_ path: String, task: PointMazeTask?) throws -> any DatasetSour
 }
 
 /// Opens OGBench's files. The task gives rewards and masks when they hold none, by its rule: from the observations, or
-/// from the positions beside pictures.
+/// from the positions beside images.
 func openFiles(_ path: String, task: PointMazeTask?) throws(FileError) -> OGBenchSource {
   guard let task else { return try OGBenchSource(path: path) }
-  guard task.picture == nil else {
+  guard task.image == nil else {
     return try OGBenchSource(
       path: path, rewards: { task.environment.rewardAndMask(position: SIMD2($0[0], $0[1])) }, from: "qpos")
   }

@@ -12,7 +12,7 @@ struct Act: ParsableCommand {
     abstract: "Answer observations on standard input with the policy's actions.",
     discussion: """
       Each line in is JSON: an array of numbers, the observation, or an object with an array for each input that is \
-      given, such as {"observation": [0.5, 1], "noise": [0, 0]}; the inputs are those of `fan-dist export`. A picture is \
+      given, such as {"observation": [0.5, 1], "noise": [0, 0]}; the inputs are those of `fan-dist export`. An image is \
       a text, base64 of its bytes row by row, or nested arrays of height, width and channels. Each line out, written at once, is an array of numbers, the action, or {"error": "what is wrong with the line"}. With \
       wrong lines the exit code is 65 at the end.
       """)
@@ -106,7 +106,7 @@ private final class LineActor {
     guard case .text(let text) = line else { throw Refusal(reason: "is too long") }
     guard let request = try? decoder.decode(Request.self, from: text) else {
       throw Refusal(
-        reason: "is neither an array of numbers, nor base64 of a picture, nor an object of these, in JSON")
+        reason: "is neither an array of numbers, nor base64 of an image, nor an object of these, in JSON")
     }
     var given = request.inputs
     guard try takeObservation(from: &given) else {

@@ -136,7 +136,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     try part.evaluate { _ in }
     let (batch, figures) = (part.rows, part.agent.figures)
     func returns(_ noise: Matrix<Double>) -> ReturnEstimate {
-      part.agent.returns(
+      part.agent.expectedReturns(
         part.parameters.base, observation: batch.observations, action: batch.actions, noise: noise)
     }
     // This row is one of eight.
@@ -292,7 +292,7 @@ private final class Part {
   func evaluate(logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void) throws {
     let target = Buffer<Double>(count: agent.layout.targetCount)
     agent.layout.copyFollowed(of: parameters.base, to: target.base)
-    try agent.computeLosses(
+    try agent.compute(
       rows, parameters.base, target: target.base, gradients: gradient.base, logging: logging,
       sumOverRanks: sumOverRanks)
   }

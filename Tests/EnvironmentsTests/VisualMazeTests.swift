@@ -6,17 +6,17 @@ import Kernels
 import TestSupport
 import Testing
 
-/// Mazes whose observations are pictures, and stacks of observations.
+/// Mazes whose observations are images, and stacks of observations.
 @Suite struct VisualMazeTests {
   private func task(_ name: String = "visual-pointmaze-u-stitch-singletask-v0") throws -> PointMazeTask {
     try PointMazeTask(name: name)
   }
 
-  /// The picture with the disc at a position.
-  private func picture(_ position: SIMD2<Double>, _ task: PointMazeTask) throws -> [UInt8] {
-    let picture = try #require(task.picture)
-    var bytes = [UInt8](repeating: 0, count: picture.observation.count)
-    picture.draw(position, to: &bytes)
+  /// The image with the disc at a position.
+  private func image(_ position: SIMD2<Double>, _ task: PointMazeTask) throws -> [UInt8] {
+    let image = try #require(task.image)
+    var bytes = [UInt8](repeating: 0, count: image.observation.count)
+    image.draw(position, to: &bytes)
     return bytes
   }
 
@@ -33,13 +33,13 @@ import Testing
     #expect(try NamedTask(name: "visual-cube-single-play-singletask-v0").embedded == nil)
   }
 
-  /// A hundredth of a pixel changes some byte, wherever the disc is, so that the picture tells the position.
+  /// A hundredth of a pixel changes some byte, wherever the disc is, so that the image tells the position.
   @Test func theSmallestMotionShows() throws {
     let task = try task()
     for x in stride(from: 0.0, through: 8, by: 0.37) {
       let place = SIMD2(x, 0.1)
-      #expect(try picture(place, task) != picture(place + SIMD2(0.01, 0), task), "x \(x)")
-      #expect(try picture(place, task) != picture(place + SIMD2(0, 0.01), task), "x \(x)")
+      #expect(try image(place, task) != image(place + SIMD2(0.01, 0), task), "x \(x)")
+      #expect(try image(place, task) != image(place + SIMD2(0, 0.01), task), "x \(x)")
     }
   }
 
@@ -47,7 +47,7 @@ import Testing
   @Test func theDiscLiesWhereItsCentreIs() throws {
     let task = try task()
     for place in [SIMD2(0.0, 0.0), SIMD2(0.31, -0.47), SIMD2(7.9, 8.2), SIMD2(3.55, 0.72)] {
-      let seen = try picture(place, task)
+      let seen = try image(place, task)
       var (light, centre) = (0.0, SIMD2<Double>.zero)
       for y in 0..<20 {
         for x in 0..<20 {
@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test func generatedDataHoldPicturesAndPositions() throws {
+  @Test func generatedDataHoldImagesAndPositions() throws {
     let folder = TemporaryDirectory()
     let task = try task()
     let data = BehaviourDataset(task: task, seed: 0, episodes: 3)
@@ -72,7 +72,7 @@ import Testing
     #expect(header.dtype == .uint8 && header.shape == [63, 20, 20, 3])
     let seen = try file.floats("observations")
     let place = SIMD2<Double>(pair(data.qpos, 62))
-    #expect(try seen.suffix(1200) == picture(place, task).map { Float($0) }[...])
+    #expect(try seen.suffix(1200) == image(place, task).map { Float($0) }[...])
     let plain = BehaviourDataset(
       task: try PointMazeTask(name: PointMazeTask.defaultName), seed: 0, episodes: 3)
     #expect(plain.actions == data.actions && plain.qpos == data.qpos)

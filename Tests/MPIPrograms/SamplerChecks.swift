@@ -175,10 +175,10 @@ private func checkTooManyRanks(_ world: Communicator) throws {
   throw Problem(description: "accepted")
 }
 
-// MARK: - Pictures
+// MARK: - Images
 
-/// A dataset of pictures of 5 × 4 pixels in episodes of 40, 30 and 31 rows, each with other bytes.
-private final class Pictures {
+/// A dataset of images of 5 × 4 pixels in episodes of 40, 30 and 31 rows, each with other bytes.
+private final class Images {
   static let space = ObservationSpace.image(height: 5, width: 4, channels: 3)
   private let block: UnsafeMutableRawBufferPointer
   private let plan: DatasetPlan
@@ -188,7 +188,7 @@ private final class Pictures {
     let rows = RowBlock(capacity: 101, observation: Self.space, actionSize: 1)
     rows.rows = 101
     for r in 0..<101 {
-      for i in 0..<Self.space.count { rows.pictures[r * Self.space.count + i] = UInt8((r * 7 + i * 4) % 256) }
+      for i in 0..<Self.space.count { rows.images[r * Self.space.count + i] = UInt8((r * 7 + i * 4) % 256) }
       rows.actions[r] = Float(r) / 200
       rows.terminals[r] = [39, 69, 100].contains(r) ? 1 : 0
     }
@@ -209,8 +209,8 @@ private final class Pictures {
   }
 }
 
-/// A rank's sampler of pictures.
-private struct PictureRows {
+/// A rank's sampler of images.
+private struct ImageRows {
   /// What a row of a batch holds.
   struct Row: Equatable {
     let action: Float
@@ -240,30 +240,30 @@ private struct PictureRows {
   }
 }
 
-/// A picture of some channels whose pixels come from so far away, or from the nearest edge.
-private func moved(_ picture: [UInt8], _ down: Int, _ right: Int, channels: Int) -> [UInt8] {
+/// An image of some channels whose pixels come from so far away, or from the nearest edge.
+private func moved(_ image: [UInt8], _ down: Int, _ right: Int, channels: Int) -> [UInt8] {
   (0..<5).flatMap { y in
     (0..<4).flatMap { x in
       let first = (min(max(y + down, 0), 4) * 4 + min(max(x + right, 0), 3)) * channels
-      return picture[first..<first + channels]
+      return image[first..<first + channels]
     }
   }
 }
 
-let pictureChecks: [(name: String, body: @Sendable (Communicator) throws -> Void)] = [
-  ("pictures of a batch are the same on any number of ranks", checkPictureRanks),
-  ("a sample's pictures move together, by up to three pixels", checkMoves),
+let imageChecks: [(name: String, body: @Sendable (Communicator) throws -> Void)] = [
+  ("images of a batch are the same on any number of ranks", checkImageRanks),
+  ("a sample's images move together, by up to three pixels", checkMoves),
   ("about half of the batches move, all of them or none", checkCoins),
   ("vectors do not move", checkVectorsDoNotMove),
 ]
 
-private func checkPictureRanks(_ world: Communicator) throws {
-  let pictures = try Pictures()
-  let data = pictures.transitions(frames: 3)
+private func checkImageRanks(_ world: Communicator) throws {
+  let images = try Images()
+  let data = images.transitions(frames: 3)
   let (whole, own) = (
-    try PictureRows(data, alone(world), moving: 0.5), try PictureRows(data, world, moving: 0.5)
+    try ImageRows(data, alone(world), moving: 0.5), try ImageRows(data, world, moving: 0.5)
   )
-  defer { withExtendedLifetime(pictures) {} }
+  defer { withExtendedLifetime(images) {} }
   for step in updates {
     let (batch, rows) = (try whole.load(step), try own.load(step))
     try expect(rows.allSatisfy(batch.contains), "update \(step): rows that are not in the batch")
@@ -273,10 +273,10 @@ private func checkPictureRanks(_ world: Communicator) throws {
 }
 
 private func checkMoves(_ world: Communicator) throws {
-  let pictures = try Pictures()
-  let data = pictures.transitions(frames: 2)
-  defer { withExtendedLifetime(pictures) {} }
-  let (still, own) = (try PictureRows(data, world, moving: 0), try PictureRows(data, world, moving: 1))
+  let images = try Images()
+  let data = images.transitions(frames: 2)
+  defer { withExtendedLifetime(images) {} }
+  let (still, own) = (try ImageRows(data, world, moving: 0), try ImageRows(data, world, moving: 1))
   var seen = Set<[Int]>()
   for step in 0..<60 {
     for (before, after) in zip(try still.load(step), try own.load(step)) {
@@ -292,11 +292,11 @@ private func checkMoves(_ world: Communicator) throws {
 }
 
 private func checkCoins(_ world: Communicator) throws {
-  let pictures = try Pictures()
-  let data = pictures.transitions(frames: 1)
-  defer { withExtendedLifetime(pictures) {} }
+  let images = try Images()
+  let data = images.transitions(frames: 1)
+  defer { withExtendedLifetime(images) {} }
   let (still, own) = (
-    try PictureRows(data, alone(world), moving: 0), try PictureRows(data, alone(world), moving: 0.5)
+    try ImageRows(data, alone(world), moving: 0), try ImageRows(data, alone(world), moving: 0.5)
   )
   var moving = 0
   for step in 0..<200 {

@@ -41,12 +41,12 @@ import Testing
     try expectHolds("shared draws are the same on all ranks", ranks)
   }
 
-  @Test(arguments: jobs) func picturesOfABatchAreTheSameOnAnyNumberOfRanks(ranks: Int?) throws {
-    try expectHolds("pictures of a batch are the same on any number of ranks", ranks)
+  @Test(arguments: jobs) func imagesOfABatchAreTheSameOnAnyNumberOfRanks(ranks: Int?) throws {
+    try expectHolds("images of a batch are the same on any number of ranks", ranks)
   }
 
-  @Test(arguments: jobs) func aSamplesPicturesMoveTogether(ranks: Int?) throws {
-    try expectHolds("a sample's pictures move together, by up to three pixels", ranks)
+  @Test(arguments: jobs) func aSamplesImagesMoveTogether(ranks: Int?) throws {
+    try expectHolds("a sample's images move together, by up to three pixels", ranks)
   }
 
   @Test(arguments: jobs) func aCoinDecidesForAWholeBatch(ranks: Int?) throws {

@@ -44,7 +44,7 @@ public final class DatasetImporter {
     public let provenance: [String: String]
   }
 
-  /// A number of rows and their bytes: observations (float32, or bytes of pictures), actions, rewards and masks (float32)
+  /// A number of rows and their bytes: observations (float32, or bytes of images), actions, rewards and masks (float32)
   /// and terminals (one byte each), each field of all rows after the field before.
   public struct Rows {
     /// The number of rows.

@@ -1,4 +1,4 @@
-"""Code shared by fan-dist's Python programs: frames over standard input and output, and spaces as vectors or pictures.
+"""Code shared by fan-dist's Python programs: frames over standard input and output, and spaces as vectors or images.
 
 WorkerProcess.swift is the other end. It sends this file, followed by one of the programs, to `python3 -c` before
 the first request. A frame is
@@ -76,19 +76,19 @@ def size(entries):
     return sum(int(np.prod(box.shape)) for _, box in entries)
 
 
-def is_picture(entries):
-    """Whether observations are pictures: one box of bytes with three dimensions."""
+def is_image(entries):
+    """Whether observations are images: one box of bytes with three dimensions."""
     path, box = entries[0]
     return len(entries) == 1 and not path and box.dtype == np.uint8 and len(box.shape) == 3
 
 
 def shape(entries):
-    """The dimensions of an observation: height, width and channels of a picture, or the numbers of a vector."""
-    if not is_picture(entries):
+    """The dimensions of an observation: height, width and channels of an image, or the numbers of a vector."""
+    if not is_image(entries):
         return [size(entries)]
     box = entries[0][1]
     if box.shape[2] != 3:
-        raise TypeError(f"observations are pictures of shape {box.shape}; (height, width, 3) is needed")
+        raise TypeError(f"observations are images of shape {box.shape}; (height, width, 3) is needed")
     return list(box.shape)
 
 
@@ -102,9 +102,9 @@ def order(entries):
 def flat(observation, entries, leading=(), what="an observation"):
     """An observation as a vector (O), or observations of shape `leading` as an array (*leading, O).
 
-    The boxes follow each other in the order of `entries`. The numbers of pictures are bytes, all others floats.
+    The boxes follow each other in the order of `entries`. The numbers of images are bytes, all others floats.
     """
-    dtype, parts = np.uint8 if is_picture(entries) else np.float32, []
+    dtype, parts = np.uint8 if is_image(entries) else np.float32, []
     for path, box in entries:
         part = observation
         for key in path:

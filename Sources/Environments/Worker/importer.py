@@ -1,6 +1,6 @@
 """Reads the datasets of other projects for fan-dist, with these projects' own readers and in little memory.
 
-DatasetImporter.swift is the other end. An observation has O numbers, f32, or is a picture of O bytes (height, width, 3);
+DatasetImporter.swift is the other end. An observation has O numbers, f32, or is an image of O bytes (height, width, 3);
 an action has A numbers. The payloads of request and
 answer for each kind of frame:
 
@@ -21,7 +21,7 @@ import re
 import zipfile
 
 IMPORT, ROWS = 4, 5
-# The number of rows that are read at a time, where the format allows it, and the bytes of pictures.
+# The number of rows that are read at a time, where the format allows it, and the bytes of images.
 CHUNK, CHUNK_BYTES = 16_384, 64 << 20
 # Members of an .npz file that say where episodes were cut off, and members that make every row a transition of its
 # own, which are refused. OGBenchSource.swift knows the same ones.
@@ -65,7 +65,7 @@ class OGBench(Source):
         os.environ.setdefault("MUJOCO_GL", "disable")
         import ogbench
 
-        # The task that sees numbers has the same goals and rewards as the one that sees pictures.
+        # The task that sees numbers has the same goals and rewards as the one that sees images.
         environment = ogbench.make_env_and_datasets(name.removeprefix("visual-"), env_only=True)
         self.goal = Goal(environment)
         parts = name.split("-")
@@ -74,7 +74,7 @@ class OGBench(Source):
         files = files or [self.find("-".join(parts[:place] + parts[-1:]), directory)]
         observation_shape = environment.observation_space.shape
         if name.startswith("visual-"):
-            observation_shape = self.picture_shape(files[0])
+            observation_shape = self.image_shape(files[0])
         super().__init__(observation_shape, environment.action_space.shape[0], {
             "source": name, "task": f"{name}, number {environment.unwrapped._reward_task_id}",
             "files": ", ".join(files), "reward": "r(s), from ogbench.relabel_utils",
@@ -102,16 +102,16 @@ class OGBench(Source):
         return path
 
     @staticmethod
-    def picture_shape(path):
+    def image_shape(path):
         with zipfile.ZipFile(path) as archive:
             if "observations.npy" not in archive.namelist():
                 raise ValueError(f"{path} has no 'observations'")
-            pictures = NpyStream(archive, path, "observations")
-        if pictures.dtype != np.uint8 or len(pictures.row_shape) != 3 or pictures.row_shape[2] != 3:
+            images = NpyStream(archive, path, "observations")
+        if images.dtype != np.uint8 or len(images.row_shape) != 3 or images.row_shape[2] != 3:
             raise ValueError(
-                f"{path} has observations of {pictures.dtype}, shape {pictures.row_shape}; pictures are uint8 (height, width, 3)"
+                f"{path} has observations of {images.dtype}, shape {images.row_shape}; images are uint8 (height, width, 3)"
             )
-        return pictures.row_shape
+        return images.row_shape
 
     @staticmethod
     def timing(environment):
@@ -130,7 +130,7 @@ class OGBench(Source):
                             f"{path} has {name} of shape {chunk[name].shape[1:]}, the task of shape {expected}"
                         )
                 if len(self.observation_shape) == 3 and chunk["observations"].dtype != np.uint8:
-                    raise ValueError(f"{path} has observations of {chunk['observations'].dtype}; pictures are uint8")
+                    raise ValueError(f"{path} has observations of {chunk['observations'].dtype}; images are uint8")
                 self.goal.relabel(self.environment_name, chunk)
                 yield tuple(chunk[key] for key in ("observations", "actions", "rewards", "masks", "terminals"))
 
@@ -398,7 +398,7 @@ class Importer:
     def open(self, payload):
         request = json.loads(payload)
         source = self.sources[request.pop("source")](**request)
-        self.is_picture = len(source.observation_shape) == 3
+        self.is_image = len(source.observation_shape) == 3
         self.parts = [part for part in (source.training, source.validation) if part]
         self.chunk = None
         description = {
@@ -417,7 +417,7 @@ class Importer:
                 return struct.pack("<I", 0)
         part, rest = [array[:limit] for array in self.chunk], [array[limit:] for array in self.chunk]
         self.chunk = rest if len(rest[0]) else None
-        types = ["u1" if self.is_picture else "<f4"] + ["<f4"] * 3 + ["u1"]
+        types = ["u1" if self.is_image else "<f4"] + ["<f4"] * 3 + ["u1"]
         columns = [np.ascontiguousarray(array, type).tobytes() for array, type in zip(part, types)]
         return struct.pack("<I", len(part[0])) + b"".join(columns)
 

@@ -1,6 +1,6 @@
 """Serves Gymnasium environments to fan-dist; GymnasiumEnvironment.swift is the other end.
 
-An observation has O numbers, f32, or is a picture of O bytes (height, width, 3); an action has A numbers. The payloads of request and answer for each kind of frame:
+An observation has O numbers, f32, or is an image of O bytes (height, width, 3); an action has A numbers. The payloads of request and answer for each kind of frame:
 
     1 open    JSON {source, name, environments, video?}
               JSON {observation_shape, action_size, observation_order, reference_returns}
@@ -155,7 +155,7 @@ class Server:
 
     def open(self, payload):
         self.arguments = json.loads(payload)
-        # OpenGL is loaded only for videos and pictures, so that other environments also run where it is missing.
+        # OpenGL is loaded only for videos and images, so that other environments also run where it is missing.
         if "video" in self.arguments or self.arguments["name"].startswith("visual-"):
             choose_renderer()
         os.environ.setdefault("MUJOCO_GL", "disable")

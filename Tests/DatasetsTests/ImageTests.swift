@@ -4,31 +4,31 @@ import Datasets
 import Foundation
 import Testing
 
-/// Height and width of the pictures.
+/// Height and width of the images.
 private let (height, width) = (2, 3)
 private let size = height * width * 3
 
-/// The bytes of the picture of a row.
-private func picture(_ row: Int) -> [UInt8] { (0..<size).map { UInt8((row * 20 + $0) % 256) } }
+/// The bytes of the image of a row.
+private func image(_ row: Int) -> [UInt8] { (0..<size).map { UInt8((row * 20 + $0) % 256) } }
 
-/// Pictures of several rows in one, with their channels behind each other.
+/// Images of several rows in one, with their channels behind each other.
 private func stack(_ rows: [Int]) -> [UInt8] {
-  (0..<height * width).flatMap { pixel in rows.flatMap { picture($0)[3 * pixel..<3 * pixel + 3] } }
+  (0..<height * width).flatMap { pixel in rows.flatMap { image($0)[3 * pixel..<3 * pixel + 3] } }
 }
 
-/// Datasets with pictures as observations.
-@Suite struct PictureTests {
+/// Datasets with images as observations.
+@Suite struct ImageTests {
   let folder = TemporaryDirectory()
   var path: String { "\(folder.path)/data.npz" }
 
   /// Writes a dataset whose episodes have 3 and 4 rows.
   private func write(
-    _ pictures: [UInt8]? = nil, shape: [Int]? = nil, states: [Float]? = nil, rewards: Bool = true
+    _ images: [UInt8]? = nil, shape: [Int]? = nil, states: [Float]? = nil, rewards: Bool = true
   ) throws {
     let terminals: [Bool] = [false, false, true, false, false, false, true]
     let writer = try NpzWriter(path: path)
     try writer.add(
-      "observations", pictures ?? (0..<7).flatMap(picture), shape: shape ?? [7, height, width, 3])
+      "observations", images ?? (0..<7).flatMap(image), shape: shape ?? [7, height, width, 3])
     try writer.add("actions", (0..<7).map { Float($0) / 10 }, shape: [7, 1])
     try writer.add("terminals", terminals)
     if rewards {
@@ -62,13 +62,13 @@ private func stack(_ rows: [Int]) -> [UInt8] {
     } catch { return "\(error)" }
   }
 
-  @Test func picturesStayBytes() throws {
+  @Test func imagesStayBytes() throws {
     try write()
     let loaded = try Loaded(OGBenchSource(path: path))
     #expect(loaded.dataset.plan.observation == .image(height: height, width: width, channels: 3))
-    #expect(loaded.dataset.plan.actionsOffset == 128, "7 pictures of 18 bytes")
-    #expect(try observations(loaded.dataset, 2) == [picture(3), picture(4)])
-    #expect(loaded.statistics.pictureSize == [height, width, 3])
+    #expect(loaded.dataset.plan.actionsOffset == 128, "7 images of 18 bytes")
+    #expect(try observations(loaded.dataset, 2) == [image(3), image(4)])
+    #expect(loaded.statistics.imageSize == [height, width, 3])
     #expect(
       loaded.statistics.observationMinimum == [0, 1, 2]
         && loaded.statistics.observationMaximum == [135, 136, 137])
@@ -97,19 +97,19 @@ private func stack(_ rows: [Int]) -> [UInt8] {
     }
   }
 
-  @Test func aDirectoryHoldsThePicturesOfItsSource() throws {
+  @Test func aDirectoryHoldsTheImagesOfItsSource() throws {
     try write()
     let statistics = try convert(OGBenchSource(path: path), to: "\(folder.path)/data")
     let directory = try DatasetDirectory(path: "\(folder.path)/data")
     try directory.verify()
     #expect(directory.survey() == statistics)
     let loaded = try Loaded(directory)
-    #expect(try observations(loaded.dataset, 4) == [picture(5), picture(6)])
+    #expect(try observations(loaded.dataset, 4) == [image(5), image(6)])
     let file = try NpyFile(path: "\(folder.path)/data/observations.npy")
     #expect(file.header.dtype == .uint8 && file.header.shape == [7, height, width, 3])
   }
 
-  @Test func damagedPicturesAreRefused() throws {
+  @Test func damagedImagesAreRefused() throws {
     try write()
     try convert(OGBenchSource(path: path), to: "\(folder.path)/data")
     let url = URL(fileURLWithPath: "\(folder.path)/data/observations.npy")
@@ -122,7 +122,7 @@ private func stack(_ rows: [Int]) -> [UInt8] {
     #expect("\(error!)".contains("observations.npy: is damaged"))
   }
 
-  @Test func rewardsCanComeFromStatesBesidePictures() throws {
+  @Test func rewardsCanComeFromStatesBesideImages() throws {
     try write(states: (0..<7).flatMap { [Float($0), 0] }, rewards: false)
     let source = try OGBenchSource(path: path, rewards: { ($0[0] * 2, 1) }, from: "qpos")
     #expect(try Loaded(source).statistics.reward.maximum == 10)
@@ -137,7 +137,7 @@ private func stack(_ rows: [Int]) -> [UInt8] {
     ([7, 6, 3, 1], "repeat the one channel three times"),
     ([7, 18], "convert vectors to float32"), ([7, 3, 6], "repeat one channel three times"),
     ([7, 1, 3, 6], "--frame-stack stacks them"), ([7, 1, 2, 3, 3], "each frame once"),
-    ([7, 9, 1, 2], "pictures are (rows, height, width, 3)"),
+    ([7, 9, 1, 2], "images are (rows, height, width, 3)"),
   ])
   func otherShapesAreRefused(shape: [Int], advice: String) throws {
     try write(shape: shape)
@@ -154,15 +154,15 @@ private func stack(_ rows: [Int]) -> [UInt8] {
     try writer.add("actions", [Float](repeating: 0, count: 7), shape: [7, 1])
     try writer.add("terminals", [Float](repeating: 1, count: 7))
     try writer.finish()
-    #expect(refusal().contains("is float32 of shape [7, 2, 3, 3]: pictures must be uint8, 0 to 255"))
+    #expect(refusal().contains("is float32 of shape [7, 2, 3, 3]: images must be uint8, 0 to 255"))
   }
 
-  @Test func picturesThatWereScaledTooEarlyAreReported() throws {
+  @Test func imagesThatWereScaledTooEarlyAreReported() throws {
     try write((0..<7 * size).map { UInt8($0 % 2) })
     let warnings = try Loaded(OGBenchSource(path: path)).statistics.warnings
-    #expect(warnings.contains { $0.contains("no number of a picture is greater than 1") }, "\(warnings)")
+    #expect(warnings.contains { $0.contains("no number of an image is greater than 1") }, "\(warnings)")
     try write([UInt8](repeating: 7, count: 7 * size))
     let others = try Loaded(OGBenchSource(path: path)).statistics.warnings
-    #expect(others.contains { $0.contains("every number of every picture is 7") }, "\(others)")
+    #expect(others.contains { $0.contains("every number of every image is 7") }, "\(others)")
   }
 }

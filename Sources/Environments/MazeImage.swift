@@ -4,12 +4,12 @@ import Basics
 ///
 /// A cell's side is a few pixels long. The share of a pixel that the disc covers decides its colour, so that every
 /// motion shows, however small.
-public struct MazePicture: Sendable {
-  /// What a picture is.
+public struct MazeImage: Sendable {
+  /// What an image is.
   public let observation: ObservationSpace
   private let columns: Int
   private let rows: Int
-  /// The picture of the maze without the disc.
+  /// The image of the maze without the disc.
   private let empty: [UInt8]
 
   private static let cell = 4
@@ -34,10 +34,10 @@ public struct MazePicture: Sendable {
 
   /// Draws the maze with the disc's centre at `position` (x, y).
   ///
-  /// - Parameter target: receives the picture's bytes.
+  /// - Parameter target: receives the image's bytes.
   public func draw(_ position: SIMD2<Double>, to target: UnsafeMutableRawPointer) {
     empty.withUnsafeBytes { target.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-    let picture = target.assumingMemoryBound(to: UInt8.self)
+    let image = target.assumingMemoryBound(to: UInt8.self)
     // The corner of the first cell lies at (−6, −6).
     let (centre, radius) = ((position + 6) / Self.pixel, Maze.discRadius / Self.pixel)
     func pixels(_ middle: Double, below count: Int) -> Range<Int> {
@@ -49,9 +49,9 @@ public struct MazePicture: Sendable {
         let share = Self.share(of: SIMD2(Double(x), Double(y)) - centre, radius)
         let first = (y * columns + x) * Self.disc.count
         for channel in Self.disc.indices {
-          let background = Double(picture[first + channel])
+          let background = Double(image[first + channel])
           let colour = background + share * (Double(Self.disc[channel]) - background)
-          picture[first + channel] = UInt8(colour.rounded())
+          image[first + channel] = UInt8(colour.rounded())
         }
       }
     }
