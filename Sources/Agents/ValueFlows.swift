@@ -451,7 +451,8 @@ private final class ReturnChoice<T: Real> {
       let start = starts.rows(samples.lowerBound * count..<samples.upperBound * count)
       let rows = ReturnRows(
         first: Block(network: flows[0], rows: tile), second: Block(network: flows[1], rows: tile))
-      rows.place(z: start, at: nil, candidates.states(samples, of: observations), candidates.actions.rows(tile))
+      rows.place(
+        z: start, at: nil, candidates.states(samples, of: observations), candidates.actions.rows(tile))
       flows[0].forward(parameters, rows: tile)
       flows[1].forward(parameters, rows: tile)
       let v = rows.velocities

@@ -123,7 +123,8 @@ private final class ParityRun {
       for i in 0..<size {
         guard let byte = UInt8(exactly: values[row * size + i]) else {
           throw FileError(
-            .malformed, file: parityCase.arrays.path, member: name, reason: "images are of numbers from 0 to 255")
+            .malformed, file: parityCase.arrays.path, member: name,
+            reason: "images are of numbers from 0 to 255")
         }
         image[i] = byte
       }

@@ -35,7 +35,8 @@ public struct PolicyExport {
     metadata = state.metadata.merging([
       "agent": agent.rawValue, "env": saved.configuration.env, "acting": policy.rule,
       "networks": saved.configuration.hyperparameters.encoder == nil
-        ? NetworkShape.rule : "\(NetworkShape.rule); \(NetworkShape.encoderRule)", "inputs": Self.list(graph.inputs), "outputs": Self.list(graph.outputs),
+        ? NetworkShape.rule : "\(NetworkShape.rule); \(NetworkShape.encoderRule)",
+      "inputs": Self.list(graph.inputs), "outputs": Self.list(graph.outputs),
     ]) { $1 }
   }
 

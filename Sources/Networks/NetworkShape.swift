@@ -69,7 +69,8 @@ public struct NetworkShape: Sendable, Equatable {
     var inputs = inputs
     for (index, width) in (hidden + [outputs]).enumerated() {
       let isLast = index == hidden.count
-      append("dense\(index)/weight", leading + [inputs, width], .glorotUniform(scale: isLast ? lastScale : 1))
+      append(
+        "dense\(index)/weight", leading + [inputs, width], .glorotUniform(scale: isLast ? lastScale : 1))
       append("dense\(index)/bias", leading + [width], .zeros)
       if layerNorm && !isLast {
         append("norm\(index)/scale", leading + [width], .ones)

@@ -59,7 +59,7 @@ public struct BatchSource {
     self.data = data
     sampler = try BatchSampler(
       data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
-      batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards, seed: seed,
-      world: world)
+      batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards,
+      moving: configuration.pAug, seed: seed, world: world)
   }
 }

@@ -68,7 +68,8 @@ final class CandidateActions<T: Real> {
   func describe(
     _ observations: OperatorGraph.Value, noise: OperatorGraph.Value, in graph: inout OperatorGraph,
     values: (
-      _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value, _ graph: inout OperatorGraph
+      _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value,
+      _ graph: inout OperatorGraph
     ) -> OperatorGraph.Value
   ) -> OperatorGraph.Value {
     func states(_ network: NetworkShape, _ graph: inout OperatorGraph) -> OperatorGraph.Value {

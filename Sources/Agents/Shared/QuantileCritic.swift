@@ -176,7 +176,8 @@ final class QuantileCritic<T: Real> {
   ///
   /// - Parameter states: gives the states as a network takes them.
   func describe(
-    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value, taus: OperatorGraph.Value,
+    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value,
+    taus: OperatorGraph.Value,
     _ aggregation: Aggregation, in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
     let count = Float(tauEmbedding.shape.inputs)

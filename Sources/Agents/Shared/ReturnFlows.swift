@@ -94,7 +94,8 @@ struct ReturnLimits<T: Real> {
   /// - Parameter states: gives the states as a network takes them.
   func describeValues(
     _ flows: [NetworkShape], _ z: OperatorGraph.Value,
-    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value, in graph: inout OperatorGraph
+    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value,
+    in graph: inout OperatorGraph
   ) -> [OperatorGraph.Value] {
     let start = graph.column(0, like: z)
     return flows.map { flow in
