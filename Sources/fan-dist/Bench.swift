@@ -91,7 +91,8 @@ struct Bench: ParsableCommand {
   private func measure(_ world: Communicator, _ releases: Releases) throws {
     let hyperparameters = try published(hyperparameters.agent)
     let benchmark = try UpdateBenchmark(
-      world: world, hyperparameters: hyperparameters, observation, actionSize: actionSize, threads: threads, ranksPerNode: ranksPerNode, releases)
+      world: world, hyperparameters: hyperparameters, observation, actionSize: actionSize, threads: threads,
+      ranksPerNode: ranksPerNode, releases)
     products?.use()
     if model {
       let model = try benchmark.scalingModel()
@@ -140,7 +141,9 @@ struct Bench: ParsableCommand {
       ),
       ("limit", "\(decimals(r.limit, 3)) ms; share of the limit \(decimals(r.shareOfLimit, 3))"),
     ]
-    let order = ["products", "convolutions", "elementwise", "optimiser", "exchange", "waiting", "sampling", "rest"]
+    let order = [
+      "products", "convolutions", "elementwise", "optimiser", "exchange", "waiting", "sampling", "rest",
+    ]
     let total = r.parts.values.reduce(0, +)
     for name in order {
       let time = r.parts[name] ?? 0

@@ -276,7 +276,8 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   }
 
   @Test(arguments: [
-    (ObservationSpace.vector(5), "impala", "vectors"), (.image(height: 64, width: 64, channels: 9), "", "name"),
+    (ObservationSpace.vector(5), "impala", "vectors"),
+    (.image(height: 64, width: 64, channels: 9), "", "name"),
     (.image(height: 64, width: 64, channels: 1), "impala", "red, green and blue"),
     (.image(height: 64, width: 7, channels: 3), "impala_small", "too small"),
     (.image(height: 3, width: 64, channels: 3), "impala_debug", "too small"),
