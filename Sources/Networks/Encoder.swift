@@ -5,7 +5,7 @@ import Profiling
 ///
 /// The images of a batch are of one or several moments, such as s and s′. Each moment is encoded once after `begin`, when
 /// its features are first asked for. Moment 0 is the one whose gradient reaches the encoder: its activations are kept
-/// for `backward`. Those of other moments are not. Images go through one by one, so that what belongs to one of them stays
+/// for `backward`. Those of other moments are not. Images go through in groups of a few, so that what belongs to them stays
 /// in the cache.
 public final class Encoder<T: Real> {
   /// The encoder's sizes.
@@ -23,6 +23,8 @@ public final class Encoder<T: Real> {
   private let trains: Bool
   private let stacks: [[EncoderLayer<T>]]
   private let dense: DenseLayer
+  /// Operations of a forward pass of all convolutions for an image.
+  private let convolutionOperations: Int
   private let start: Int
   private let tensors: [TensorSlot]
   /// The tensors whose gradients are added up, image by image or row by row.
@@ -58,6 +60,7 @@ public final class Encoder<T: Real> {
     self.scratch = scratch
     name = "\(network.name)/encoder"
     stacks = shape.layers.map { $0.map { EncoderLayer($0, of: network) } }
+    convolutionOperations = shape.layers.joined().reduce(0) { $0 + $1.convolution.operations }
     dense = DenseLayer("encoder/dense0", inputs: shape.flatSize, outputs: shape.features, of: network)
     tensors = Array(network.encoderTensors)
     summed = tensors.filter { !$0.name.hasSuffix("encoder/dense0/weight") }
@@ -103,16 +106,19 @@ public final class Encoder<T: Real> {
   }
 
   private func encodeAndKeep(_ images: UnsafePointer<UInt8>) {
-    for row in 0..<rows { convolve(images, row, kept, at: row, keep: true, into: flat.row(row)) }
+    forEachGroup(of: 0..<rows) {
+      convolve(images, $0, kept, at: $0.lowerBound, keep: true, into: flat.rows($0))
+    }
     applyDense(flat.rows(0..<rows), slope.rows(0..<rows), into: features[0].rows(0..<rows), keep: true)
   }
 
   private func encodeInTiles(_ images: UnsafePointer<UInt8>, into features: Matrix<T>) {
-    for first in stride(from: 0, to: rows, by: scratch.tile) {
+    for first in stride(from: 0, to: rows, by: max(1, scratch.tile)) {
       let tile = first..<min(first + scratch.tile, rows)
-      for row in tile {
+      forEachGroup(of: tile) { group in
         convolve(
-          images, row, scratch.activations, at: 0, keep: false, into: scratch.flat.row(row - first))
+          images, group, scratch.activations, at: 0, keep: false,
+          into: scratch.flat.rows(group.lowerBound - first..<group.upperBound - first))
       }
       let used = 0..<tile.count
       applyDense(
@@ -120,30 +126,43 @@ public final class Encoder<T: Real> {
     }
   }
 
-  /// flat ← relu of the last stack's output for an image.
+  /// Calls `body` for the groups of some images, in order.
+  @inline(__always)
+  private func forEachGroup(of images: Range<Int>, _ body: (Range<Int>) -> Void) {
+    for first in stride(from: images.lowerBound, to: images.upperBound, by: max(1, scratch.group)) {
+      body(first..<min(first + scratch.group, images.upperBound))
+    }
+  }
+
+  /// flat ← relu of the last stack's output for a group of images, whose activations are written from `place` on.
   private func convolve(
-    _ images: UnsafePointer<UInt8>, _ row: Int, _ activations: EncoderActivations<T>, at place: Int,
-    keep: Bool, into flat: UnsafeMutablePointer<T>
+    _ images: UnsafePointer<UInt8>, _ group: Range<Int>, _ activations: EncoderActivations<T>, at place: Int,
+    keep: Bool, into flat: Matrix<T>
   ) {
     guard let parameters else { preconditionFailure("\(name) has not begun") }
-    var input = ConvolutionInput<T>.bytes(images + row * stacks[0][0].shape.inputSize)
+    var input = ConvolutionInput<T>.bytes(images + group.lowerBound * stacks[0][0].shape.inputSize)
+    let count = group.count
     profile.time(.convolutions) {
       for (layers, results) in zip(stacks, activations.stacks) {
         layers[0].pool(
-          input, parameters, into: results.output(0, place), winners: keep ? results.winners(place) : nil,
+          count, input, parameters, into: results.output(0, place),
+          winners: keep ? results.winners(place) : nil,
           scratch.kernels)
         var x = results.output(0, place)
         for layer in stride(from: 1, to: layers.count, by: 2) {
           let (h, y) = (results.output(layer, place), results.output(layer + 1, place))
-          layers[layer].convolve(.positiveParts(x), parameters, adding: nil, into: h, scratch.kernels)
-          layers[layer + 1].convolve(.positiveParts(h), parameters, adding: x, into: y, scratch.kernels)
+          layers[layer].convolve(count, .positiveParts(x), parameters, adding: nil, into: h, scratch.kernels)
+          layers[layer + 1].convolve(
+            count, .positiveParts(h), parameters, adding: x, into: y, scratch.kernels)
           x = y
         }
         input = .numbers(x)
       }
-      if case .numbers(let y) = input { T.positiveParts(of: y, into: flat, count: shape.flatSize) }
+      if case .numbers(let y) = input {
+        T.positiveParts(of: y, into: flat.base, count: count * shape.flatSize)
+      }
     }
-    for layer in stacks.joined() { profile.countOperations(layer.shape.operations) }
+    profile.countOperations(count * convolutionOperations)
   }
 
   private func applyDense(_ x: Matrix<T>, _ u: Matrix<T>, into h: Matrix<T>, keep: Bool) {
@@ -174,14 +193,14 @@ public final class Encoder<T: Real> {
       T.geluBackward(du, derivative: slope.rows(0..<rows), biasGradient: dense.bias(gradients, 0))
     }
     profile.product(flat.rows(0..<rows), du, transposingA: true, into: dense.weight(gradients, 0))
-    for first in stride(from: 0, to: rows, by: scratch.tile) {
+    for first in stride(from: 0, to: rows, by: max(1, scratch.tile)) {
       let tile = first..<min(first + scratch.tile, rows)
       profile.product(
         du.rows(tile), dense.weight(parameters, 0), transposingB: true,
         into: scratch.flat.rows(0..<tile.count))
-      for row in tile {
-        let dy = scratch.flat.row(row - first)
-        backward(parameters, into: gradients, images, row, dy)
+      forEachGroup(of: tile) { group in
+        let dy = scratch.flat.row(group.lowerBound - first)
+        backward(parameters, into: gradients, images, group, dy)
       }
     }
     profile.time(.elementwise) {
@@ -191,13 +210,14 @@ public final class Encoder<T: Real> {
     }
   }
 
-  /// From the gradient by `flat`, which is overwritten, to those of the convolutions, for an image.
+  /// From the gradient by `flat`, which is overwritten, to those of the convolutions, for a group of images.
   private func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, _ images: UnsafePointer<UInt8>,
-    _ row: Int, _ gradient: UnsafeMutablePointer<T>
+    _ group: Range<Int>, _ gradient: UnsafeMutablePointer<T>
   ) {
+    let (row, count) = (group.lowerBound, group.count)
     profile.time(.convolutions) {
-      T.positivePartsBackward(gradient, of: flat.row(row), count: shape.flatSize)
+      T.positivePartsBackward(gradient, of: flat.row(row), count: count * shape.flatSize)
       /// The gradient by the output of a stack, then by what goes into its blocks.
       var dy = gradient
       for stack in stride(from: stacks.count - 1, through: 0, by: -1) {
@@ -205,29 +225,30 @@ public final class Encoder<T: Real> {
         for layer in stride(from: layers.count - 2, to: 0, by: -2) {
           let (x, h) = (results.output(layer - 1, row), results.output(layer, row))
           let (first, second, dh) = (layers[layer], layers[layer + 1], scratch.hiddenGradient)
-          second.addGradients(.positiveParts(h), .whole(dy), into: gradients, scratch.kernels)
-          second.inputGradient(.whole(dy), parameters, positivePartsOf: h, into: dh, scratch.kernels)
-          first.addGradients(.positiveParts(x), .whole(dh), into: gradients, scratch.kernels)
+          second.addGradients(count, .positiveParts(h), .whole(dy), into: gradients, scratch.kernels)
+          second.inputGradient(
+            count, .whole(dy), parameters, positivePartsOf: h, into: dh, scratch.kernels)
+          first.addGradients(count, .positiveParts(x), .whole(dh), into: gradients, scratch.kernels)
           // Added: the block's input also goes around it.
           first.inputGradient(
-            .whole(dh), parameters, positivePartsOf: x, into: dy, accumulate: true, scratch.kernels)
+            count, .whole(dh), parameters, positivePartsOf: x, into: dy, accumulate: true, scratch.kernels)
         }
         let pooled = ConvolutionGradient.pooled(dy, winners: results.winners(row))
         guard stack > 0 else {
           let image = images + row * layers[0].shape.inputSize
-          layers[0].addGradients(.bytes(image), pooled, into: gradients, scratch.kernels)
+          layers[0].addGradients(count, .bytes(image), pooled, into: gradients, scratch.kernels)
           break
         }
         let (input, next) = (
           kept.stacks[stack - 1].lastOutput(row), scratch.stackGradients[stack % 2]
         )
-        layers[0].addGradients(.numbers(input), pooled, into: gradients, scratch.kernels)
-        layers[0].inputGradient(pooled, parameters, positivePartsOf: nil, into: next, scratch.kernels)
+        layers[0].addGradients(count, .numbers(input), pooled, into: gradients, scratch.kernels)
+        layers[0].inputGradient(
+          count, pooled, parameters, positivePartsOf: nil, into: next, scratch.kernels)
         dy = next
       }
     }
-    for layer in stacks.joined() { profile.countOperations(2 * layer.shape.operations) }
-    profile.countOperations(-stacks[0][0].shape.operations)
+    profile.countOperations(count * (2 * convolutionOperations - stacks[0][0].shape.operations))
   }
 
   // MARK: Numbers that are not finite
@@ -263,39 +284,42 @@ private struct EncoderLayer<T: Real> {
   }
 
   func pool(
-    _ x: ConvolutionInput<T>, _ parameters: UnsafePointer<T>, into y: UnsafeMutablePointer<T>,
+    _ images: Int, _ x: ConvolutionInput<T>, _ parameters: UnsafePointer<T>, into y: UnsafeMutablePointer<T>,
     winners: UnsafeMutablePointer<UInt8>?, _ scratch: UnsafeMutablePointer<T>
   ) {
     T.convolveAndPool(
-      shape, images: 1, x, weights: parameters + weight, bias: parameters + bias, into: y, winners: winners,
+      shape, images: images, x, weights: parameters + weight, bias: parameters + bias, into: y,
+      winners: winners,
       scratch: scratch)
   }
 
   func convolve(
-    _ x: ConvolutionInput<T>, _ parameters: UnsafePointer<T>, adding residual: UnsafePointer<T>?,
+    _ images: Int, _ x: ConvolutionInput<T>, _ parameters: UnsafePointer<T>,
+    adding residual: UnsafePointer<T>?,
     into y: UnsafeMutablePointer<T>, _ scratch: UnsafeMutablePointer<T>
   ) {
     T.convolve(
-      shape, images: 1, x, weights: parameters + weight, bias: parameters + bias, adding: residual, into: y,
+      shape, images: images, x, weights: parameters + weight, bias: parameters + bias, adding: residual,
+      into: y,
       scratch: scratch)
   }
 
   func addGradients(
-    _ x: ConvolutionInput<T>, _ gradient: ConvolutionGradient<T>, into gradients: UnsafeMutablePointer<T>,
-    _ scratch: UnsafeMutablePointer<T>
+    _ images: Int, _ x: ConvolutionInput<T>, _ gradient: ConvolutionGradient<T>,
+    into gradients: UnsafeMutablePointer<T>, _ scratch: UnsafeMutablePointer<T>
   ) {
     T.addConvolutionGradients(
-      shape, images: 1, x, gradient: gradient, weights: gradients + weight, bias: gradients + bias,
+      shape, images: images, x, gradient: gradient, weights: gradients + weight, bias: gradients + bias,
       scratch: scratch)
   }
 
   func inputGradient(
-    _ gradient: ConvolutionGradient<T>, _ parameters: UnsafePointer<T>,
+    _ images: Int, _ gradient: ConvolutionGradient<T>, _ parameters: UnsafePointer<T>,
     positivePartsOf x: UnsafePointer<T>?, into dx: UnsafeMutablePointer<T>, accumulate: Bool = false,
     _ scratch: UnsafeMutablePointer<T>
   ) {
     T.convolutionInputGradient(
-      shape, images: 1, gradient: gradient, weights: parameters + weight, positivePartsOf: x, into: dx,
+      shape, images: images, gradient: gradient, weights: parameters + weight, positivePartsOf: x, into: dx,
       accumulate: accumulate, scratch: scratch)
   }
 }

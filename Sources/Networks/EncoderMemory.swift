@@ -38,30 +38,34 @@ struct StackActivations<T: Real> {
 public final class EncoderScratch<T: Real> {
   /// Images whose dense layer is computed at once where activations are not kept.
   let tile: Int
+  /// Images that go through the convolutions at once: few, whose activations stay in the cache.
+  let group: Int
   /// What the kernels need.
   let kernels: UnsafeMutablePointer<T>
-  /// Of one image, whose activations are not kept.
+  /// Of a group of images, whose activations are not kept.
   let activations: EncoderActivations<T>
   /// The input of the dense layer for a tile, or its gradient.
   let flat: Matrix<T>
   /// The dense layer's products for a tile.
   let preactivation: Matrix<T>
-  /// The gradient inside a block of an image.
+  /// The gradient inside a block of a group of images.
   let hiddenGradient: UnsafeMutablePointer<T>
-  /// The gradients by the outputs of two successive stacks for an image.
+  /// The gradients by the outputs of two successive stacks for a group of images.
   let stackGradients: [UnsafeMutablePointer<T>]
   private let workspace = Workspace<T>()
+  private static var imagesAtOnce: Int { 4 }
 
-  /// - Parameter rows: the most images of a moment.
+  /// - Parameter rows: the most images of a moment; for none, no memory is taken.
   public init(_ shape: EncoderShape, rows: Int) {
     let layers = shape.layers.joined().map(\.convolution)
     let largest = shape.layers.map { $0[0].convolution.pooledSize }.max() ?? 0
     tile = min(64, rows)
-    kernels = workspace.vector(layers.map(\.scratchSize).max() ?? 0)
-    activations = EncoderActivations(shape, images: min(1, rows))
+    group = min(Self.imagesAtOnce, rows)
+    kernels = workspace.vector(rows > 0 ? layers.map(\.scratchSize).max() ?? 0 : 0)
+    activations = EncoderActivations(shape, images: group)
     flat = workspace.matrix(rows: tile, columns: shape.flatSize)
     preactivation = workspace.matrix(rows: tile, columns: shape.features)
-    hiddenGradient = workspace.vector(largest)
-    stackGradients = [workspace.vector(largest), workspace.vector(largest)]
+    hiddenGradient = workspace.vector(group * largest)
+    stackGradients = [workspace.vector(group * largest), workspace.vector(group * largest)]
   }
 }
