@@ -33,8 +33,11 @@ let package = Package(
     .target(name: "CProcessor", dependencies: ["CCompiledFor"]),
     .target(name: "MPI", dependencies: ["Basics", "CMPI"], swiftSettings: numeric),
     .target(name: "CProducts"),
+    .target(name: "CConvolutions", dependencies: ["CProducts"]),
     .target(name: "Basics"),
-    .target(name: "Kernels", dependencies: ["Basics", "COpenBLAS", "CProducts"], swiftSettings: numeric),
+    .target(
+      name: "Kernels", dependencies: ["Basics", "CConvolutions", "COpenBLAS", "CProducts"],
+      swiftSettings: numeric),
     .target(name: "Randomness", dependencies: ["Kernels"], swiftSettings: numeric),
     .target(name: "Optimisation", dependencies: ["Kernels"], swiftSettings: numeric),
     .target(name: "Profiling", dependencies: ["Basics"], swiftSettings: numeric),
@@ -167,7 +170,8 @@ let package = Package(
       name: "NetworksTests", dependencies: ["Kernels", "Networks", "Profiling", "Randomness", "TestSupport"],
       swiftSettings: numeric),
     .testTarget(
-      name: "AgentsTests", dependencies: ["Agents", "Checks", "Kernels", "Networks", "Randomness"],
+      name: "AgentsTests",
+      dependencies: ["Agents", "Basics", "Checks", "Kernels", "Networks", "Profiling", "Randomness"],
       swiftSettings: numeric),
     .testTarget(name: "ExamplesTests", dependencies: ["Examples"], swiftSettings: numeric),
     .testTarget(

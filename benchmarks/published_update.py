@@ -26,6 +26,8 @@ parser.add_argument("checkout")
 parser.add_argument("--agent", choices=AGENTS, default="fan")
 parser.add_argument("--batch-size", type=int, default=256)
 parser.add_argument("--observation-size", type=int, default=37)
+parser.add_argument("--observation-shape", metavar="H,W,C", help="height, width and channels of images")
+parser.add_argument("--encoder", help="the encoder of images, such as impala_small")
 parser.add_argument("--action-size", type=int, default=5)
 parser.add_argument("--hidden", default="512,512,512,512")
 parser.add_argument("--seconds", type=float, default=3.0, help="time to measure for")
@@ -43,14 +45,25 @@ spec = importlib.util.spec_from_file_location(name, path)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 
-O, A, B = options.observation_size, options.action_size, options.batch_size
+A, B = options.action_size, options.batch_size
 random = np.random.default_rng(0)
 config = module.get_config()
 config.actor_hidden_dims = config.value_hidden_dims = tuple(int(width) for width in options.hidden.split(","))
 config.batch_size = B
+if options.encoder:
+    config.encoder = options.encoder
+
+
+def observations():
+    if options.observation_shape:
+        shape = tuple(int(size) for size in options.observation_shape.split(","))
+        return random.integers(0, 256, (B, *shape), dtype=np.uint8)
+    return random.standard_normal((B, options.observation_size), dtype=np.float32)
+
+
 batch = {
-    "observations": random.standard_normal((B, O), dtype=np.float32),
-    "next_observations": random.standard_normal((B, O), dtype=np.float32),
+    "observations": observations(),
+    "next_observations": observations(),
     "actions": random.uniform(-1, 1, (B, A)).astype(np.float32),
     "next_actions": random.uniform(-1, 1, (B, A)).astype(np.float32),
     "rewards": -np.ones(B, np.float32),

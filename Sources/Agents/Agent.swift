@@ -39,7 +39,7 @@ public protocol Agent<T>: AnyObject {
   /// Updates from one that moves the targets to the next; 1 unless the method says otherwise.
   var targetPeriod: Int { get }
 
-  /// One update's losses and gradients on this rank's rows.
+  /// One update's losses and gradients on this rank's rows. Others call `compute`.
   ///
   /// - Parameters:
   ///   - batch: this rank's rows.
@@ -55,7 +55,7 @@ public protocol Agent<T>: AnyObject {
     gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws
 
-  /// What the critics expect of the return after action a in state s.
+  /// What the critics expect of the return after action a in state s. Others call `expectedReturns`.
   ///
   /// - Parameters:
   ///   - parameters: the flat vector.
@@ -73,6 +73,26 @@ extension Agent {
 
   /// Where the tensors lie in the flat vector, and which of them have a target.
   public var layout: ParameterLayout { networks.layout }
+
+  /// One update's losses and gradients on this rank's rows: `computeLosses`, with images encoded as its networks ask
+  /// for them, and gradients passed on to the encoders.
+  public func compute(
+    _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  ) throws {
+    networks.begin(parameters, targets: target, rows: batch.rows)
+    try computeLosses(
+      batch, parameters, target: target, gradients: gradients, logging: logging, sumOverRanks: sumOverRanks)
+    if let gradients { networks.backwardThroughEncoders(into: gradients) }
+  }
+
+  /// What the critics expect of the return after an action: `returns`, with the image encoded.
+  public func expectedReturns(
+    _ parameters: UnsafePointer<T>, observation: Observations<T>, action: Matrix<T>, noise: Matrix<T>
+  ) -> ReturnEstimate {
+    networks.begin(parameters, rows: observation.rows)
+    return returns(parameters, observation: observation, action: action, noise: noise)
+  }
 
   /// Whether the targets move in an update, counted from 0.
   public func movesTarget(update: Int) -> Bool { (update + 1) % targetPeriod == 0 }

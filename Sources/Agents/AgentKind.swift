@@ -70,7 +70,7 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
 
   /// Settings that every agent reads; their defaults are those of `Hyperparameters`.
   private static let common: Set = [
-    "agent", "lr", "batch-size", "actor-hidden-dims", "value-hidden-dims", "tau",
+    "agent", "lr", "batch-size", "actor-hidden-dims", "value-hidden-dims", "encoder", "tau",
   ]
 
   /// Whether the agent reads a setting.

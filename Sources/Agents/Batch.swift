@@ -36,7 +36,8 @@ public final class Batch<T: Real> {
     globalRows = capacity
     observations = Observations(spec.observation, rows: capacity, in: workspace)
     actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
-    nextObservations = Observations(spec.observation, rows: capacity, in: workspace)
+    nextObservations = Observations(
+      spec.observation, rows: capacity, moment: .next, in: workspace)
     nextActions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     rewards = workspace.vector(capacity)
     masks = workspace.vector(capacity)

@@ -24,9 +24,9 @@ public final class CODAC<T: Real>: Agent {
   }
 
   public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
-    let (O, A) = (spec.observationSize, spec.actionSize)
+    let A = spec.actionSize
     return [
-      h.flowShape("actor_flow", spec), h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
+      h.flowShape("actor_flow", spec), h.actorShape("actor_onestep_flow", spec, beside: A, outputs: A),
     ] + QuantileCritic<T>.shapes(spec, h)
   }
 
@@ -119,7 +119,6 @@ public final class CODAC<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
     gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    networks.rows = batch.rows
     forwardActor(batch, parameters)
     setTargets(batch, targets)
     criticPasses(batch, parameters, into: gradients)
@@ -371,8 +370,6 @@ private final class DensityActions<T: Real> {
   private let network: MLP<T>
   private let tiling: Tiling
   private let noiseColumns: Range<Int>
-  /// The state of each action of a tile.
-  private let states: Observations<T>
   private let workspace = Workspace<T>()
 
   init(_ spec: DataSpec, _ h: Hyperparameters, rows: Int, perRow: Int, in networks: NetworkSet<T>) {
@@ -380,8 +377,8 @@ private final class DensityActions<T: Real> {
     tiling = Tiling(samples: rows, rowsPerSample: perRow)
     let tile = tiling.samples * perRow
     network = networks.network("actor_onestep_flow", rows: tile, networks.scratch(rows: tile))
-    noiseColumns = spec.observationSize..<spec.observationSize + spec.actionSize
-    states = Observations(spec.observation, rows: tile, in: workspace)
+    let size = h.stateSize(spec)
+    noiseColumns = size..<size + spec.actionSize
     actions = workspace.matrix(rows: rows * perRow, columns: spec.actionSize)
     logDensities = workspace.vector(rows * perRow)
   }
@@ -398,8 +395,7 @@ private final class DensityActions<T: Real> {
     tiling.forEach(0..<s.rows) { samples in
       let all = samples.lowerBound * perRow..<samples.upperBound * perRow
       let tile = 0..<all.count
-      for row in tile { states.copy(s, row: (all.lowerBound + row) / perRow, to: row) }
-      Block(network: network, rows: tile).place(states.rows(tile), noise.rows(all))
+      Block(network: network, rows: tile).place(s.rows(samples).repeated(perRow), noise.rows(all))
       network.forward(parameters, rows: tile, gradientRows: tile)
       network.pushForward(parameters, rows: tile, along: trace.rows(all), columns: noiseColumns)
       actions.rows(all).clip(network.output().rows(tile))

@@ -15,10 +15,10 @@ public final class FAQL<T: Real>: Agent {
   }
 
   public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
-    let (O, A) = (spec.observationSize, spec.actionSize)
+    let A = spec.actionSize
     return [
-      h.flowShape("actor_bc_flow", spec), h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
-      h.valueShape("critic", inputs: O + A, hasTarget: true),
+      h.flowShape("actor_bc_flow", spec), h.actorShape("actor_onestep_flow", spec, beside: A, outputs: A),
+      h.valueShape("critic", spec, beside: A, hasTarget: true),
     ]
   }
 
@@ -73,7 +73,6 @@ public final class FAQL<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
     gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    networks.rows = batch.rows
     forward(batch, parameters, target, logging: logging)
     criticLoss(batch, logging ? figures : nil)
     try actorLoss(batch, sumOverRanks, logging ? figures : nil)

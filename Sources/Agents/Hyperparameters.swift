@@ -53,6 +53,12 @@ public struct Hyperparameters: ParsableArguments, Sendable {
   @Option(help: "Hidden layers of the critics.")
   public var valueHiddenDims = HiddenDims([512, 512, 512, 512])
 
+  @Option(
+    help: ArgumentHelp(
+      "Encoder that every network has for images: impala_small, impala, impala_large or impala_debug; none for vectors.",
+      valueName: "name"))
+  public var encoder: EncoderKind?
+
   @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Layer norm in the critics.")
   public var layerNorm = true
 
@@ -205,13 +211,21 @@ public struct Hyperparameters: ParsableArguments, Sendable {
 }
 
 extension Hyperparameters {
-  /// The shape of a policy or of a flow of actions.
-  func actorShape(_ name: String, inputs: Int, outputs: Int) -> NetworkShape {
+  /// The shape of a policy or of a flow of actions: a state and `beside` other numbers go in.
+  func actorShape(_ name: String, _ spec: DataSpec, beside: Int = 0, outputs: Int) -> NetworkShape {
     NetworkShape(
-      name: name, inputs: inputs, hidden: actorHiddenDims.widths, outputs: outputs, layerNorm: actorLayerNorm)
+      name: name, inputs: stateSize(spec) + beside, hidden: actorHiddenDims.widths, outputs: outputs,
+      layerNorm: actorLayerNorm, encoder: encoderShape(spec))
   }
 
-  /// The shape of two critics.
+  /// The shape of two critics of a state and `beside` other numbers.
+  func valueShape(_ name: String, _ spec: DataSpec, beside: Int, hasTarget: Bool = false) -> NetworkShape {
+    var shape = valueShape(name, inputs: stateSize(spec) + beside, hasTarget: hasTarget)
+    shape.encoder = encoderShape(spec)
+    return shape
+  }
+
+  /// The shape of two critics that no state goes into.
   func valueShape(_ name: String, inputs: Int, hasTarget: Bool = false) -> NetworkShape {
     NetworkShape(
       name: name, inputs: inputs, hidden: valueHiddenDims.widths, outputs: 1, layerNorm: layerNorm,

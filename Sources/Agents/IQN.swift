@@ -80,7 +80,6 @@ public final class IQN<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
     gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    networks.rows = batch.rows
     choice.choose(
       parameters, batch.sNext, noise: batch[Noise.candidates], taus: batch[Noise.candidateTaus],
       into: aNext.rows(0..<batch.rows))
@@ -230,6 +229,7 @@ private final class QuantilePolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
     choice.choose(
       parameters, observations.rows(0..<n), noise: noise[0].rows(0..<n), taus: noise[1],
       into: actions.rows(0..<n))

@@ -25,8 +25,8 @@ public protocol Policy<T>: AnyObject {
 
   /// How the policy acts, in one line for people.
   var rule: String { get }
-  /// Adds to a graph what `act` computes: from observations, batch × O, and the tensors of `draws`, batch × width,
-  /// to actions, batch × A. Shared draws have their own number of rows.
+  /// Adds to a graph what `act` computes: from observations, batch × O or batch × height × width × channels, and the
+  /// tensors of `draws`, batch × width, to actions, batch × A. Shared draws have their own number of rows.
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value
@@ -36,7 +36,12 @@ extension Policy {
   /// What `act` computes as a graph, from `observation` and the draws by their names to `action`.
   public var graph: OperatorGraph {
     var graph = OperatorGraph()
-    let input = graph.input("observation", [nil, observations.space.count])
+    let input =
+      switch observations.space {
+      case .vector(let size): graph.input("observation", [nil, size])
+      case .image(let height, let width, let channels):
+        graph.input("observation", [nil, height, width, channels], of: .byte)
+      }
     let noise = draws.map { graph.input($0.name, [$0.sharedRows, $0.width]) }
     let action = describe(input, noise, in: &graph)
     graph.output("action", action, [nil, actions.columns])

@@ -22,11 +22,10 @@ public final class ReBRAC<T: Real>: Agent {
   }
 
   public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
-    var actor = h.actorShape("actor", inputs: spec.observationSize, outputs: spec.actionSize)
+    var actor = h.actorShape("actor", spec, outputs: spec.actionSize)
     actor.lastScale = Float(h.actorFcScale)
     actor.hasTarget = true
-    let inputs = spec.observationSize + spec.actionSize
-    return [actor, h.valueShape("critic", inputs: inputs, hasTarget: true)]
+    return [actor, h.valueShape("critic", spec, beside: spec.actionSize, hasTarget: true)]
   }
 
   /// The random inputs of an update.
@@ -76,7 +75,6 @@ public final class ReBRAC<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
     gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    networks.rows = batch.rows
     let trainsActor = movesTarget(update: batch.update)
     let computesActor = trainsActor || logging
     forward(batch, parameters, targets, withActor: computesActor)
@@ -222,12 +220,14 @@ private final class DeterministicPolicy<T: Real>: Policy {
     networks = NetworkSet(ReBRAC<T>.shapes(spec, h), spec, rows: rows)
     actor = networks.network("actor", rows: rows, networks.scratch(rows: 0))
     squashes = h.tanhSquash
-    observations = Observations(actor.input)
+    observations = networks.observations()
     actions = networks.matrix(columns: spec.actionSize)
   }
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
+    Block(network: actor, rows: 0..<n).place(observations.rows(0..<n))
     actor.forward(parameters, rows: 0..<n)
     actions.rows(0..<n).copy(actor.output().rows(0..<n))
     if squashes { actions.rows(0..<n).replaceEach(T.tanh) }
@@ -239,7 +239,8 @@ private final class DeterministicPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    let output = actor.shape.describe(observations, in: &graph)
+    let state = actor.shape.describeState(observations, in: &graph)
+    let output = actor.shape.describe(state, in: &graph)
     return graph.clip(squashes ? graph.apply("Tanh", output) : output)
   }
 }

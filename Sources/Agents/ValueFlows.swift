@@ -24,9 +24,9 @@ public final class ValueFlows<T: Real>: Agent {
   }
 
   public static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
-    let (O, A) = (spec.observationSize, spec.actionSize)
+    let A = spec.actionSize
     return [
-      h.flowShape("actor_flow", spec), h.actorShape("actor_onestep_flow", inputs: O + A, outputs: A),
+      h.flowShape("actor_flow", spec), h.actorShape("actor_onestep_flow", spec, beside: A, outputs: A),
     ] + ReturnFlows<T>.shapes(spec, h)
   }
 
@@ -98,7 +98,7 @@ public final class ValueFlows<T: Real>: Agent {
         networks.stack(
           $0,
           [(.log, .none), (.bootstrapped, .weights), (.distributional, .weights), (.policy, .input)],
-          gradientColumns: ReturnFlows<T>.actionColumns(spec))
+          gradientColumns: ReturnFlows<T>.actionColumns(spec, h))
       })
     let A = spec.actionSize
     (πc, flowEnd, chosen) = (
@@ -112,7 +112,6 @@ public final class ValueFlows<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
     gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    networks.rows = batch.rows
     forwardActor(batch, parameters)
     choice.choose(
       parameters, batch.sNext, noise: batch[Noise.candidates], returnNoise: batch[Noise.candidateReturns],
@@ -452,7 +451,8 @@ private final class ReturnChoice<T: Real> {
       let start = starts.rows(samples.lowerBound * count..<samples.upperBound * count)
       let rows = ReturnRows(
         first: Block(network: flows[0], rows: tile), second: Block(network: flows[1], rows: tile))
-      rows.place(z: start, at: nil, candidates.states.rows(tile), candidates.actions.rows(tile))
+      rows.place(
+        z: start, at: nil, candidates.states(samples, of: observations), candidates.actions.rows(tile))
       flows[0].forward(parameters, rows: tile)
       flows[1].forward(parameters, rows: tile)
       let v = rows.velocities
@@ -500,6 +500,7 @@ private final class ReturnPolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
     choice.choose(
       parameters, observations.rows(0..<n), noise: noise[0].rows(0..<n), returnNoise: noise[1].rows(0..<n),
       into: actions.rows(0..<n))

@@ -118,6 +118,13 @@ public final class NpzArrayReader {
     }
   }
 
+  /// Fills `destination` with the next elements, at most ``remaining``, which must be bytes: `uint8`. Throws
+  /// ``FileError``.
+  public func read(into destination: UnsafeMutableBufferPointer<UInt8>) throws(FileError) {
+    precondition(header.dtype == .uint8, "not an array of bytes")
+    try take(destination.count, UnsafeMutableRawBufferPointer(destination))
+  }
+
   /// Fills `destination` with the next elements, at most ``remaining``, converted to Double. 64-bit integers
   /// are rounded. Throws ``FileError``.
   public func read(into destination: UnsafeMutableBufferPointer<Double>) throws(FileError) {

@@ -85,13 +85,24 @@ public final class NpzWriter {
   private func add<Element>(
     _ name: String, _ values: UnsafeBufferPointer<Element>, _ type: ElementType, _ shape: [Int]?
   ) throws(FileError) {
-    let shape = shape ?? [values.count]
-    precondition(elementCount(shape: shape) == values.count, "\(name): the shape does not fit the values")
+    try add(name, type, shape: shape ?? [values.count]) { (append) throws(FileError) in
+      try append(UnsafeRawBufferPointer(values))
+    }
+  }
+
+  /// Adds an array that need not be in memory as a whole; names as for Float.
+  ///
+  /// - Parameter fill: calls its argument with the bytes of the elements, piece by piece.
+  public func add(
+    _ name: String, _ type: ElementType, shape: [Int],
+    _ fill: (_ append: (UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
+  ) throws(FileError) {
+    guard let count = elementCount(shape: shape) else { preconditionFailure("\(name): no such shape") }
     let fileName = Array("\(name).npy".utf8)
     precondition(
       fileName.count <= 0xFFFF && !members.contains { $0.name == fileName }, "\(name): added twice")
     let header = NpyHeader.bytes(type, shape)
-    let size = header.count + values.count * MemoryLayout<Element>.stride
+    let size = header.count + count * type.size
     // Deflate lengthens incompressible data by a few bytes in a thousand, so leave that much room below 4
     // GiB.
     var member = Member(name: fileName, headerOffset: position, size: size, isLarge: size > 0xFF00_0000)
@@ -103,7 +114,12 @@ public final class NpzWriter {
     try header.withUnsafeBufferPointer { (bytes) throws(FileError) in
       try deflater.add(UnsafeRawBufferPointer(bytes))
     }
-    try deflater.add(UnsafeRawBufferPointer(values))
+    var added = header.count
+    try fill { (bytes) throws(FileError) in
+      added += bytes.count
+      try deflater.add(bytes)
+    }
+    precondition(added == size, "\(name): the shape does not fit the values")
     try deflater.finish()
     member.compressedSize = deflater.produced
     member.checksum = deflater.checksum

@@ -104,12 +104,14 @@ public final class AgentComparison {
   ///
   /// - Parameter releases: is told what to free at the end.
   public init(
-    world: Communicator, _ hyperparameters: [Hyperparameters], observationSize: Int, actionSize: Int,
+    world: Communicator, _ hyperparameters: [Hyperparameters], _ observation: ObservationSpace,
+    actionSize: Int,
     threads: Int, ranksPerNode: Int?, _ releases: Releases
   ) throws {
     self.world = world
     BLAS.setThreads(threads)
-    let data = MadeUpTransitions(observationSize: observationSize, actionSize: actionSize)
+    for parameters in hyperparameters { try parameters.requireFit(observation, of: "the made-up data") }
+    let data = MadeUpTransitions(observation, actionSize: actionSize)
     contenders = try hyperparameters.flatMap { parameters in
       let settings = ScalingSetting.all.filter { parameters.agent.reads($0.name) }
       return try ([nil] + settings).map { doubled in

@@ -8,8 +8,10 @@ import TrainingData
 /// A learner at its first parameters, with what feeds it.
 final class TimedLearner {
   let learner: Learner
-  /// Bytes of this rank: workspaces, batch, policy, and its share of parameters, moments and gradients.
+  /// Bytes of this rank: workspaces, and its share of parameters, moments and gradients.
   let byteCount: Int
+  /// Bytes of this rank's workspaces, its batch and the policy's among them.
+  let workspaceBytes: Int
   /// Rows of the batch on this rank, at most.
   var capacity: Int { sampler.batch.capacity }
   /// Where the time of its updates goes.
@@ -42,8 +44,8 @@ final class TimedLearner {
     learner = try Learner(
       hyperparameters, spec, rows: sampler.batch.capacity, world: world, ranksPerNode: ranksPerNode)
     releases.add(learner.free)
-    let workspaces = bufferBytes - before
-    byteCount = workspaces + learner.memory.byteCount / learner.groupSize
+    workspaceBytes = bufferBytes - before
+    byteCount = workspaceBytes + learner.memory.byteCount / learner.groupSize
     try learner.start(seed: 0)
   }
 

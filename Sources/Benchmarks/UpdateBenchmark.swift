@@ -44,6 +44,11 @@ public final class UpdateBenchmark {
     public var allocations: Double
     /// Peak resident memory of the largest rank, in 10⁶ bytes.
     public var residentMegabytes: Double
+    /// Memory of a rank for a sample of its share of the batch, in 10⁶ bytes: activations, batch and scratch, beyond
+    /// parameters, moments and gradients.
+    public var megabytesPerSample: Double
+    /// Images that the networks encode in an update, over all ranks.
+    public var encodings: Double
     /// One action of the policy for one observation.
     public var action: Double
     /// Actions for a batch of observations at once, on each rank.
@@ -72,15 +77,16 @@ public final class UpdateBenchmark {
   ///
   /// - Parameter releases: is told what to free at the end.
   public init(
-    world: Communicator, hyperparameters: Hyperparameters, observationSize: Int, actionSize: Int,
+    world: Communicator, hyperparameters: Hyperparameters, _ observation: ObservationSpace, actionSize: Int,
     threads: Int, ranksPerNode: Int?, _ releases: Releases
   ) throws {
     self.world = world
     self.hyperparameters = hyperparameters
     self.threads = threads
     BLAS.setThreads(threads)
+    try hyperparameters.requireFit(observation, of: "the made-up data")
     subject = try TimedLearner(
-      hyperparameters, MadeUpTransitions(observationSize: observationSize, actionSize: actionSize),
+      hyperparameters, MadeUpTransitions(observation, actionSize: actionSize),
       world: world, ranksPerNode: ranksPerNode, releases)
   }
 
@@ -179,7 +185,7 @@ public final class UpdateBenchmark {
   /// As many updates as take about half a second, the same number on all ranks.
   private func automaticCount() throws -> Int {
     let time = try seconds { for _ in 0..<Self.warmUp { try subject.update() } } / Double(Self.warmUp)
-    return max(3, Int(try world.allReduce(Self.roundSeconds / time, .min)))
+    return max(1, Int(try world.allReduce(Self.roundSeconds / time, .min)))
   }
 
   /// Milliseconds of each part of an update, the mean over the ranks, and of the rest. Collective.
@@ -223,6 +229,9 @@ public final class UpdateBenchmark {
       memoryBandwidth: try world.allReduce(median(measured.bandwidths)) / 1e9,
       allocations: try world.allReduce(median(measured.allocations), .max),
       residentMegabytes: try world.allReduce(resident, .max) / 1e6,
+      megabytesPerSample: try world.allReduce(
+        Double(subject.workspaceBytes) / Double(subject.capacity), .max) / 1e6,
+      encodings: try world.allReduce(Double(work.encodings)) / Double(count),
       action: 1e3 * median(measured.actions), actions: 1e3 * crowd,
       actionRate: crowdOperations / crowd / 1e9)
   }

@@ -37,6 +37,9 @@ public struct CheckpointState: Sendable {
       "observation_size": "\(spec.observationSize)", "action_size": "\(spec.actionSize)",
       "smallest_reward": "\(spec.rewards.lowerBound)", "largest_reward": "\(spec.rewards.upperBound)",
     ]
+    if spec.observation.isImage {
+      metadata["observation_shape"] = spec.observation.shape.map(String.init).joined(separator: ",")
+    }
     if let order = spec.observationOrder, let text = try? JSONEncoder().encode(order) {
       metadata["observation_order"] = String(decoding: text, as: UTF8.self)
     }
@@ -96,8 +99,15 @@ public struct CheckpointState: Sendable {
       }
       return order
     }
+    let shape = file.metadata["observation_shape"].map { text in
+      text.split(separator: ",").map { Int($0) ?? 0 }
+    }
+    guard let observation = ObservationSpace(shape: try shape ?? [number("observation_size")]) else {
+      throw FileError(
+        .malformed, file: file.path, reason: "'observation_shape' or 'observation_size' cannot be")
+    }
     spec = DataSpec(
-      observationSize: try number("observation_size"), actionSize: try number("action_size"),
+      observation: observation, actionSize: try number("action_size"),
       rewards: rewards.0...rewards.1, observationOrder: order)
     if let success = file.metadata["success"].flatMap(Double.init),
       let totalReward = file.metadata["return"].flatMap(Double.init)

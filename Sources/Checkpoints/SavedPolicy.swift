@@ -21,6 +21,7 @@ public final class SavedPolicy {
     state = checkpoint.state
     configuration = try checkpoint.configuration()
     let hyperparameters = configuration.hyperparameters
+    try hyperparameters.requireFit(state.spec.observation, of: path)
     // Without memory for rows, which may be much: a damaged file may claim any sizes, and is believed only when all
     // tensors are there.
     layout = hyperparameters.agent.layout(state.spec, hyperparameters)

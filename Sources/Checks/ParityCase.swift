@@ -1,5 +1,6 @@
 import Agents
 import ArrayFiles
+import Basics
 import Foundation
 import Kernels
 
@@ -25,7 +26,8 @@ public struct ParityCase {
   private struct Header: Decodable {
     let agent: String
     let batchSize: Int
-    let observationSize: Int
+    let observationSize: Int?
+    let observationShape: [Int]?
     let actionSize: Int
     let steps: Int
     let config: [String: Value]
@@ -34,6 +36,7 @@ public struct ParityCase {
       case agent, steps, config
       case batchSize = "batch_size"
       case observationSize = "observation_dim"
+      case observationShape = "observation_shape"
       case actionSize = "action_dim"
     }
   }
@@ -71,11 +74,27 @@ public struct ParityCase {
     batchSize = header.batchSize
     let lowest = header.config["min_reward"]?.number ?? 0
     spec = DataSpec(
-      observationSize: header.observationSize, actionSize: header.actionSize,
+      observation: try Self.observation(header), actionSize: header.actionSize,
       rewards: lowest...max(lowest, header.config["max_reward"]?.number ?? 0))
     steps = header.steps
     hyperparameters = try AgentKind(rawValue: agent).map { try Self.hyperparameters($0, header.config) }
     arrays = try NpzFile(path: json.deletingPathExtension().appendingPathExtension("npz").path)
+  }
+
+  /// What an observation is: `observation_dim` numbers, or an image of `observation_shape`.
+  private static func observation(_ header: Header) throws -> ObservationSpace {
+    let sizes = header.observationShape ?? header.observationSize.map { [$0] } ?? []
+    guard sizes.allSatisfy({ (1...100_000).contains($0) }) else { throw ParityError.noObservation }
+    switch sizes.count {
+    case 1: return .vector(sizes[0])
+    case 3: return .image(height: sizes[0], width: sizes[1], channels: sizes[2])
+    default: throw ParityError.noObservation
+    }
+  }
+
+  private enum ParityError: Error, CustomStringConvertible {
+    case noObservation
+    var description: String { "needs observation_dim, or observation_shape of height, width and channels" }
   }
 
   /// The case's settings as arguments of our command; what the agent does not read here is passed over.
@@ -91,6 +110,8 @@ public struct ParityCase {
       guard agent.reads(flag) else { continue }
       switch value {
       case .switched(let on): arguments.append(on ? "--\(flag)" : "--no-\(flag)")
+      // Nothing, as for the encoder of vectors.
+      case .text(""): continue
       case .text(let text): arguments += ["--\(flag)", text]
       }
     }

@@ -55,6 +55,7 @@ private final class ParityRun {
   ) throws {
     self.parityCase = parityCase
     self.world = world
+    try hyperparameters.requireFit(parityCase.spec.observation, of: parityCase.name)
     let size = parityCase.batchSize
     rows = size * world.rank / world.size..<size * (world.rank + 1) / world.size
     draws = hyperparameters.agent.draws(parityCase.spec, hyperparameters)
@@ -102,14 +103,31 @@ private final class ParityRun {
   private func load(_ step: Int) throws {
     let prefix = "step\(step)"
     batch.update = step
-    try load("\(prefix)/batch/observations", into: batch.observations.vectors)
+    try load("\(prefix)/batch/observations", into: batch.observations)
     try load("\(prefix)/batch/actions", into: batch.actions)
-    try load("\(prefix)/batch/next_observations", into: batch.nextObservations.vectors)
+    try load("\(prefix)/batch/next_observations", into: batch.nextObservations)
     try load("\(prefix)/batch/next_actions", into: batch.nextActions)
     try load("\(prefix)/batch/rewards", into: Matrix(batch.rewards, rows: rows.count, columns: 1))
     try load("\(prefix)/batch/masks", into: Matrix(batch.masks, rows: rows.count, columns: 1))
     for (draw, matrix) in zip(draws, batch.noise) {
       try load("\(prefix)/noise/\(draw.name)", into: matrix, sharedRows: draw.sharedRows)
+    }
+  }
+
+  private func load(_ name: String, into observations: Observations<Float>) throws {
+    guard case .image = observations.space else { return try load(name, into: observations.vectors) }
+    let (values, size) = (try parityCase.arrays.floats(name), observations.space.count)
+    try expect(values.count == parityCase.batchSize * size, name)
+    for (r, row) in rows.enumerated() {
+      let image = observations.row(r).assumingMemoryBound(to: UInt8.self)
+      for i in 0..<size {
+        guard let byte = UInt8(exactly: values[row * size + i]) else {
+          throw FileError(
+            .malformed, file: parityCase.arrays.path, member: name,
+            reason: "images are of numbers from 0 to 255")
+        }
+        image[i] = byte
+      }
     }
   }
 

@@ -13,9 +13,15 @@ extension Batch where T == Double {
         for c in 0..<source.columns { destination[r, c] = Double(source[r, c]) }
       }
     }
-    widen(batch.observations.vectors, observations.vectors)
+    func widen(_ source: Observations<Float>, _ destination: Observations<Double>) {
+      guard case .image = spec.observation else { return widen(source.vectors, destination.vectors) }
+      for r in 0..<destination.rows {
+        destination.row(r).copyMemory(from: source.row(r), byteCount: spec.observation.byteCount)
+      }
+    }
+    widen(batch.observations, observations)
     widen(batch.actions, actions)
-    widen(batch.nextObservations.vectors, nextObservations.vectors)
+    widen(batch.nextObservations, nextObservations)
     widen(batch.nextActions, nextActions)
     for (source, destination) in zip(batch.noise, noise) { widen(source, destination) }
     for r in 0..<rows {

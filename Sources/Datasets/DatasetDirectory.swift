@@ -5,7 +5,8 @@ import Foundation
 /// manifest.
 ///
 ///     manifest.json                        fields, statistics, digests, provenance
-///     observations.npy (rows, O) float32   every state of an episode, including the final one
+///     observations.npy (rows, O) float32   every state of an episode, including the final one;
+///                                          images are (rows, height, width, 3) uint8
 ///     actions.npy (rows, A) float32        in ±(1 − 1e-5)
 ///     rewards.npy, masks.npy (rows)        float32
 ///     terminals.npy (rows)                 bool; true on the last row of each episode
@@ -44,7 +45,7 @@ public struct DatasetDirectory: DatasetSource {
   ) throws(FileError) -> NpyFile {
     let file = try NpyFile(path: "\(path)/\(field.rawValue).npy")
     guard let entry = manifest.fields[field.rawValue], file.header.shape == entry.shape,
-      file.header.dtype == field.dtype
+      file.header.dtype == field.dtype(manifest.plan.observation)
     else {
       throw FileError(
         .malformed, file: file.path,
@@ -72,10 +73,11 @@ public struct DatasetDirectory: DatasetSource {
   public func load(into block: UnsafeMutableRawBufferPointer) throws(FileError) -> DatasetStatistics {
     var memory = DatasetMemory(plan, block)
     for field in DatasetField.allCases where field != .terminals {
-      let values = UnsafeMutableRawBufferPointer(memory.floats(of: field))
+      let values = memory.bytes(of: field)
       try verify(field) { (bytes) throws(FileError) in
         try file(field).read(
-          from: bytes.lowerBound / 4, into: UnsafeMutableRawBufferPointer(rebasing: values[bytes]))
+          from: bytes.lowerBound / file(field).header.dtype.size,
+          into: UnsafeMutableRawBufferPointer(rebasing: values[bytes]))
         return UnsafeRawBufferPointer(rebasing: values[bytes])
       }
     }
@@ -90,7 +92,7 @@ public struct DatasetDirectory: DatasetSource {
     for field in DatasetField.allCases {
       try verify(field) { (bytes) throws(FileError) in
         let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<bytes.count])
-        try file(field).read(from: bytes.lowerBound / field.dtype.size, into: part)
+        try file(field).read(from: bytes.lowerBound / file(field).header.dtype.size, into: part)
         return UnsafeRawBufferPointer(part)
       }
     }
@@ -106,7 +108,7 @@ public struct DatasetDirectory: DatasetSource {
   private func verify(
     _ field: DatasetField, _ read: (Range<Int>) throws(FileError) -> UnsafeRawBufferPointer
   ) throws(FileError) {
-    let size = file(field).header.count * field.dtype.size
+    let size = file(field).header.count * file(field).header.dtype.size
     var digest = Digest()
     for start in stride(from: 0, to: size, by: Self.piece) {
       digest.update(try read(start..<min(start + Self.piece, size)))
@@ -147,11 +149,14 @@ public struct DatasetDirectory: DatasetSource {
     try readIndex(&index)
   }
 
-  /// The transitions, each read from the files when it is gathered. `index` points to the episode index that
-  /// ``loadIndex(into:)`` wrote.
-  public func transitions(index: UnsafeRawPointer) -> TransitionFiles {
+  /// The transitions, each read from the files when it is gathered.
+  ///
+  /// - Parameters:
+  ///   - index: points to the episode index that ``loadIndex(into:)`` wrote.
+  ///   - frames: successive rows that make an observation.
+  public func transitions(index: UnsafeRawPointer, frames: Int = 1) -> TransitionFiles {
     TransitionFiles(
-      plan, EpisodeIndex(index, episodes: plan.episodes), observations: file(.observations),
+      plan, EpisodeIndex(index, episodes: plan.episodes), frames: frames, observations: file(.observations),
       actions: file(.actions), rewards: file(.rewards), masks: file(.masks))
   }
 }

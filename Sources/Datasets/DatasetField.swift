@@ -1,9 +1,10 @@
 import ArrayFiles
+import Basics
 
 /// The fields of a dataset: what it holds for each row. A row is a state of an episode and the action taken
 /// in it.
 enum DatasetField: String, CaseIterable, Sendable {
-  /// States, O numbers a row.
+  /// States: O numbers a row, or an image.
   case observations
   /// Actions in [−1, 1], A numbers a row.
   case actions
@@ -16,12 +17,18 @@ enum DatasetField: String, CaseIterable, Sendable {
   case terminals
 
   /// The type of the field's elements.
-  var dtype: ElementType { self == .terminals ? .bool : .float32 }
+  func dtype(_ observation: ObservationSpace) -> ElementType {
+    switch self {
+    case .observations: observation.isImage ? .uint8 : .float32
+    case .actions, .rewards, .masks: .float32
+    case .terminals: .bool
+    }
+  }
 
   /// The shape of one row of the field, without the dimension that counts rows.
-  func rowShape(observationSize: Int, actionSize: Int) -> [Int] {
+  func rowShape(_ observation: ObservationSpace, actionSize: Int) -> [Int] {
     switch self {
-    case .observations: [observationSize]
+    case .observations: observation.shape
     case .actions: [actionSize]
     case .rewards, .masks, .terminals: []
     }
@@ -39,7 +46,7 @@ struct FieldDigests {
 
   /// Adds the rows of `block` to each field.
   mutating func add(_ block: RowBlock) {
-    for field in DatasetField.allCases { self[field].update(block.bytes(of: field)) }
+    for field in DatasetField.allCases { self[field].update(UnsafeRawBufferPointer(block.bytes(of: field))) }
   }
 
   /// The digest of a whole dataset, from the digests of its fields: 16 hexadecimal digits.

@@ -40,28 +40,27 @@ struct DatasetMemory {
     index = EpisodeIndexBuilder(base + plan.episodesOffset, capacity: plan.episodes)
   }
 
-  /// The memory of all rows of a field that is stored as Float.
-  func floats(of field: DatasetField) -> UnsafeMutableBufferPointer<Float> {
+  /// The memory of all rows of a field.
+  func bytes(of field: DatasetField) -> UnsafeMutableRawBufferPointer {
     let (offset, width) =
       switch field {
-      case .observations: (plan.observationsOffset, plan.observationSize)
-      case .actions: (plan.actionsOffset, plan.actionSize)
-      case .rewards: (plan.rewardsOffset, 1)
-      case .masks: (plan.masksOffset, 1)
+      case .observations: (plan.observationsOffset, plan.observation.byteCount)
+      case .actions: (plan.actionsOffset, 4 * plan.actionSize)
+      case .rewards: (plan.rewardsOffset, 4)
+      case .masks: (plan.masksOffset, 4)
       case .terminals: preconditionFailure("terminals are kept as the episode index")
       }
-    let start = (base + offset).bindMemory(to: Float.self, capacity: plan.rows * width)
-    return UnsafeMutableBufferPointer(start: start, count: plan.rows * width)
+    return UnsafeMutableRawBufferPointer(start: base + offset, count: plan.rows * width)
   }
 
   /// Appends rows. Returns false if there are more rows or episodes than the plan says.
   mutating func append(_ block: RowBlock) -> Bool {
     guard block.rows <= plan.rows - rows else { return false }
     for field in DatasetField.allCases where field != .terminals {
-      let values = block.floats(of: field)
+      let values = block.bytes(of: field)
       let width = values.count / block.rows
-      _ = UnsafeMutableBufferPointer(rebasing: floats(of: field)[(rows * width)...]).update(
-        fromContentsOf: values)
+      UnsafeMutableRawBufferPointer(rebasing: bytes(of: field)[(rows * width)...]).copyMemory(
+        from: UnsafeRawBufferPointer(values))
     }
     rows += block.rows
     return index.add(UnsafeBufferPointer(start: block.terminals, count: block.rows))

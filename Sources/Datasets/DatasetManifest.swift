@@ -1,4 +1,5 @@
 import ArrayFiles
+import Basics
 import Foundation
 
 /// The contents of `manifest.json` in a dataset directory, which describes the other files.
@@ -59,17 +60,16 @@ struct DatasetManifest: Codable {
     guard version == Self.version else {
       return "has version \(version), but only version \(Self.version) is read; import the dataset again"
     }
-    guard let observations = fields["observations"]?.shape, observations.count == 2,
-      let actions = fields["actions"]?.shape, actions.count == 2,
-      let rows = observations.first, (1...1 << 40).contains(rows),
-      [observations[1], actions[1]].allSatisfy({ (1...1 << 16).contains($0) })
+    guard let rows = fields["observations"]?.shape.first, (1...1 << 40).contains(rows), let observation,
+      let actions = fields["actions"]?.shape, actions.count == 2, (1...1 << 16).contains(actions[1])
     else { return "does not give the number of rows and the sizes of observations and actions" }
     for field in DatasetField.allCases {
-      let shape = [rows] + field.rowShape(observationSize: observations[1], actionSize: actions[1])
+      let shape = [rows] + field.rowShape(observation, actionSize: actions[1])
+      let dtype = field.dtype(observation)
       guard let entry = fields[field.rawValue] else { return "lacks the field '\(field.rawValue)'" }
-      guard entry.shape == shape, entry.dtype == field.dtype.rawValue else {
+      guard entry.shape == shape, entry.dtype == dtype.rawValue else {
         return
-          "says that '\(field.rawValue)' is \(entry.dtype) of shape \(entry.shape), not \(field.dtype) of \(shape)"
+          "says that '\(field.rawValue)' is \(entry.dtype) of shape \(entry.shape), not \(dtype) of \(shape)"
       }
     }
     guard statistics.rows == rows, (1..<rows).contains(statistics.episodes),
@@ -80,9 +80,12 @@ struct DatasetManifest: Codable {
       return "gives a minimum that is greater than its maximum"
     }
     for column in [statistics.observationMinimum, statistics.observationMaximum] {
-      guard column.map({ $0.count == observations[1] }) ?? true else {
+      guard column.map({ $0.count == observation.shape.last }) ?? true else {
         return "gives ranges of another number of columns than observations have"
       }
+    }
+    guard statistics.imageSize == (observation.isImage ? observation.shape : nil) else {
+      return "gives a size of images that contradicts the shape of observations"
     }
     guard statistics.digest == FieldDigests.combined({ fields[$0.rawValue]?.digest ?? "" }) else {
       return "has a digest that does not match those of its fields"
@@ -90,10 +93,16 @@ struct DatasetManifest: Codable {
     return nil
   }
 
+  /// What an observation is; nil if the shape of the observations says nothing that can be.
+  private var observation: ObservationSpace? {
+    guard let shape = fields["observations"]?.shape.dropFirst() else { return nil }
+    return ObservationSpace(shape: Array(shape))
+  }
+
+  /// The sizes of the dataset, of a manifest without contradictions.
   var plan: DatasetPlan {
     DatasetPlan(
-      rows: statistics.rows, episodes: statistics.episodes,
-      observationSize: fields["observations"]?.shape.last ?? 0,
+      rows: statistics.rows, episodes: statistics.episodes, observation: observation!,
       actionSize: fields["actions"]?.shape.last ?? 0)
   }
 

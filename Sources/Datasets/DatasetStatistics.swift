@@ -42,9 +42,13 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   public let clippedShare: Double
   /// The number of action components that lay outside [−1, 1] by more than rounding.
   public let actionsOutside: Int
-  /// The smallest value of each number of an observation; nil where a manifest does not say it.
+  /// Height, width and channels of the images that are the observations; nil for vectors.
+  public let imageSize: [Int]?
+  /// The smallest value of each number of an observation, of an image for each channel; nil where a manifest does
+  /// not say it.
   public let observationMinimum: [Float]?
-  /// The largest value of each number of an observation; nil where a manifest does not say it.
+  /// The largest value of each number of an observation, of an image for each channel; nil where a manifest does not
+  /// say it.
   public let observationMaximum: [Float]?
   /// The digest of all fields as they are stored: 16 hexadecimal digits.
   public let digest: String
@@ -55,15 +59,26 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     return [
       "dataset: \(rows) rows, \(transitions) transitions in \(episodes) episodes of \(lengths); digest \(digest)",
       "dataset: actions \(short(Double(actionMinimum))) to \(short(Double(actionMaximum))), rewards \(short(reward.minimum)) to \(short(reward.maximum)), mean \(short(reward.mean)); masks \(short(mask.minimum)) to \(short(mask.maximum)), mean \(short(mask.mean))",
+    ] + imageLines
+  }
+
+  private var imageLines: [String] {
+    guard let imageSize else { return [] }
+    let ranges = columnRanges.map { "\(short(Double($0.minimum))) to \(short(Double($0.maximum)))" }
+    return [
+      "dataset: images of \(imageSize[0]) × \(imageSize[1]) pixels (height × width), \(imageSize[2]) channels: \(ranges.joined(separator: ", "))"
     ]
   }
 
   /// One line for each thing that usually signals a mistake; empty when all looks well.
-  public var warnings: [String] { rewardWarnings + actionWarnings + episodeWarnings + magnitudeWarnings }
+  public var warnings: [String] {
+    rewardWarnings + actionWarnings + episodeWarnings + magnitudeWarnings + imageWarnings
+  }
 
-  /// The range of each number of an observation, a line each; empty where a manifest does not say it.
+  /// The range of each number of an observation, a line each; empty for images, and where a manifest does not say it.
   public var columnLines: [String] {
-    columnRanges.enumerated().map { column, range in
+    guard imageSize == nil else { return [] }
+    return columnRanges.enumerated().map { column, range in
       "dataset: observations column \(column): \(short(Double(range.minimum) + 0)) to \(short(Double(range.maximum) + 0))"
     }
   }
@@ -102,6 +117,17 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
       lines.append("\(hugeValue): networks learn from numbers near 1, so scale them")
     }
     return lines
+  }
+
+  private var imageWarnings: [String] {
+    guard imageSize != nil, let low = observationMinimum?.min(), let high = observationMaximum?.max() else {
+      return []
+    }
+    if low == high {
+      return ["every number of every image is \(short(Double(low))): the images are empty"]
+    }
+    return high <= 1
+      ? ["no number of an image is greater than 1: were they scaled to 0...1 before they became bytes?"] : []
   }
 
   private var rewardWarnings: [String] {

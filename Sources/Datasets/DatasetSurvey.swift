@@ -30,8 +30,9 @@ struct DatasetSurvey {
   private var length = 0
   /// The action, reward and mask of the last row so far.
   private var previous: (action: [Float], reward: Float, mask: Float) = ([], 0, 1)
-  /// The smallest and the largest value of each number of an observation.
+  /// The smallest and the largest value of each number of an observation, of an image for each channel.
   private var columns: (minimum: [Float], maximum: [Float]) = ([], [])
+  private var imageSize: [Int]?
 
   init(bounds: ActionBounds) { self.bounds = bounds }
 
@@ -41,7 +42,7 @@ struct DatasetSurvey {
   /// action, reward and mask is mended in place.
   mutating func add(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
     mendLastRows(block)
-    for field in DatasetField.allCases where field != .terminals {
+    for field in DatasetField.allCases where field.dtype(block.observation) == .float32 {
       try requireFinite(block, field, file, first)
     }
     if let row = (0..<block.rows).first(where: { !(0...1).contains(block.masks[$0]) }) {
@@ -80,11 +81,12 @@ struct DatasetSurvey {
   }
 
   private mutating func addColumns(_ block: RowBlock) {
-    let width = block.observationSize
+    let width = block.observation.shape.last!
     if columns.minimum.isEmpty {
       columns.minimum = [Float](repeating: .infinity, count: width)
       columns.maximum = [Float](repeating: -.infinity, count: width)
     }
+    guard !block.observation.isImage else { return addChannels(block) }
     columns.minimum.withUnsafeMutableBufferPointer { minimum in
       columns.maximum.withUnsafeMutableBufferPointer { maximum in
         for row in 0..<block.rows {
@@ -95,6 +97,20 @@ struct DatasetSurvey {
           }
         }
       }
+    }
+  }
+
+  private mutating func addChannels(_ block: RowBlock) {
+    imageSize = block.observation.shape
+    let (bytes, channels) = (block.bytes(of: .observations), columns.minimum.count)
+    for channel in 0..<channels {
+      var (low, high) = (UInt8.max, UInt8.min)
+      for index in stride(from: channel, to: bytes.count, by: channels) {
+        low = Swift.min(low, bytes[index])
+        high = Swift.max(high, bytes[index])
+      }
+      columns.minimum[channel] = Swift.min(columns.minimum[channel], Float(low))
+      columns.maximum[channel] = Swift.max(columns.maximum[channel], Float(high))
     }
   }
 
@@ -167,7 +183,7 @@ struct DatasetSurvey {
       episodeLength: episodeLength.spread, reward: reward.spread, mask: mask.spread,
       actionMinimum: action.minimum, actionMaximum: action.maximum,
       clippedShare: Double(action.clipped) / Double(actionCount), actionsOutside: action.outside,
-      observationMinimum: hasRanges ? columns.minimum : nil,
+      imageSize: imageSize, observationMinimum: hasRanges ? columns.minimum : nil,
       observationMaximum: hasRanges ? columns.maximum : nil,
       digest: FieldDigests.combined { digests[$0].hex })
   }

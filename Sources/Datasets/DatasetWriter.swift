@@ -1,4 +1,5 @@
 import ArrayFiles
+import Basics
 import Foundation
 
 /// Writes the files of a ``DatasetDirectory`` from blocks of rows, in little memory.
@@ -7,6 +8,7 @@ import Foundation
 public final class DatasetWriter {
   private let directory: String
   private let source: String
+  private let observation: ObservationSpace
   private var survey: DatasetSurvey
   private let files: [(field: DatasetField, writer: NpyWriter)]
   private var rows = 0
@@ -19,17 +21,18 @@ public final class DatasetWriter {
   ///   - source: where the rows come from, for error messages.
   ///   - bounds: what to do with actions outside [−1, 1].
   public init(
-    directory: String, observationSize: Int, actionSize: Int, source: String, bounds: ActionBounds
+    directory: String, observation: ObservationSpace, actionSize: Int, source: String, bounds: ActionBounds
   ) throws(FileError) {
     self.directory = directory
+    self.observation = observation
     self.source = source
     survey = DatasetSurvey(bounds: bounds)
     try createDirectory(directory)
     var files: [(DatasetField, NpyWriter)] = []
     for field in DatasetField.allCases {
-      let shape = field.rowShape(observationSize: observationSize, actionSize: actionSize)
+      let shape = field.rowShape(observation, actionSize: actionSize)
       let path = "\(directory)/\(field.rawValue).npy"
-      files.append((field, try NpyWriter(path: path, dtype: field.dtype, rowShape: shape)))
+      files.append((field, try NpyWriter(path: path, dtype: field.dtype(observation), rowShape: shape)))
     }
     self.files = files
   }
@@ -39,7 +42,7 @@ public final class DatasetWriter {
   public func append(_ block: RowBlock, from file: String, row first: Int) throws(FileError) {
     guard block.rows > 0 else { return }
     try survey.add(block, from: file, row: first)
-    for (field, writer) in files { try writer.append(block.bytes(of: field)) }
+    for (field, writer) in files { try writer.append(UnsafeRawBufferPointer(block.bytes(of: field))) }
     rows += block.rows
     endsEpisode = block.terminals[block.rows - 1] != 0
   }
@@ -65,7 +68,8 @@ public final class DatasetWriter {
       let digest = survey.digests[field].hex
       return (
         field.rawValue,
-        DatasetManifest.Field(dtype: field.dtype.rawValue, shape: writer.shape, digest: digest)
+        DatasetManifest.Field(
+          dtype: field.dtype(observation).rawValue, shape: writer.shape, digest: digest)
       )
     }
     let statistics = survey.statistics

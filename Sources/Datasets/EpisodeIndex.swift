@@ -19,14 +19,17 @@ public struct EpisodeIndex: @unchecked Sendable {
   public static func byteCount(episodes: Int) -> Int { 8 * episodes }
 
   /// The row in which `transition` starts; the transition leads to the row after it.
-  public func row(of transition: Int) -> Int {
+  public func row(of transition: Int) -> Int { place(of: transition).row }
+
+  /// The row in which `transition` starts, and the first row of its episode.
+  public func place(of transition: Int) -> (row: Int, first: Int) {
     // Search for the last episode whose first transition is `transition` or an earlier one.
     var (low, high) = (0, episodes)
     while high - low > 1 {
       let middle = (low + high) / 2
       if firstTransitions[middle] <= transition { low = middle } else { high = middle }
     }
-    return transition + low
+    return (transition + low, Int(firstTransitions[low]) + low)
   }
 }
 

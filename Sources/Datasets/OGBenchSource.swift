@@ -1,14 +1,15 @@
 import ArrayFiles
+import Basics
 import Foundation
 
-/// Computes the reward r(s) and the mask of a transition from the observation of its first state s (O
-/// numbers).
+/// Computes the reward r(s) and the mask of a transition from what a file holds of its first state s: the observation (O
+/// numbers), or the numbers of another member.
 public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward: Float, mask: Float)
 
 /// A dataset in OGBench's format: one `.npz` file, or a directory of them (file shards). Opening it checks
 /// headers and `terminals`.
 ///
-/// Members: `observations` (rows, O), `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
+/// Members: `observations` (rows, O), or (rows, height, width, 3) bytes for images, `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
 /// `masks` (rows), of any number type. `terminals` is not zero on the last row of each episode, whose action
 /// is not used. `timeouts` or `truncations` (rows), if a file has them, are not zero where an episode was cut
 /// off: it ends there, too. Transition i leads from row i to row i + 1 wherever no episode ends in row i. An
@@ -28,15 +29,21 @@ public struct OGBenchSource: DatasetSource {
   public var files: [String] { shards.map(\.file.path) }
   private let shards: [OGBenchShard]
   private let rule: RewardRule?
+  private let ruleMember: String
 
   /// Opens the file `path`, or all `.npz` files of the directory `path` in the order of their names, except
   /// those that end in `-val.npz`. Throws ``FileError`` if a member is missing or its shape or type is wrong,
   /// if files differ in sizes, dtypes or members, or if there is no episode or no transition.
   ///
-  /// - Parameter rule: computes rewards and masks when the files have none.
-  public init(path: String, rewards rule: RewardRule? = nil) throws(FileError) {
+  /// - Parameters:
+  ///   - rule: computes rewards and masks when the files have none.
+  ///   - member: names the member whose rows the rule needs.
+  public init(
+    path: String, rewards rule: RewardRule? = nil, from member: String = "observations"
+  ) throws(FileError) {
     self.path = path
     self.rule = rule
+    ruleMember = member
     shards = try Self.open(path)
     hasRewards = shards[0].hasRewards
     plan = try Self.plan(shards, path)
@@ -56,9 +63,9 @@ public struct OGBenchSource: DatasetSource {
           "has no rewards and masks; add members 'rewards' and 'masks', one number per row, or name a task "
           + "whose rewards are known")
     }
-    let block = RowBlock(observationSize: plan.observationSize, actionSize: plan.actionSize)
+    let block = RowBlock(observation: plan.observation, actionSize: plan.actionSize)
     for shard in shards {
-      let reader = try ShardReader(shard, rule)
+      let reader = try ShardReader(shard, rule, ruleMember)
       var first = 0
       while first < shard.rows {
         try reader.read(into: block)
@@ -149,7 +156,7 @@ public struct OGBenchSource: DatasetSource {
         .malformed, file: path, member: "terminals", reason: "ends an episode on every row: no transitions")
     }
     return DatasetPlan(
-      rows: rows, episodes: episodes, observationSize: shards[0].observationSize,
+      rows: rows, episodes: episodes, observation: shards[0].observation,
       actionSize: shards[0].actionSize)
   }
 }
@@ -163,10 +170,14 @@ private final class ShardReader {
   private let terminals: TerminalReader
   private let rewards: NpzArrayReader?
   private let masks: NpzArrayReader?
+  /// What the rule needs of the rows, where it does not need the observations.
+  private let states: NpzArrayReader?
 
-  init(_ shard: OGBenchShard, _ rule: RewardRule?) throws(FileError) {
+  init(_ shard: OGBenchShard, _ rule: RewardRule?, _ member: String) throws(FileError) {
     self.shard = shard
     self.rule = rule
+    states =
+      shard.hasRewards || rule == nil || member == "observations" ? nil : try shard.states(member)
     observations = try shard.file.reader("observations")
     actions = try shard.file.reader("actions")
     terminals = try TerminalReader(shard)
@@ -177,18 +188,40 @@ private final class ShardReader {
   /// Fills `block` with the next rows: its capacity, or fewer at the end of the file.
   func read(into block: RowBlock) throws(FileError) {
     block.rows = min(block.capacity, terminals.remaining)
-    try observations.read(into: block.floats(of: .observations))
+    if shard.observation.isImage {
+      try observations.read(
+        into: UnsafeMutableBufferPointer(start: block.images, count: block.rows * shard.observation.count))
+    } else {
+      try observations.read(into: block.floats(of: .observations))
+    }
     try actions.read(into: block.floats(of: .actions))
     try terminals.read(block.rows, into: block.terminals)
     if let rewards, let masks {
       try rewards.read(into: block.floats(of: .rewards))
       try masks.read(into: block.floats(of: .masks))
     } else if let rule {
-      let size = shard.observationSize
-      for row in 0..<block.rows {
-        let observation = UnsafeBufferPointer(start: block.observations + row * size, count: size)
-        (block.rewards[row], block.masks[row]) = rule(observation)
-      }
+      try label(block, rule)
+    }
+  }
+
+  private func label(_ block: RowBlock, _ rule: RewardRule) throws(FileError) {
+    guard let states else {
+      return label(block, rule, block.observations, size: shard.observation.count)
+    }
+    let size = states.header.shape[1]
+    try withUnsafeTemporaryAllocation(of: Float.self, capacity: block.rows * size) {
+      (rows) throws(FileError) in
+      try states.read(into: rows)
+      label(block, rule, rows.baseAddress!, size: size)
+    }
+  }
+
+  private func label(
+    _ block: RowBlock, _ rule: RewardRule, _ states: UnsafePointer<Float>, size: Int
+  ) {
+    for row in 0..<block.rows {
+      let state = UnsafeBufferPointer(start: states + row * size, count: size)
+      (block.rewards[row], block.masks[row]) = rule(state)
     }
   }
 }
@@ -243,7 +276,7 @@ private final class TerminalReader {
 struct OGBenchShard: Sendable {
   let file: NpzFile
   let rows: Int
-  let observationSize: Int
+  let observation: ObservationSpace
   let actionSize: Int
   let hasRewards: Bool
   /// The members that say where episodes end: `terminals`, and those of ``cutMembers`` that the file has.
@@ -265,13 +298,13 @@ struct OGBenchShard: Sendable {
     file = try NpzFile(path: path)
     try Self.requireRowsInOrder(file)
     let observations = try file.header("observations")
-    guard observations.dtype != .uint8 else {
-      throw FileError(
-        .malformed, file: path, member: "observations",
-        reason: "is uint8: image observations are not supported; use the state version of the dataset")
-    }
     let actions = try file.header("actions")
-    (rows, observationSize) = try Self.matrix(observations, "observations", path)
+    if observations.shape.count > 2 || observations.dtype == .uint8 {
+      (rows, observation) = try Self.images(observations, path)
+    } else {
+      let (rows, size) = try Self.matrix(observations, "observations", path)
+      (self.rows, observation) = (rows, .vector(size))
+    }
     let (actionRows, actionSize) = try Self.matrix(actions, "actions", path)
     guard actionRows == rows else {
       throw FileError(
@@ -316,6 +349,68 @@ struct OGBenchShard: Sendable {
     return (header.shape[0], header.shape[1])
   }
 
+  /// The images that a member holds: bytes, (rows, height, width, 3).
+  private static func images(
+    _ header: NpyHeader, _ path: String
+  ) throws(FileError) -> (rows: Int, observation: ObservationSpace) {
+    let shape = header.shape
+    func refusal(_ advice: String) -> FileError {
+      FileError(
+        .malformed, file: path, member: "observations",
+        reason: "is \(header.dtype) of shape \(shape): \(advice)")
+    }
+    guard shape.count != 2 else {
+      throw refusal("convert vectors to float32; images are uint8 of (rows, height, width, 3)")
+    }
+    guard header.dtype == .uint8 else {
+      throw refusal(
+        "images must be uint8, 0 to 255: if these are 0 to 1, multiply by 255, round, and convert; vectors are (rows, numbers per row)"
+      )
+    }
+    guard shape.count == 4 else {
+      throw refusal(
+        shape.count == 3
+          ? "images are (rows, height, width, 3); repeat one channel three times"
+          : "images are (rows, height, width, 3), each frame once; --frame-stack stacks them")
+    }
+    guard shape[3] == 3 else {
+      throw refusal(channelAdvice(Array(shape[1...])))
+    }
+    guard shape[0] >= 1, let observation = ObservationSpace(shape: Array(shape[1...])) else {
+      throw refusal("rows, height and width of at least 1 and images of at most 1048576 bytes are needed")
+    }
+    return (shape[0], observation)
+  }
+
+  /// What to do with images of a shape that has not three channels at its end.
+  private static func channelAdvice(_ shape: [Int]) -> String {
+    let needed = "images are (rows, height, width, 3)"
+    if shape[0] == 3 { return "\(needed); the channels come first here: transpose to (0, 2, 3, 1)" }
+    switch shape[2] {
+    case 1: return "\(needed); repeat the one channel three times"
+    case 4: return "\(needed); leave out the fourth channel"
+    case let channels where channels > 0 && channels % 3 == 0:
+      return "\(needed), each frame once; --frame-stack stacks them"
+    default: return needed
+    }
+  }
+
+  /// A reader of a member of at least one number a row.
+  fileprivate func states(_ member: String) throws(FileError) -> NpzArrayReader {
+    guard file.contains(member) else {
+      throw FileError(
+        .malformed, file: file.path,
+        reason: "has no rewards and masks, and no '\(member)' to compute them from; add either")
+    }
+    let (stateRows, _) = try Self.matrix(file.header(member), member, file.path)
+    guard stateRows == rows else {
+      throw FileError(
+        .malformed, file: file.path, member: member,
+        reason: "has \(stateRows) rows where observations has \(rows)")
+    }
+    return try file.reader(member)
+  }
+
   /// Checks that the shape is (rows) or (rows, 1), and returns the element type.
   private static func column(
     _ header: NpyHeader, _ rows: Int, _ name: String, _ path: String
@@ -344,8 +439,8 @@ struct OGBenchShard: Sendable {
       FileError(
         .malformed, file: file.path, member: member, reason: "\(here), but \(there) in \(first.file.path)")
     }
-    guard observationSize == first.observationSize else {
-      throw disagreement("observations", "has \(observationSize) numbers a row", "\(first.observationSize)")
+    guard observation == first.observation else {
+      throw disagreement("observations", "has \(observation) a row", "\(first.observation)")
     }
     guard actionSize == first.actionSize else {
       throw disagreement("actions", "has \(actionSize) numbers a row", "\(first.actionSize)")

@@ -1,9 +1,11 @@
+import Basics
+
 /// A buffer of consecutive rows of a dataset, for passing rows from a source to memory or to a writer.
 public final class RowBlock {
   /// The number of rows that there is room for.
   public let capacity: Int
-  /// O, the size of an observation.
-  public let observationSize: Int
+  /// What an observation is.
+  public let observation: ObservationSpace
   /// A, the size of an action.
   public let actionSize: Int
   /// The number of rows in use, at most the capacity.
@@ -11,8 +13,6 @@ public final class RowBlock {
     didSet { precondition((0...capacity).contains(rows), "more rows than there is room for") }
   }
 
-  /// Observations: (rows, O), one row after another.
-  public let observations: UnsafeMutablePointer<Float>
   /// Actions: (rows, A), one row after another.
   public let actions: UnsafeMutablePointer<Float>
   /// Rewards: (rows).
@@ -21,18 +21,26 @@ public final class RowBlock {
   public let masks: UnsafeMutablePointer<Float>
   /// Terminals: (rows); 1 on the last row of an episode, else 0.
   public let terminals: UnsafeMutablePointer<UInt8>
+  private let observationMemory: UnsafeMutableRawPointer
+
+  /// The most rows of a block, and the bytes that their observations take at most, if they are more than one.
+  private static let (mostRows, mostBytes) = (8192, 64 << 20)
 
   /// Makes a buffer with room for `capacity` rows, none of them in use.
-  public init(capacity: Int = 8192, observationSize: Int, actionSize: Int) {
+  public init(capacity: Int? = nil, observation: ObservationSpace, actionSize: Int) {
+    let capacity = capacity ?? max(1, min(Self.mostRows, Self.mostBytes / observation.byteCount))
     self.capacity = capacity
-    self.observationSize = observationSize
+    self.observation = observation
     self.actionSize = actionSize
     func zeros<T: Numeric>(_ count: Int) -> UnsafeMutablePointer<T> {
       let start = UnsafeMutablePointer<T>.allocate(capacity: count)
       start.initialize(repeating: 0, count: count)
       return start
     }
-    observations = zeros(capacity * observationSize)
+    observationMemory =
+      observation.isImage
+      ? UnsafeMutableRawPointer(zeros(capacity * observation.count) as UnsafeMutablePointer<UInt8>)
+      : UnsafeMutableRawPointer(zeros(capacity * observation.count) as UnsafeMutablePointer<Float>)
     actions = zeros(capacity * actionSize)
     rewards = zeros(capacity)
     masks = zeros(capacity)
@@ -40,14 +48,27 @@ public final class RowBlock {
   }
 
   deinit {
-    for floats in [observations, actions, rewards, masks] { floats.deallocate() }
+    observationMemory.deallocate()
+    for floats in [actions, rewards, masks] { floats.deallocate() }
     terminals.deallocate()
+  }
+
+  /// Observations that are vectors: (rows, O), one row after another.
+  public var observations: UnsafeMutablePointer<Float> {
+    precondition(!observation.isImage, "images are bytes")
+    return observationMemory.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Observations that are images: (rows, height, width, channels), one row after another.
+  public var images: UnsafeMutablePointer<UInt8> {
+    precondition(observation.isImage, "vectors are numbers of single precision")
+    return observationMemory.assumingMemoryBound(to: UInt8.self)
   }
 
   /// The elements of a field that is stored as Float, for the rows in use.
   func floats(of field: DatasetField) -> UnsafeMutableBufferPointer<Float> {
     switch field {
-    case .observations: UnsafeMutableBufferPointer(start: observations, count: rows * observationSize)
+    case .observations: UnsafeMutableBufferPointer(start: observations, count: rows * observation.count)
     case .actions: UnsafeMutableBufferPointer(start: actions, count: rows * actionSize)
     case .rewards: UnsafeMutableBufferPointer(start: rewards, count: rows)
     case .masks: UnsafeMutableBufferPointer(start: masks, count: rows)
@@ -64,7 +85,7 @@ public final class RowBlock {
     bytes.withUnsafeBytes { source in
       var start = 0
       for field in DatasetField.allCases {
-        let target = UnsafeMutableRawBufferPointer(mutating: self.bytes(of: field))
+        let target = self.bytes(of: field)
         target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[start..<start + target.count]))
         start += target.count
       }
@@ -73,8 +94,12 @@ public final class RowBlock {
   }
 
   /// The stored bytes of a field, for the rows in use.
-  func bytes(of field: DatasetField) -> UnsafeRawBufferPointer {
-    field == .terminals
-      ? UnsafeRawBufferPointer(start: terminals, count: rows) : UnsafeRawBufferPointer(floats(of: field))
+  func bytes(of field: DatasetField) -> UnsafeMutableRawBufferPointer {
+    switch field {
+    case .observations:
+      UnsafeMutableRawBufferPointer(start: observationMemory, count: rows * observation.byteCount)
+    case .terminals: UnsafeMutableRawBufferPointer(start: terminals, count: rows)
+    case .actions, .rewards, .masks: UnsafeMutableRawBufferPointer(floats(of: field))
+    }
   }
 }

@@ -8,8 +8,9 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
   public var transitionCount: Int { plan.transitions }
-  public var observation: ObservationSpace { plan.observation }
+  public var observation: ObservationSpace { stack.observation }
   public var actionSize: Int { plan.actionSize }
+  private let stack: FrameStack
   private let observations: UnsafeRawPointer
   private let actions: UnsafePointer<Float>
   private let rewards: UnsafePointer<Float>
@@ -17,8 +18,11 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
   private let episodes: EpisodeIndex
 
   /// Makes a view of the block of `plan.byteCount` bytes at `base` that ``DatasetSource/load(into:)`` filled.
-  public init(plan: DatasetPlan, base: UnsafeRawPointer) {
+  ///
+  /// - Parameter frames: successive rows that make an observation. The memory holds each row once.
+  public init(plan: DatasetPlan, base: UnsafeRawPointer, frames: Int = 1) {
     self.plan = plan
+    stack = FrameStack(frame: plan.observation, frames: frames)
     observations = base + plan.observationsOffset
     actions = (base + plan.actionsOffset).assumingMemoryBound(to: Float.self)
     rewards = (base + plan.rewardsOffset).assumingMemoryBound(to: Float.self)
@@ -32,10 +36,10 @@ public struct TransitionMemory: TransitionSource, @unchecked Sendable {
     nextObservation: UnsafeMutableRawPointer, nextAction: UnsafeMutablePointer<Float>
   ) {
     precondition(transition >= 0 && transition < plan.transitions, "no such transition")
-    let row = episodes.row(of: transition)
+    let (row, first) = episodes.place(of: transition)
     let (bytes, A) = (plan.observation.byteCount, plan.actionSize)
-    observation.copyMemory(from: observations + row * bytes, byteCount: bytes)
-    nextObservation.copyMemory(from: observations + (row + 1) * bytes, byteCount: bytes)
+    stack.write(row, from: first, to: observation) { observations + $0 * bytes }
+    stack.write(row + 1, from: first, to: nextObservation) { observations + $0 * bytes }
     action.update(from: actions + row * A, count: A)
     nextAction.update(from: actions + (row + 1) * A, count: A)
     reward.pointee = rewards[row]

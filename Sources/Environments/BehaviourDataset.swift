@@ -6,7 +6,9 @@ import Randomness
 /// Rows follow each other in time. The last row of an episode has `terminals` set and holds the final state;
 /// its action is the one that the agent would have taken there, and is not used.
 public struct BehaviourDataset: Sendable {
-  /// Observations: (rows, 2).
+  /// Draws the observations of a task whose observations are images.
+  let image: MazeImage?
+  /// Observations as vectors: (rows, 2).
   public private(set) var observations: [Float] = []
   /// Actions: (rows, 2), each component in [−1, 1].
   public private(set) var actions: [Float] = []
@@ -28,6 +30,7 @@ public struct BehaviourDataset: Sendable {
   ///     gives the first episodes of a larger one.
   ///   - validation: records the validation dataset, which shares no episode with the training dataset.
   public init(task: PointMazeTask, seed: UInt32, episodes: Int? = nil, validation: Bool = false) {
+    image = task.image
     let recipe = BehaviourRecipe(task)
     let count = episodes ?? (validation ? recipe.episodes / 10 : recipe.episodes)
     let rows = count * (recipe.steps + 1)

@@ -87,11 +87,20 @@ public enum NamedTask: Sendable {
   /// - Parameters:
   ///   - seed: determines all episodes.
   ///   - episodes: the number of episodes that will be played.
+  ///   - frames: how many successive observations the policy sees.
   ///   - workers: how to run Gymnasium environments.
   ///   - isCancelled: polled while waiting; true ends the wait with a failure.
   public func environment(
-    seed: UInt32, episodes: Int, workers: GymnasiumEnvironment.Options,
+    seed: UInt32, episodes: Int, frames: Int, workers: GymnasiumEnvironment.Options,
     isCancelled: @escaping () -> Bool = { false }
+  ) -> any VectorEnvironment {
+    let environment = environment(seed: seed, episodes: episodes, workers, isCancelled)
+    return frames > 1 ? StackedFrames(environment, frames: frames) : environment
+  }
+
+  private func environment(
+    seed: UInt32, episodes: Int, _ workers: GymnasiumEnvironment.Options,
+    _ isCancelled: @escaping () -> Bool
   ) -> any VectorEnvironment {
     switch self {
     case .embedded(let task): PointMazeEpisodes(task, seed: seed, capacity: min(episodes, 1000))

@@ -125,6 +125,11 @@ extension PointMaze {
   public func rewardAndMask(observation: SIMD2<Float>) -> (reward: Float, mask: Float) {
     isSolved(at: SIMD2<Double>(observation) * observationScale) ? (0, 0) : (-1, 1)
   }
+
+  /// The reward and mask of a dataset's transition that starts with the disc's centre at `position` (x, y).
+  public func rewardAndMask(position: SIMD2<Float>) -> (reward: Float, mask: Float) {
+    isSolved(at: SIMD2<Double>(position)) ? (0, 0) : (-1, 1)
+  }
 }
 
 extension Maze {

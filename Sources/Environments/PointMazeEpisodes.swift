@@ -3,39 +3,38 @@ import Kernels
 /// Plays episodes of an embedded point maze.
 public final class PointMazeEpisodes: VectorEnvironment {
   public let capacity: Int
-  private let maze: PointMaze
+  private let task: PointMazeTask
   private let seed: UInt32
   private var running: [PointMaze.Episode?]
 
   /// Makes an environment with `capacity` slots.
   public init(_ task: PointMazeTask, seed: UInt32, capacity: Int) {
-    maze = task.environment
+    self.task = task
     self.seed = seed
     self.capacity = capacity
     running = Array(repeating: nil, count: capacity)
   }
 
   public func describe() -> EnvironmentDescription {
-    EnvironmentDescription(
-      observationSize: PointMazeTask.observationSize, actionSize: PointMazeTask.actionSize)
+    EnvironmentDescription(observation: task.observation, actionSize: PointMazeTask.actionSize)
   }
 
-  public func start(_ episodes: [Int], in slots: [Int], _ observations: Matrix<Float>) {
+  public func start(_ episodes: [Int], in slots: [Int], _ place: ObservationPlace) {
     for (row, (episode, slot)) in zip(episodes, slots).enumerated() {
-      let start = maze.reset(seed: seed, episode: UInt64(episode))
+      let start = task.environment.reset(seed: seed, episode: UInt64(episode))
       running[slot] = start
-      show(start, observations, row)
+      task.observe(start, to: place(row))
     }
   }
 
   public func step(
-    _ slots: [Int], _ actions: Matrix<Float>, _ observations: Matrix<Float>
+    _ slots: [Int], _ actions: Matrix<Float>, _ place: ObservationPlace
   ) -> [StepOutcome] {
     slots.enumerated().map { row, slot in
       guard var episode = running[slot] else { preconditionFailure("no episode is running in slot \(slot)") }
-      let outcome = maze.step(&episode, action: SIMD2(actions[row, 0], actions[row, 1]))
+      let outcome = task.environment.step(&episode, action: SIMD2(actions[row, 0], actions[row, 1]))
       running[slot] = episode
-      show(episode, observations, row)
+      task.observe(episode, to: place(row))
       return StepOutcome(
         reward: Double(outcome.reward), terminated: outcome.terminated, truncated: outcome.truncated,
         success: outcome.terminated)
@@ -44,9 +43,9 @@ public final class PointMazeEpisodes: VectorEnvironment {
 
   public func stop() {}
 
-  private func show(_ episode: PointMaze.Episode, _ observations: Matrix<Float>, _ row: Int) {
-    let observation = maze.observation(of: episode)
-    observations[row, 0] = observation.x
-    observations[row, 1] = observation.y
+  /// The disc's centre in the episode that runs in a slot.
+  public func position(in slot: Int) -> SIMD2<Double> {
+    guard let episode = running[slot] else { preconditionFailure("no episode is running in slot \(slot)") }
+    return episode.position
   }
 }

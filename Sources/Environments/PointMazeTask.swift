@@ -1,3 +1,5 @@
+import Basics
+
 /// How the agent whose behaviour a dataset records chooses where to go.
 public enum Behaviour: String, Sendable, CaseIterable {
   /// The agent goes from one random goal to the next.
@@ -20,7 +22,8 @@ public struct UnknownTask: Error, CustomStringConvertible {
     let behaviours = Behaviour.allCases.map(\.rawValue).joined(separator: ",")
     return """
       unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName) and \
-      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0
+      pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0, and the same names after \
+      'visual-' with images as observations
       """
   }
 }
@@ -29,10 +32,9 @@ public struct UnknownTask: Error, CustomStringConvertible {
 /// `pointmaze-medium-navigate-singletask-v0` (task 1, the default) or
 /// `pointmaze-medium-navigate-singletask-task3-v0`.
 ///
-/// `pointmaze-u-stitch-singletask-v0` is not one of OGBench's; it is small enough to be solved in minutes.
+/// `pointmaze-u-stitch-singletask-v0` is not one of OGBench's; it is small enough to be solved in minutes. Tasks whose
+/// names begin with `visual-` are the same but for their observations: images of the maze from above.
 public struct PointMazeTask: Sendable {
-  /// The number of numbers in an observation: the scaled x and y of the disc's centre.
-  public static let observationSize = 2
   /// The number of numbers in an action: the displacement along x and y, scaled to [−1, 1].
   public static let actionSize = 2
   /// The name of the small task.
@@ -48,18 +50,22 @@ public struct PointMazeTask: Sendable {
   public let behaviour: Behaviour
   /// The maze, the start, the goal and the rules.
   public let environment: PointMaze
+  /// The images that are observations; nil where these are the scaled x and y of the disc's centre.
+  public let image: MazeImage?
 
   /// The embedded task called `name`. Throws `UnknownTask`.
   public init(name: String) throws(UnknownTask) {
-    var parts = name.split(separator: "-", omittingEmptySubsequences: false)
+    var parts = Self.plainName(name).split(separator: "-", omittingEmptySubsequences: false)
     if parts.count == 5 { parts.insert("task1", at: 4) }
     guard parts.count == 6, parts[0] == "pointmaze", parts[3] == "singletask", parts[5] == "v0",
       let behaviour = Behaviour(rawValue: String(parts[2])),
       let tasks = Self.tasks(maze: parts[1], behaviour: behaviour),
       let number = (1...tasks.count).first(where: { parts[4] == "task\($0)" })
     else { throw UnknownTask(name: name) }
+    let isVisual = name.hasPrefix(Self.visualPrefix)
     self.name = name
-    datasetName = "pointmaze-\(parts[1])-\(behaviour)-v0"
+    image = isVisual ? MazeImage(tasks[number - 1].maze) : nil
+    datasetName = (isVisual ? Self.visualPrefix : "") + "pointmaze-\(parts[1])-\(behaviour)-v0"
     self.number = number
     self.behaviour = behaviour
     environment = tasks[number - 1]
@@ -67,7 +73,28 @@ public struct PointMazeTask: Sendable {
 
   /// Whether a name begins like those of embedded tasks, and is therefore not looked up elsewhere.
   static func claims(_ name: String) -> Bool {
-    ([small] + benchmark.map { $0[0] }).contains { name.hasPrefix("pointmaze-\($0.maze.name)-") }
+    let name = plainName(name)
+    return ([small] + benchmark.map { $0[0] }).contains { name.hasPrefix("pointmaze-\($0.maze.name)-") }
+  }
+
+  private static let visualPrefix = "visual-"
+
+  /// The name of the task that differs only in having no images.
+  private static func plainName(_ name: String) -> Substring {
+    name.hasPrefix(visualPrefix) ? name.dropFirst(visualPrefix.count) : name[...]
+  }
+
+  /// What an observation is.
+  public var observation: ObservationSpace { image?.observation ?? .vector(2) }
+
+  /// Writes the observation of an episode's present state.
+  public func observe(_ episode: PointMaze.Episode, to target: UnsafeMutableRawPointer) {
+    guard let image else {
+      let observation = environment.observation(of: episode)
+      target.storeBytes(of: observation.x, as: Float.self)
+      return target.storeBytes(of: observation.y, toByteOffset: MemoryLayout<Float>.stride, as: Float.self)
+    }
+    image.draw(episode.position, to: target)
   }
 
   /// The tasks on a maze for which data of `behaviour` exist.

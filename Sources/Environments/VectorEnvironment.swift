@@ -1,9 +1,10 @@
+import Basics
 import Kernels
 
 /// What is known about a task's environment before episodes are played.
 public struct EnvironmentDescription: Sendable, Equatable {
-  /// O, the size of an observation.
-  public let observationSize: Int
+  /// What an observation is.
+  public let observation: ObservationSpace
   /// A, the size of an action.
   public let actionSize: Int
   /// The two returns that the task's benchmark scores 0 and 100; nil if the benchmark defines no score.
@@ -14,11 +15,11 @@ public struct EnvironmentDescription: Sendable, Equatable {
 
   /// Makes a description with the given values.
   public init(
-    observationSize: Int, actionSize: Int, referenceReturns: [Double]? = nil,
+    observation: ObservationSpace, actionSize: Int, referenceReturns: [Double]? = nil,
     observationOrder: [String]? = nil
   ) {
     self.observationOrder = observationOrder
-    self.observationSize = observationSize
+    self.observation = observation
     self.actionSize = actionSize
     self.referenceReturns = referenceReturns
   }
@@ -59,6 +60,9 @@ public struct StepOutcome: Sendable, Equatable {
   public var isLast: Bool { terminated || truncated }
 }
 
+/// Where the observation of a row goes: numbers of single precision for a vector, bytes for an image.
+public typealias ObservationPlace = (_ row: Int) -> UnsafeMutableRawPointer
+
 /// Plays several episodes of one task at once, each in a slot, numbered from 0, so that a policy can act in
 /// batches.
 ///
@@ -74,16 +78,16 @@ public protocol VectorEnvironment: AnyObject {
   ///
   /// - Parameters:
   ///   - episodes: the numbers of the episodes, as many as there are slots.
-  ///   - observations: row i receives the first observation in `slots[i]`.
-  func start(_ episodes: [Int], in slots: [Int], _ observations: Matrix<Float>) throws
+  ///   - place: where the first observation in `slots[i]` goes, for row i.
+  func start(_ episodes: [Int], in slots: [Int], _ place: ObservationPlace) throws
 
   /// Takes one step in each of `slots`, where episodes must be running. Returns the outcomes in the order of
   /// `slots`.
   ///
   /// - Parameters:
   ///   - actions: row i is the action for `slots[i]`, with components in [−1, 1].
-  ///   - observations: row i receives the next observation in `slots[i]`.
-  func step(_ slots: [Int], _ actions: Matrix<Float>, _ observations: Matrix<Float>) throws -> [StepOutcome]
+  ///   - place: where the next observation in `slots[i]` goes, for row i.
+  func step(_ slots: [Int], _ actions: Matrix<Float>, _ place: ObservationPlace) throws -> [StepOutcome]
 
   /// Ends all episodes and processes. The environment may be used again and then starts afresh.
   func stop()

@@ -7,7 +7,7 @@ extension EnvironmentDescription {
   ///
   /// - Parameter data: names the dataset, or whatever else the sizes are from.
   public func requireFit(_ spec: DataSpec, task: String, data: String?) throws(Failure) {
-    guard (observationSize, actionSize) == (spec.observationSize, spec.actionSize) else {
+    guard observation == spec.observation, actionSize == spec.actionSize else {
       throw misfit(spec, task: task, data: data)
     }
     guard let here = observationOrder, let there = spec.observationOrder, here != there else { return }
@@ -21,7 +21,7 @@ extension EnvironmentDescription {
   private func misfit(_ spec: DataSpec, task: String, data: String?) -> Failure {
     Failure(
       .data,
-      "\(data ?? "the data"): observations of \(spec.observationSize) numbers and actions of \(spec.actionSize), but \(task) has \(observationSize) and \(actionSize)"
+      "\(data ?? "the data"): observations of \(spec.observation) and actions of \(spec.actionSize), but \(task) has \(observation) and \(actionSize)"
     )
   }
 }

@@ -72,7 +72,7 @@ public final class Evaluator {
       if !fresh.isEmpty {
         let rows = running.count..<running.count + fresh.count
         try environment.start(
-          fresh.map(\.episode), in: fresh.map(\.slot), policy.observations.vectors.rows(rows))
+          fresh.map(\.episode), in: fresh.map(\.slot), policy.observations.rows(rows).row)
         running += fresh
         free.removeFirst(fresh.count)
         next += fresh.count
@@ -98,19 +98,18 @@ public final class Evaluator {
     }
     // What is shared belongs to a step: episodes at different ones act apart, each group in the first rows.
     let workspace = Workspace<Float>()
-    func copy(_ matrix: Matrix<Float>) -> Matrix<Float> {
-      let copy = workspace.matrix(rows: matrix.rows, columns: matrix.columns)
-      copy.copy(matrix)
-      return copy
-    }
-    let (observations, actions) = (copy(policy.observations.vectors), copy(policy.actions))
+    let observations = Observations(
+      policy.observations.space, rows: policy.observations.rows, in: workspace)
+    observations.copy(policy.observations)
+    let actions = workspace.matrix(rows: policy.actions.rows, columns: policy.actions.columns)
+    actions.copy(policy.actions)
     for rows in alike {
-      policy.observations.vectors.rows(0..<rows.count).copy(observations.rows(rows))
+      policy.observations.rows(0..<rows.count).copy(observations.rows(rows))
       draw(policy, running[rows], at: 0)
       policy.act(parameters, rows: rows.count)
       actions.rows(rows).copy(policy.actions.rows(0..<rows.count))
     }
-    policy.observations.vectors.copy(observations)
+    policy.observations.copy(observations)
     policy.actions.copy(actions)
     withExtendedLifetime(workspace) {}
   }
@@ -128,9 +127,9 @@ public final class Evaluator {
   /// One step of all; takes those that end with it out and returns them.
   private func step(_ running: inout [Running], _ policy: any Policy<Float>) throws -> [Running] {
     let rows = running.indices
-    let observations = policy.observations.vectors
+    let observations = policy.observations
     let outcomes = try environment.step(
-      running.map(\.slot), policy.actions.rows(rows), observations.rows(rows))
+      running.map(\.slot), policy.actions.rows(rows), observations.row)
     var (ended, kept): ([Running], [Running]) = ([], [])
     for (row, outcome) in outcomes.enumerated() {
       var episode = running[row]
@@ -143,9 +142,7 @@ public final class Evaluator {
         throw Failure(
           .unavailable, "episode \(episode.episode) has not ended after \(Self.longest) steps")
       }
-      if kept.count < row {
-        observations.row(kept.count).update(from: observations.row(row), count: observations.columns)
-      }
+      if kept.count < row { observations.copy(observations, row: row, to: kept.count) }
       kept.append(episode)
     }
     running = kept

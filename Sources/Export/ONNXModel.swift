@@ -106,7 +106,7 @@ struct ONNXModel {
     return message
   }
 
-  /// The description of an input or output: a float32 tensor, whose unknown dimension is called "batch".
+  /// The description of an input or output, whose unknown dimension is called "batch".
   private func message(_ port: OperatorGraph.Port) -> ProtobufMessage {
     var sizes = ProtobufMessage()
     for size in port.shape {
@@ -115,7 +115,7 @@ struct ONNXModel {
       sizes.add(1, dimension)
     }
     var tensor = ProtobufMessage()
-    tensor.add(1, 1)
+    tensor.add(1, port.element == .float ? 1 : 2)
     tensor.add(2, sizes)
     var type = ProtobufMessage()
     type.add(1, tensor)

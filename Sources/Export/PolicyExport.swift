@@ -14,7 +14,8 @@ public struct PolicyExport {
     case onnx
   }
 
-  /// The policy's inputs with their shapes, such as `observation (batch, 28), noise (batch, 5)`.
+  /// The policy's inputs with their shapes, such as `observation (batch, 28), noise (batch, 5)`; behind that of images
+  /// stands `of uint8`.
   public var inputs: String { Self.list(graph.inputs) }
   /// The policy's outputs with their shapes, in the same form.
   public var outputs: String { Self.list(graph.outputs) }
@@ -33,7 +34,9 @@ public struct PolicyExport {
     state.format = .policy
     metadata = state.metadata.merging([
       "agent": agent.rawValue, "env": saved.configuration.env, "acting": policy.rule,
-      "networks": NetworkShape.rule, "inputs": Self.list(graph.inputs), "outputs": Self.list(graph.outputs),
+      "networks": saved.configuration.hyperparameters.encoder == nil
+        ? NetworkShape.rule : "\(NetworkShape.rule); \(NetworkShape.encoderRule)",
+      "inputs": Self.list(graph.inputs), "outputs": Self.list(graph.outputs),
     ]) { $1 }
   }
 
@@ -63,7 +66,8 @@ public struct PolicyExport {
 
   private static func list(_ ports: [OperatorGraph.Port]) -> String {
     ports.map { port in
-      "\(port.value.name) (\(port.shape.map { $0.map(String.init) ?? "batch" }.joined(separator: ", ")))"
+      let sizes = port.shape.map { $0.map(String.init) ?? "batch" }.joined(separator: ", ")
+      return "\(port.value.name) (\(sizes))\(port.element == .byte ? " of uint8" : "")"
     }.joined(separator: ", ")
   }
 }

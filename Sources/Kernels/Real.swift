@@ -71,6 +71,46 @@ public protocol Real: BinaryFloatingPoint, Sendable {
   /// a ← a + b over `count` elements.
   static func add(_ b: UnsafePointer<Self>, to a: UnsafeMutablePointer<Self>, count: Int)
 
+  /// y ← the convolution of x, plus `residual` unless it is nil. `y` and `residual` have images of
+  /// `shape.outputSize` elements. `y` overlaps no other memory.
+  ///
+  /// An image gets the same bits alone and among others; that holds for all kernels of convolutions.
+  /// `scratch` is memory of `shape.scratchSize` elements with any contents, here and below.
+  static func convolve(
+    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Self>, weights: UnsafePointer<Self>,
+    bias: UnsafePointer<Self>, adding residual: UnsafePointer<Self>?, into y: UnsafeMutablePointer<Self>,
+    scratch: UnsafeMutablePointer<Self>)
+
+  /// y ← the pooled convolution of x. `y` and `winners` have images of `shape.pooledSize` elements. Writes the
+  /// winner of each window unless `winners` is nil.
+  static func convolveAndPool(
+    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Self>, weights: UnsafePointer<Self>,
+    bias: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, winners: UnsafeMutablePointer<UInt8>?,
+    scratch: UnsafeMutablePointer<Self>)
+
+  /// Adds the gradients of the convolution of x by its weights and bias, summed over the images, to `weights`
+  /// and `bias`. The bits are those of one call for each image, in order.
+  static func addConvolutionGradients(
+    _ shape: Convolution, images: Int, _ x: ConvolutionInput<Self>, gradient: ConvolutionGradient<Self>,
+    weights: UnsafeMutablePointer<Self>, bias: UnsafeMutablePointer<Self>,
+    scratch: UnsafeMutablePointer<Self>)
+
+  /// dx ← the gradient by the input, or dx ← dx + that gradient if `accumulate`. With `x`, whose positive
+  /// parts were convolved, the gradient is that by x: it is 0 where x ≤ 0. `x` and `dx` have images of
+  /// `shape.inputSize` elements; `dx` overlaps no other memory.
+  static func convolutionInputGradient(
+    _ shape: Convolution, images: Int, gradient: ConvolutionGradient<Self>, weights: UnsafePointer<Self>,
+    positivePartsOf x: UnsafePointer<Self>?, into dx: UnsafeMutablePointer<Self>, accumulate: Bool,
+    scratch: UnsafeMutablePointer<Self>)
+
+  /// y ← relu(x) over `count` elements.
+  static func positiveParts(
+    of x: UnsafePointer<Self>, into y: UnsafeMutablePointer<Self>, count: Int)
+
+  /// Turns the gradient by relu(x) into that by x, in place: it becomes 0 where x ≤ 0.
+  static func positivePartsBackward(
+    _ gradient: UnsafeMutablePointer<Self>, of x: UnsafePointer<Self>, count: Int)
+
   /// Σ x² in double precision. It is not finite exactly if an x is not finite or its square overflows.
   static func sumOfSquares(_ x: UnsafePointer<Self>, count: Int) -> Double
 }

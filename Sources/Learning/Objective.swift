@@ -37,7 +37,7 @@ public final class Objective<T: Real> {
     _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, _ batch: Batch<T>, logging: Bool,
     gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
   ) throws {
-    try agent.computeLosses(
+    try agent.compute(
       batch, parameters, target: target, gradients: gradients, logging: logging, sumOverRanks: sumOverRanks)
   }
 

@@ -2,7 +2,7 @@ import Kernels
 
 extension NetworkShape {
   /// Where a tensor starts, counted from the network's first parameter.
-  fileprivate func offset(of tensor: String) -> Int {
+  func offset(of tensor: String) -> Int {
     guard let slot = tensors.first(where: { $0.name == "\(name)/\(tensor)" }) else {
       preconditionFailure("\(name) has no tensor \(tensor)")
     }
@@ -17,12 +17,12 @@ struct DenseLayer {
   private let weightOffset: Int
   private let biasOffset: Int
 
-  /// Dense layer `index` of a network.
-  init(_ index: Int, inputs: Int, outputs: Int, of shape: NetworkShape) {
+  /// The dense layer of a network that has this name, such as `dense0`.
+  init(_ name: String, inputs: Int, outputs: Int, of shape: NetworkShape) {
     self.inputs = inputs
     self.outputs = outputs
-    weightOffset = shape.offset(of: "dense\(index)/weight")
-    biasOffset = shape.offset(of: "dense\(index)/bias")
+    weightOffset = shape.offset(of: "\(name)/weight")
+    biasOffset = shape.offset(of: "\(name)/bias")
   }
 
   /// Member `e`'s weight, inputs × outputs, in parameters or gradients.
@@ -62,7 +62,7 @@ struct HiddenLayer<T: Real> {
     workspace: Workspace<T>
   ) {
     self.width = width
-    dense = DenseLayer(index, inputs: inputs, outputs: width, of: shape)
+    dense = DenseLayer("dense\(index)", inputs: inputs, outputs: width, of: shape)
     preactivation = (0..<shape.members).map { _ in place() }
     activation = (0..<shape.members).map { _ in place() }
     norm =

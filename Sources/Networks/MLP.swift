@@ -24,6 +24,8 @@ public final class MLP<T: Real> {
   public let start: Int
 
   private let parameterCount: Int
+  /// The columns of the input that an encoder fills; nil for a network without one.
+  private let encoded: EncodedColumns<T>?
 
   /// Where the time and the operations of its passes are noted.
   public var profile = Profile()
@@ -49,10 +51,13 @@ public final class MLP<T: Real> {
   ///   - inputGradientColumns: the input columns whose gradient somebody needs.
   ///   - keepsActivations: false for a network without backward passes, which needs no memory beside `scratch`.
   ///   - scratch: shared by networks that are never in a backward pass at the same time.
+  ///   - encoder: that of the network, if its shape has one; shared by all with the same parameters.
   public init(
     _ shape: NetworkShape, start: Int = 0, rows: Int,
-    inputGradientColumns: Range<Int> = 0..<0, keepsActivations: Bool = true, scratch: Scratch<T>
+    inputGradientColumns: Range<Int> = 0..<0, keepsActivations: Bool = true, scratch: Scratch<T>,
+    encoder: Encoder<T>? = nil
   ) {
+    precondition((shape.encoder == nil) == (encoder == nil), "an encoder goes with a shape that has one")
     self.shape = shape
     self.scratch = scratch
     self.keepsActivations = keepsActivations
@@ -72,14 +77,28 @@ public final class MLP<T: Real> {
       inputs = width
     }
     self.hidden = hidden
-    last = DenseLayer(shape.hidden.count, inputs: inputs, outputs: shape.outputs, of: shape)
-    vectors = shape.tensors.filter { !$0.isWeight }
+    last = DenseLayer("dense\(shape.hidden.count)", inputs: inputs, outputs: shape.outputs, of: shape)
+    vectors = shape.tensors.dropFirst(shape.encoderTensors.count).filter { !$0.isWeight }
+    encoded = encoder.map {
+      EncodedColumns($0, column: shape.encoderColumn, rows: rows, trains: keepsActivations)
+    }
     input = workspace.matrix(rows: rows, columns: shape.inputs)
     inputGradient = workspace.matrix(rows: rows, columns: inputGradientColumns.count)
     let workspace = workspace
     outputs = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
     outputGradients = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
     outputTangents = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
+  }
+
+  /// Features in a row of the input ← those of an image, which the network's encoder encodes once.
+  ///
+  /// - Parameters:
+  ///   - images: the images of the moment, one behind the other.
+  ///   - moment: 0 for images at which the network is trained.
+  ///   - image: the number of one of them.
+  public func placeFeatures(_ images: UnsafePointer<UInt8>, moment: Int, image: Int, inputRow: Int) {
+    guard let encoded else { preconditionFailure("\(shape.name) has no encoder for images") }
+    encoded.place(images, moment: moment, image: image, into: input.row(inputRow), number: inputRow)
   }
 
   /// What member `e` computed for each row of the last forward pass.
@@ -107,7 +126,7 @@ public final class MLP<T: Real> {
       var x = input
       for layer in hidden {
         let u = layer.preactivation[e].rows(rows)
-        product(x.rows(rows), layer.dense.weight(parameters, e), into: u)
+        profile.product(x.rows(rows), layer.dense.weight(parameters, e), into: u)
         profile.time(.elementwise) {
           layer.activate(parameters, e, rows: rows.lowerBound..<kept.lowerBound, keep: false)
           layer.activate(parameters, e, rows: kept, keep: true)
@@ -115,7 +134,7 @@ public final class MLP<T: Real> {
         x = layer.activation[e]
       }
       let y = outputs[e].rows(rows)
-      product(x.rows(rows), last.weight(parameters, e), into: y)
+      profile.product(x.rows(rows), last.weight(parameters, e), into: y)
       profile.time(.elementwise) { T.addBias(last.bias(parameters, e), to: y) }
     }
   }
@@ -138,13 +157,16 @@ public final class MLP<T: Real> {
       "rows of a backward pass are contiguous")
     if profile.isOn {
       let rows = max(weightRows.upperBound, inputRows.upperBound) - weightRows.lowerBound
-      profile.work.add(backward: rows, weights: weightRows.count, inputs: inputRows.count, through: self)
+      profile.work.add(
+        backward: rows, weights: weightRows.count, inputs: inputRows.count,
+        features: encoded == nil ? 0 : weightRows.count, through: self)
     }
     let (parameters, gradients) = (parameters + start, gradients + start)
     gradientIsFinite = true
     for e in 0..<shape.members {
       backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate)
     }
+    if let encoded { profile.time(.elementwise) { encoded.passOn(weightRows) } }
     profile.time(.elementwise) {
       for slot in vectors {
         note(T.sumOfSquares(gradients + slot.offset, count: slot.count))
@@ -191,12 +213,12 @@ public final class MLP<T: Real> {
       var used = columns
       for (index, layer) in hidden.enumerated() {
         let next = scratch.matrix(index % 2, columns: layer.width).rows(0..<rows.count)
-        product(tangent, layer.dense.weight(parameters, e).rows(used), into: next)
+        profile.product(tangent, layer.dense.weight(parameters, e).rows(used), into: next)
         profile.time(.elementwise) { layer.push(parameters, e, next, rows: rows) }
         tangent = next
         used = 0..<layer.width
       }
-      product(tangent, last.weight(parameters, e).rows(used), into: outputTangents[e].rows(rows))
+      profile.product(tangent, last.weight(parameters, e).rows(used), into: outputTangents[e].rows(rows))
     }
   }
 
@@ -212,7 +234,7 @@ public final class MLP<T: Real> {
     for index in stride(from: hidden.count, through: 0, by: -1) {
       // `gradient` is that of the dense layer's result; `x` is what the layer was applied to.
       let x = index > 0 ? hidden[index - 1].activation[e] : input
-      product(
+      profile.product(
         x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e),
         accumulate: accumulate)
       // Looked at while it is in the cache.
@@ -221,7 +243,7 @@ public final class MLP<T: Real> {
       guard index > 0 else { break }
       let layer = hidden[index - 1]
       let next = scratch.matrix(index % 2, columns: layer.width)
-      product(
+      profile.product(
         gradient.rows(rows), dense.weight(parameters, e), transposingB: true, into: next.rows(rows))
       profile.time(.elementwise) {
         if !accumulate { layer.clearVectors(gradients, e) }
@@ -231,23 +253,17 @@ public final class MLP<T: Real> {
       gradient = next
       dense = layer.dense
     }
+    if let encoded {
+      let ofFeatures = dense.weight(parameters, e).rows(encoded.columns)
+      profile.product(
+        gradient.rows(weightRows), ofFeatures, transposingB: true, into: encoded.gradient.rows(weightRows),
+        accumulate: e > 0)
+    }
     guard !inputRows.isEmpty else { return }
     let needed = dense.weight(parameters, e).rows(inputGradientColumns)
-    product(
+    profile.product(
       gradient.rows(inputRows), needed, transposingB: true, into: inputGradient.rows(inputRows),
       accumulate: e > 0)
-  }
-
-  /// c ← op(a) · op(b), or added to c.
-  @inline(__always)
-  private func product(
-    _ a: Matrix<T>, _ b: Matrix<T>, transposingA: Bool = false, transposingB: Bool = false, into c: Matrix<T>,
-    accumulate: Bool = false
-  ) {
-    profile.countProduct(c.rows, c.columns, transposingA ? a.rows : a.columns)
-    profile.time(.products) {
-      T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
-    }
   }
 }
 
@@ -282,7 +298,11 @@ extension Work {
   }
 
   /// Notes a backward pass of some rows: gradients by weights for some of them, by the network's inputs for some.
-  mutating func add<T>(backward rows: Int, weights: Int, inputs: Int, through network: MLP<T>) {
+  ///
+  /// - Parameter features: rows whose gradient by an encoder's features is computed.
+  mutating func add<T>(
+    backward rows: Int, weights: Int, inputs: Int, features: Int, through network: MLP<T>
+  ) {
     let shape = network.shape
     // A network without hidden layers has nothing to pass a gradient back to but its inputs.
     let passedBack = shape.hidden.isEmpty ? inputs : rows
@@ -291,6 +311,21 @@ extension Work {
     computed += weights * shape.operationsPerRow
     computed += passedBack * (shape.operationsPerRow - shape.inputs * shape.operationsPerInput)
     computed += inputs * network.inputGradientColumns.count * shape.operationsPerInput
+    computed += features * (shape.encoder?.features ?? 0) * shape.operationsPerInput
     self.rows += (weights + passedBack) * shape.members
+  }
+
+  /// Notes the encoding of some images.
+  mutating func add(encoded images: Int, _ shape: EncoderShape) {
+    forward += images * shape.operationsPerImage
+    computed += images * shape.operationsPerImage
+    encodings += images
+  }
+
+  /// Notes a backward pass through an encoder.
+  mutating func add(backwardThroughEncoder images: Int, _ shape: EncoderShape) {
+    weights += images * shape.operationsPerImage
+    inputs += images * shape.inputOperationsPerImage
+    computed += images * (shape.operationsPerImage + shape.inputOperationsPerImage)
   }
 }

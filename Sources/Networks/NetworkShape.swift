@@ -1,8 +1,9 @@
-/// The sizes of one multi-layer perceptron or of an ensemble of them on the same input.
+/// The sizes of one multi-layer perceptron, or of an ensemble of them on the same input. An encoder of images may stand
+/// before it: one for all members, whose features are part of the input.
 public struct NetworkShape: Sendable, Equatable {
   /// First part of the names of its tensors, such as `critic`.
   public var name: String
-  /// Number of input features.
+  /// Number of input features, an encoder's included.
   public var inputs: Int
   /// Width of each hidden layer.
   public var hidden: [Int]
@@ -17,11 +18,15 @@ public struct NetworkShape: Sendable, Equatable {
   public var ensemble: Int?
   /// Whether a target network follows this one.
   public var hasTarget: Bool
+  /// The encoder before it; nil for none.
+  public var encoder: EncoderShape?
+  /// Where the encoder's features begin in the input.
+  public var encoderColumn = 0
 
   /// A network of these sizes.
   public init(
     name: String, inputs: Int, hidden: [Int], outputs: Int, layerNorm: Bool, ensemble: Int? = nil,
-    lastScale: Float = 1, hasTarget: Bool = false
+    lastScale: Float = 1, hasTarget: Bool = false, encoder: EncoderShape? = nil
   ) {
     self.name = name
     self.inputs = inputs
@@ -31,9 +36,11 @@ public struct NetworkShape: Sendable, Equatable {
     self.ensemble = ensemble
     self.lastScale = lastScale
     self.hasTarget = hasTarget
+    self.encoder = encoder
   }
 
-  /// Multiplications and additions of one forward pass for one row, all members: 2 · inputs · outputs a layer.
+  /// Multiplications and additions of one forward pass for one row, all members: 2 · inputs · outputs a layer. The
+  /// encoder is not counted.
   public var operationsPerRow: Int {
     let widths = [inputs] + hidden + [outputs]
     return members * zip(widths, widths.dropFirst()).reduce(0) { $0 + 2 * $1.0 * $1.1 }
@@ -54,21 +61,28 @@ public struct NetworkShape: Sendable, Equatable {
       let offset = tensors.last.map { ParameterLayout.aligned($0.range.upperBound) } ?? 0
       tensors.append(
         TensorSlot(
-          name: "\(name)/\(tensor)", shape: leading + shape, offset: offset, initialiser: initialiser))
+          name: "\(name)/\(tensor)", shape: shape, offset: offset, initialiser: initialiser))
+    }
+    for tensor in encoder?.tensors ?? [] {
+      append("encoder/\(tensor.name)", tensor.shape, tensor.initialiser)
     }
     var inputs = inputs
     for (index, width) in (hidden + [outputs]).enumerated() {
       let isLast = index == hidden.count
-      append("dense\(index)/weight", [inputs, width], .glorotUniform(scale: isLast ? lastScale : 1))
-      append("dense\(index)/bias", [width], .zeros)
+      append(
+        "dense\(index)/weight", leading + [inputs, width], .glorotUniform(scale: isLast ? lastScale : 1))
+      append("dense\(index)/bias", leading + [width], .zeros)
       if layerNorm && !isLast {
-        append("norm\(index)/scale", [width], .ones)
-        append("norm\(index)/bias", [width], .zeros)
+        append("norm\(index)/scale", leading + [width], .ones)
+        append("norm\(index)/bias", leading + [width], .zeros)
       }
       inputs = width
     }
     return tensors
   }
+
+  /// The encoder's tensors, which are the first ones.
+  var encoderTensors: ArraySlice<TensorSlot> { tensors.prefix(encoder?.tensors.count ?? 0) }
 
   /// Elements of the flat vector from the network's first parameter to where the next network starts.
   public var parameterCount: Int { tensors.last.map { ParameterLayout.aligned($0.range.upperBound) } ?? 0 }

@@ -17,6 +17,16 @@ public struct OperatorGraph: Sendable {
     public let value: Value
     /// Its sizes; nil is the batch's.
     public let shape: [Int?]
+    /// What its elements are.
+    public let element: Element
+  }
+
+  /// What the elements of an input or of a result are.
+  public enum Element: Sendable {
+    /// Numbers of single precision.
+    case float
+    /// Numbers from 0 to 255.
+    case byte
   }
 
   /// A tensor that belongs to the graph.
@@ -68,9 +78,9 @@ public struct OperatorGraph: Sendable {
   }
 
   /// Adds an input.
-  public mutating func input(_ name: String, _ shape: [Int?]) -> Value {
+  public mutating func input(_ name: String, _ shape: [Int?], of element: Element = .float) -> Value {
     let value = Value(name: name)
-    inputs.append(Port(value: value, shape: shape))
+    inputs.append(Port(value: value, shape: shape, element: element))
     return value
   }
 
@@ -78,7 +88,7 @@ public struct OperatorGraph: Sendable {
   public mutating func output(_ name: String, _ value: Value, _ shape: [Int?]) {
     let result = Value(name: name)
     nodes.append(Node(type: "Identity", inputs: [value], output: result, attributes: [:]))
-    outputs.append(Port(value: result, shape: shape))
+    outputs.append(Port(value: result, shape: shape, element: .float))
   }
 
   /// A parameter of the agent.
@@ -123,6 +133,15 @@ public struct OperatorGraph: Sendable {
     apply("Concat", parts, ["axis": -1])
   }
 
+  /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))).
+  mutating func gelu(_ x: Value) -> Value {
+    let cube = apply("Mul", x, apply("Mul", x, x))
+    let inner = apply("Add", x, apply("Mul", cube, number(Float(geluCubic))))
+    let tanh = apply("Tanh", apply("Mul", inner, number(Float(geluSlope))))
+    let half = apply("Mul", x, number(0.5))
+    return apply("Mul", half, apply("Add", tanh, number(1)))
+  }
+
   /// A column of a number, … × 1, for every row of a tensor … × columns.
   public mutating func column(_ value: Float, like x: Value) -> Value {
     let rows = apply("Slice", apply("Shape", x), integers(0), integers(-1))
@@ -138,12 +157,12 @@ extension NetworkShape {
     + bias; weights are (in, out), row-major; a first axis before that counts the members of an ensemble
     """
 
-  /// Adds this network to a graph, applied to `x`, rows × inputs. Gives rows × outputs; of an ensemble, members ×
+  /// Adds this network without its encoder to a graph, applied to `x`, rows × inputs. Gives rows × outputs; of an ensemble, members ×
   /// rows × outputs.
   public func describe(_ x: OperatorGraph.Value, in graph: inout OperatorGraph) -> OperatorGraph.Value {
     var x = x
     for index in hidden.indices {
-      x = gelu(dense(index, x, &graph), &graph)
+      x = graph.gelu(dense(index, x, &graph))
       if layerNorm { x = normalise(index, x, &graph) }
     }
     return dense(hidden.count, x, &graph)
@@ -154,15 +173,6 @@ extension NetworkShape {
   ) -> OperatorGraph.Value {
     let product = graph.apply("MatMul", x, graph.parameter("\(name)/dense\(index)/weight"))
     return graph.apply("Add", product, vector("dense\(index)/bias", &graph))
-  }
-
-  /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))).
-  private func gelu(_ x: OperatorGraph.Value, _ graph: inout OperatorGraph) -> OperatorGraph.Value {
-    let cube = graph.apply("Mul", x, graph.apply("Mul", x, x))
-    let inner = graph.apply("Add", x, graph.apply("Mul", cube, graph.number(Float(geluCubic))))
-    let tanh = graph.apply("Tanh", graph.apply("Mul", inner, graph.number(Float(geluSlope))))
-    let half = graph.apply("Mul", x, graph.number(0.5))
-    return graph.apply("Mul", half, graph.apply("Add", tanh, graph.number(1)))
   }
 
   /// (x − mean) / √(variance + ε) · scale + bias over the features.

@@ -5,13 +5,15 @@ import Randomness
 public struct TensorSlot: Sendable, Equatable {
   /// What a tensor starts as.
   public enum Initialiser: Sendable, Equatable {
-    /// A weight: uniform with `scale` times Glorot's variance.
-    case glorotUniform(scale: Float)
+    /// A weight: uniform with `scale` times Glorot's variance. The weights of a convolution meet as many inputs and
+    /// outputs at each of so many positions.
+    case glorotUniform(scale: Float, positions: Int = 1)
     case zeros, ones
   }
   /// `network/layer/tensor`, such as `critic/dense0/weight`.
   public let name: String
-  /// Sizes, outermost first: weights are (in, out), ensembles have the member axis in front.
+  /// Sizes, outermost first: weights are (in, out), those of convolutions (3, 3, in, out); ensembles have the member
+  /// axis in front.
   public let shape: [Int]
   /// Offset of the first element in the flat vector.
   public let offset: Int
@@ -19,7 +21,7 @@ public struct TensorSlot: Sendable, Equatable {
   public let initialiser: Initialiser
   /// Number of elements.
   public var count: Int { shape.reduce(1, *) }
-  /// Whether it is the weight of a dense layer; otherwise it is a vector: a bias, or the scale of a norm.
+  /// Whether it is the weight of a layer; otherwise it is a vector: a bias, or the scale of a norm.
   public var isWeight: Bool { if case .glorotUniform = initialiser { true } else { false } }
   /// Its elements in the flat vector.
   public var range: Range<Int> { offset..<offset + count }
@@ -105,17 +107,17 @@ public struct ParameterLayout: Sendable, Equatable {
 
   /// Fills a flat vector with initial parameters; they depend on `seed` and the layout only.
   ///
-  /// Weights are Glorot-uniform over the average of fan-in and fan-out, U(±√(6 · scale / (in + out))); biases 0;
-  /// norm scales 1.
+  /// Weights are Glorot-uniform over the average of fan-in and fan-out, U(±√(6 · scale / (in + out))), for convolutions
+  /// with 9 times in and out; biases 0; norm scales 1.
   public func initialise<T: Real>(_ parameters: UnsafeMutablePointer<T>, seed: UInt32) {
     parameters.update(repeating: 0, count: count)
     for (index, slot) in slots.enumerated() {
       switch slot.initialiser {
       case .zeros: break
       case .ones: (parameters + slot.offset).update(repeating: 1, count: slot.count)
-      case .glorotUniform(let scale):
+      case .glorotUniform(let scale, let positions):
         var random = RandomSequence(seed: seed, stream: .initialisation, index: UInt64(index))
-        let limit = (6 * scale / Float(slot.shape.suffix(2).reduce(0, +))).squareRoot()
+        let limit = (6 * scale / Float(positions * slot.shape.suffix(2).reduce(0, +))).squareRoot()
         for i in slot.range { parameters[i] = T((2 * random.uniform() - 1) * limit) }
       }
     }

@@ -9,6 +9,8 @@ public final class Profile {
   public enum Part: Int, CaseIterable, Sendable {
     /// Matrix products.
     case products
+    /// Convolutions of images, with their pooling.
+    case convolutions
     /// Activations, norms, biases, and their gradients.
     case elementwise
     /// Adam and the target network.
@@ -25,7 +27,7 @@ public final class Profile {
   public var isOn = false
   /// The seconds spent on each kind of work since the last reset, indexed by its raw value.
   private var seconds = SIMD8<Double>.zero
-  /// The floating-point operations of the matrix products that were measured.
+  /// The floating-point operations of the matrix products and convolutions that were measured.
   public private(set) var productOperations = 0
   /// The products that networks were asked for while the profile was on.
   public var work = Work()
@@ -55,7 +57,13 @@ public final class Profile {
   /// Counts the 2·m·n·k operations of an m × k by k × n product if the profile is on.
   @inlinable @inline(__always)
   public func countProduct(_ m: Int, _ n: Int, _ k: Int) {
-    if isOn { addOperations(2 * m * n * k) }
+    countOperations(2 * m * n * k)
+  }
+
+  /// Counts operations if the profile is on.
+  @inlinable @inline(__always)
+  public func countOperations(_ count: Int) {
+    if isOn { addOperations(count) }
   }
 
   @usableFromInline func addOperations(_ count: Int) { productOperations += count }

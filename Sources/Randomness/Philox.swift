@@ -87,6 +87,8 @@ public struct RandomStream: RawRepresentable, Sendable {
   }
   /// Draws of a report: runs for bootstrap intervals, and noise for critics.
   public static let report = RandomStream(rawValue: 7)
+  /// How far the images of a batch move.
+  public static let augmentation = RandomStream(rawValue: 12)
   /// The noise of updates, for the agent's draw number `index`.
   public static func draw(_ index: Int) -> RandomStream { RandomStream(rawValue: 256 + UInt32(index)) }
 }

@@ -6,7 +6,7 @@ func page(title: String, _ body: Markup) -> String {
   let page: Markup = """
     <!DOCTYPE html>
     <html lang="en"><head><meta charset="utf-8"/>
-    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
+    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"/>
     <meta name="viewport" content="width=device-width, initial-scale=1"/>
     <title>\(title)</title>
     <style>\(stylesheet)</style></head>

@@ -21,12 +21,16 @@ struct PlayedPolicy {
 
   /// The maze, the start, the goal and the rules.
   let environment: PointMaze
+  /// What a frame is.
+  let frame: ObservationSpace
   /// The number of updates after which the policy was saved.
   let step: Int
   /// The first episodes of the run's evaluation.
   let episodes: [Episode]
   /// The return that the critics expect from the start of the first episode, given its first action.
   let expected: ReturnEstimate
+  /// What the policy saw in the first episode, if that were images: the newest frame of each step.
+  let images: [[UInt8]]
 
   private static let episodeCount = 16
   /// The number of samples of the distribution of returns.
@@ -40,69 +44,90 @@ struct PlayedPolicy {
   init(_ run: RecordedRun, _ task: PointMazeTask) throws {
     let saved = try SavedPolicy(path: run.directory.best)
     guard saved.configuration.env == task.name,
-      saved.state.spec.observationSize == PointMazeTask.observationSize,
+      saved.state.spec.observation == task.observation.stacked(saved.configuration.frameStack),
       saved.state.spec.actionSize == PointMazeTask.actionSize
     else { throw Failure(.data, "\(run.directory.best): was not trained for \(task.name)") }
     environment = task.environment
+    frame = task.observation
     step = saved.state.step
-    let (episodes, first) = try Self.play(saved, environment)
-    self.episodes = episodes
+    let workspace = Workspace<Float>()
+    let first = Choice(saved.state.spec, workspace)
+    (episodes, images) = try Self.play(saved, task, first)
     expected = Self.returns(saved, first)
+    withExtendedLifetime(workspace) {}
   }
 
-  /// An observation and the action taken there.
-  private typealias Choice = (observation: SIMD2<Float>, action: SIMD2<Float>)
+  /// The observation at the start of the first episode, and the action taken there.
+  private struct Choice {
+    let observation: Observations<Float>
+    let action: Matrix<Float>
 
-  /// Plays all episodes with the starts and the noise of the run's evaluation. Returns the episodes, and the
-  /// first observation and action of episode 0.
-  private static func play(_ saved: SavedPolicy, _ environment: PointMaze) throws -> ([Episode], Choice) {
+    init(_ spec: DataSpec, _ workspace: Workspace<Float>) {
+      observation = Observations(spec.observation, rows: 1, in: workspace)
+      action = workspace.matrix(rows: 1, columns: spec.actionSize)
+    }
+  }
+
+  /// Plays all episodes with the starts and the noise of the run's evaluation. Returns them, and the images that the
+  /// policy saw in episode 0.
+  ///
+  /// - Parameter first: receives the first observation and action of episode 0.
+  private static func play(
+    _ saved: SavedPolicy, _ task: PointMazeTask, _ first: Choice
+  ) throws -> ([Episode], [[UInt8]]) {
     let start = ContinuousClock.now
     let (seed, discount) = (saved.configuration.seed, saved.configuration.hyperparameters.discount)
     let policy = saved.policy(rows: episodeCount)
-    var states = (0..<episodeCount).map { environment.reset(seed: seed, episode: UInt64($0)) }
-    var episodes = states.map { Episode(positions: [$0.position]) }
-    var running = Set(states.indices)
-    var first: Choice?
-    for step in 0..<environment.stepLimit where !running.isEmpty {
+    let maze = PointMazeEpisodes(task, seed: seed, capacity: episodeCount)
+    let environment = StackedFrames(maze, frames: saved.configuration.frameStack)
+    let all = Array(0..<episodeCount)
+    try environment.start(all, in: all, policy.observations.row)
+    var episodes = all.map { Episode(positions: [maze.position(in: $0)]) }
+    var running = all
+    var images: [[UInt8]] = []
+    first.observation.copy(policy.observations, row: 0, to: 0)
+    for step in 0..<task.environment.stepLimit where !running.isEmpty {
       guard .now - start < timeLimit else {
         throw Failure(.data, "\(episodeCount) episodes take longer than \(timeLimit.components.seconds) s")
       }
-      for (row, state) in states.enumerated() {
-        write(environment.observation(of: state), to: policy.observations.vectors, row)
-      }
+      if running.first == 0 { images += newestFrame(policy.observations, task.observation) }
       for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
         let key = SIMD2(seed, RandomStream.acting(index).rawValue)
         draw.fill(noise, rows: episodeCount, key: key, step: step) { UInt32($0) }
       }
       policy.act(saved.parameters.base, rows: episodeCount)
-      for e in running {
-        let action = SIMD2(policy.actions[e, 0], policy.actions[e, 1])
-        if e == 0 && step == 0 { first = (environment.observation(of: states[0]), action) }
-        let outcome = environment.step(&states[e], action: action)
-        episodes[e].positions.append(states[e].position)
-        episodes[e].discountedReturn += pow(discount, Double(step)) * Double(outcome.reward)
+      if step == 0 { first.action.copy(policy.actions.rows(0..<1)) }
+      running = try running.filter { e in
+        let outcome = try environment.step([e], policy.actions.rows(e..<e + 1)) { _ in
+          policy.observations.row(e)
+        }[0]
+        episodes[e].positions.append(maze.position(in: e))
+        episodes[e].discountedReturn += pow(discount, Double(step)) * outcome.reward
         episodes[e].isSolved = outcome.terminated
-        if outcome.terminated || outcome.truncated { running.remove(e) }
+        return !outcome.isLast
       }
     }
-    return (episodes, first!)
+    return (episodes, images)
+  }
+
+  /// The newest frame of the first observation, if it is an image.
+  private static func newestFrame(_ observations: Observations<Float>, _ frame: ObservationSpace) -> [[UInt8]]
+  {
+    guard case .image(_, _, let channels) = frame, case .image(_, _, let all) = observations.space else {
+      return []
+    }
+    let bytes = UnsafeRawBufferPointer(start: observations.row(0), count: observations.space.count)
+    return [bytes.enumerated().filter { $0.offset % all >= all - channels }.map(\.element)]
   }
 
   private static func returns(_ saved: SavedPolicy, _ choice: Choice) -> ReturnEstimate {
     let (spec, hyperparameters) = (saved.state.spec, saved.configuration.hyperparameters)
     let agent = hyperparameters.agent.make(spec, hyperparameters, rows: sampleCount, Float.self)
     let workspace = Workspace<Float>()
-    let observation = Observations(spec.observation, rows: 1, in: workspace)
-    let action = workspace.matrix(rows: 1, columns: spec.actionSize)
-    write(choice.observation, to: observation.vectors, 0)
-    write(choice.action, to: action, 0)
     let noise = workspace.matrix(rows: sampleCount, columns: spec.actionSize)
     var random = RandomSequence(seed: saved.configuration.seed, stream: .report, index: 1)
     noise.replaceEach { _ in random.normal() }
-    return agent.returns(saved.parameters.base, observation: observation, action: action, noise: noise)
-  }
-
-  private static func write(_ values: SIMD2<Float>, to matrix: Matrix<Float>, _ row: Int) {
-    (matrix[row, 0], matrix[row, 1]) = (values.x, values.y)
+    return agent.expectedReturns(
+      saved.parameters.base, observation: choice.observation, action: choice.action, noise: noise)
   }
 }

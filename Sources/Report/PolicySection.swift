@@ -1,5 +1,7 @@
+import ArrayFiles
 import Basics
 import Environments
+import Foundation
 import Settings
 
 /// The section on the best policies in embedded mazes: their paths, and the returns that their critics
@@ -39,7 +41,8 @@ struct PolicySection {
     let pictures: [Markup] =
       entries.isEmpty
       ? []
-      : ["<div class=\"charts\">\(entries.map(Self.map))</div>", Self.expectations(entries)]
+      : ["<div class=\"charts\">\(entries.map(Self.map))</div>"] + entries.compactMap(Self.strip)
+        + [Self.expectations(entries)]
     markup = section(
       "Policies",
       """
@@ -61,6 +64,29 @@ struct PolicySection {
       <span class="swatch \(styleClass(entry.group.style))"></span>\(name): run \(entry.run.name), update \
       \(grouped(entry.played.step)), \(episodes.count { $0.isSolved }) of \(episodes.count) reach the goal
       """)
+  }
+
+  /// The number of images of a strip.
+  private static let stripLength = 8
+
+  /// What the policy saw on its way; nil where that were no images.
+  private static func strip(_ entry: Entry) -> Markup? {
+    let seen = entry.played.images
+    guard !seen.isEmpty, case .image(let height, let width, _) = entry.played.frame else { return nil }
+    let steps = (0..<stripLength).map { $0 * (seen.count - 1) / (stripLength - 1) }.unique()
+    let images = steps.map { step -> Markup in
+      let file = Data(PNGFile.bytes(seen[step], height: height, width: width)).base64EncodedString()
+      return """
+        <figure><img alt="what the policy saw in step \(step)" width="\(96 * width / max(width, height))" \
+        height="\(96 * height / max(width, height))" src="data:image/png;base64,\(file)"/>\
+        <figcaption>\(step)</figcaption></figure>
+        """
+    }
+    return """
+      <figure><div class="strip">\(images)</div><figcaption>What \(entry.group.name) sees in the first episode, with \
+      the step: images of \(width) × \(height) pixels, the newest frame of each.</figcaption></figure>
+
+      """
   }
 
   /// The chart and table of the returns that the critics expect, beside the actual return.

@@ -29,6 +29,9 @@ let stylesheet: Markup = """
   .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 8px 28px;
     align-items: end; }
   .charts figure, .pair figure { margin: 0; }
+  .strip { display: flex; flex-wrap: wrap; gap: 8px 12px; }
+  .strip figure { margin: 0; }
+  .strip img { display: block; image-rendering: pixelated; }
   svg { display: block; max-width: 100%; height: auto; overflow: visible; }
   ul { margin: 0; padding-left: 1.2em; }
   .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 24px; padding: 0; margin: 12px 0 16px;

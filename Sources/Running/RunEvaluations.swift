@@ -74,7 +74,7 @@ final class RunEvaluations {
     let best = try isResumed ? Self.best(directory, host.logger) : nil
     let cancellation = Cancellation()
     let environment = task.environment(
-      seed: configuration.seed, episodes: episodes,
+      seed: configuration.seed, episodes: episodes, frames: configuration.frameStack,
       workers: request.workers.forEnvironment(freeCores: cores.count),
       isCancelled: { cancellation.isRequested })
     let evaluator = Evaluator(

@@ -25,6 +25,18 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "Refuse to train on data with another digest than this.")
   public var datasetDigest: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Successive frames that make an observation, the newest last.",
+      discussion: "They are stacked when a batch is gathered and when the policy acts.", valueName: "n"))
+  public var frameStack = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "Probability that the images of a batch are padded by 3 pixels and cropped at random.",
+      valueName: "p"))
+  public var pAug = 0.0
+
   @OptionGroup(title: "Hyperparameters")
   public var hyperparameters: Hyperparameters
 
@@ -74,6 +86,8 @@ public struct Configuration: ParsableArguments, Sendable {
   public func validate() throws {
     try require((1...1_000_000_000).contains(steps), "--steps must be between 1 and 1000000000")
     try require((0...1 << 30).contains(datasetMemory), "--dataset-memory must be between 0 and 1073741824")
+    try require((1...64).contains(frameStack), "--frame-stack must be between 1 and 64")
+    try require((0...1).contains(pAug), "--p-aug must be between 0 and 1")
     try require(logInterval > 0, "--log-interval must be positive")
     try require(evalInterval >= 0, "--eval-interval must not be negative")
     try require((0...100_000).contains(evalEpisodes), "--eval-episodes must be between 0 and 100000")

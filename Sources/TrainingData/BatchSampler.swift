@@ -15,6 +15,8 @@ public final class BatchSampler {
   private let source: any TransitionSource
   private var shards: VirtualShards
   private let draws: [Draw]
+  /// Moves images; nil where nothing moves.
+  private let crop: RandomCrop?
   private let seed: UInt32
   /// The number that each row has in the batch over all ranks.
   private let sampleNumbers: UnsafeMutablePointer<UInt32>
@@ -24,10 +26,11 @@ public final class BatchSampler {
   /// - Parameters:
   ///   - draws: the random inputs of the agent's updates.
   ///   - virtualShards: pieces that the data are cut into.
-  /// - Throws: the same `Failure` on all ranks when there are more ranks than pieces.
+  ///   - moving: the probability that the images of a batch move by a few pixels.
+  /// - Throws: the same `Failure` on all ranks when there are more ranks than pieces, or when vectors are to move.
   public init(
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
-    seed: UInt32, world: Communicator
+    moving: Double = 0, seed: UInt32, world: Communicator
   ) throws(Failure) {
     precondition(
       source.observation == spec.observation && source.actionSize == spec.actionSize,
@@ -38,8 +41,13 @@ public final class BatchSampler {
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
+    guard moving == 0 || spec.observation.isImage else {
+      throw Failure(
+        .usage, "--p-aug \(moving): moves images, but the observations are vectors; leave it out")
+    }
     self.source = source
     self.seed = seed
+    crop = RandomCrop(spec.observation, probability: moving, seed: seed)
     shards = VirtualShards(
       transitions: transitions, batch: batchSize, shards: virtualShards, ranks: world.size, rank: world.rank)
     self.draws = draws
@@ -66,12 +74,15 @@ public final class BatchSampler {
 
   private func gather(step: Int) throws(FileError) {
     var rows = 0
+    let crop = crop.flatMap { $0.moves(step: step) ? $0 : nil }
     try shards.samples(step: step, seed: seed) { (sample, transition) throws(FileError) in
       sampleNumbers[rows] = UInt32(sample)
       try source.gather(
         transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),
         reward: batch.rewards + rows, mask: batch.masks + rows,
         nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))
+      crop?.move(
+        [batch.observations.row(rows), batch.nextObservations.row(rows)], step: step, sample: UInt32(sample))
       rows += 1
     }
     batch.update = step

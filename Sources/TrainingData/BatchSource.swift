@@ -52,11 +52,14 @@ public struct BatchSource {
   ) throws {
     let hyperparameters = configuration.hyperparameters
     let spec = training.spec
-    try world.together { try data.spec.requireFit(spec, of: training.path, data: data.path) }
+    try world.together {
+      try hyperparameters.requireFit(data.spec.observation, of: data.path)
+      try data.spec.requireFit(spec, of: training.path, data: data.path)
+    }
     self.data = data
     sampler = try BatchSampler(
       data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
-      batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards, seed: seed,
-      world: world)
+      batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards,
+      moving: configuration.pAug, seed: seed, world: world)
   }
 }

@@ -11,18 +11,13 @@ extension DataSpec {
   ///   - otherData: names the other data.
   ///   - data: names these data.
   func requireFit(_ other: DataSpec, of otherData: String, data: String) throws(Failure) {
+    let actions = ObservationSpace.vector(actionSize)
     for (what, here, there) in [
-      ("observations", observationSize, other.observationSize), ("actions", actionSize, other.actionSize),
+      ("observations", observation, other.observation), ("actions", actions, .vector(other.actionSize)),
     ] where here != there {
       throw Failure(
         .data,
-        "\(printable(data, limit: 1024)): \(what) of \(here) numbers, but of \(there) in \(printable(otherData, limit: 1024)); validation data must be like the data they belong to: replace or remove them"
-      )
-    }
-    guard observation == other.observation else {
-      throw Failure(
-        .data,
-        "\(printable(data, limit: 1024)): observations are of another kind than in \(printable(otherData, limit: 1024))"
+        "\(printable(data, limit: 1024)): \(what) of \(here), but of \(there) in \(printable(otherData, limit: 1024)); validation data must be like the data they belong to: replace or remove them"
       )
     }
     if let here = observationOrder, let there = other.observationOrder, here != there {

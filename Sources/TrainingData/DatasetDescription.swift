@@ -32,10 +32,14 @@ public struct DatasetDescription: Sendable {
       try directory.verify()
     }
     let statistics = try source.survey()
-    let sizes = "\(source.plan.observationSize) numbers an observation, \(source.plan.actionSize) an action"
+    let plan = source.plan
+    let sizes =
+      plan.observation.isImage
+      ? "\(plan.observation) for observations, \(plan.actionSize) numbers an action"
+      : "\(plan.observation) an observation, \(plan.actionSize) an action"
     lines =
       statistics.lines + [
-        "dataset: \(sizes); \(decimals(Double(source.plan.byteCount) / 1e6, 1)) MB in memory"
+        "dataset: \(sizes); \(decimals(Double(plan.byteCount) / 1e6, 1)) MB in memory"
       ]
       + (source.observationOrder.map { ["dataset: observations are \(orderText($0))"] } ?? [])
       + columnLines(statistics) + provenanceLines(source.provenance)

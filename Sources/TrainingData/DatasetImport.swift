@@ -90,7 +90,8 @@ public struct DatasetImport: Sendable {
       throw Failure(.usage, "\(source): is a dataset directory already")
     }
     let task = try task.map { try namedTask($0) }
-    let files = try OGBenchSource(path: source, rewards: task?.embedded.map(rewardRule))
+    let files = try openFiles(source, task: task?.embedded)
+    if let task = task?.embedded { try requireFit(files, task) }
     guard case .gymnasium(let task) = task, !files.hasRewards else { return .own(files) }
     guard task.source == .ogbench else {
       throw Failure(
@@ -114,10 +115,8 @@ public struct DatasetImport: Sendable {
     _ training: OGBenchSource, to directory: String, _ isCancelled: @escaping () -> Bool,
     _ say: @escaping (String) -> Void
   ) throws {
-    let rule = try task.flatMap { try namedTask($0).embedded }.map(rewardRule)
-    let validation = try OGBenchSource.companionPath(of: source).map { path in
-      try OGBenchSource(path: path, rewards: rule)
-    }
+    let embedded = try task.flatMap { try namedTask($0).embedded }
+    let validation = try OGBenchSource.companionPath(of: source).map { try openFiles($0, task: embedded) }
     if let validation {
       try validation.rowSpec.requireFit(training.rowSpec, of: training.path, data: validation.path)
     }
@@ -151,9 +150,9 @@ public struct DatasetImport: Sendable {
     // OGBench's actions lie in [-1, 1]; D4RL and Minari record what was asked for, which environments clip.
     let bounds: ActionBounds = request.source == .ogbench ? .refuse : .clip
     let spec = DataSpec(
-      observationSize: data.observationSize, actionSize: data.actionSize, rewards: 0...0,
+      observation: data.observation, actionSize: data.actionSize, rewards: 0...0,
       observationOrder: data.observationOrder)
-    let block = RowBlock(observationSize: data.observationSize, actionSize: data.actionSize)
+    let block = RowBlock(observation: data.observation, actionSize: data.actionSize)
     for directory in [directory] + (data.hasValidation ? [Self.validation(of: directory)] : []) {
       try write(directory, spec, bounds, data.provenance) { writer in
         var progress = Progress(say)
@@ -171,7 +170,7 @@ public struct DatasetImport: Sendable {
     _ fill: (DatasetWriter) throws -> Void
   ) throws {
     let writer = try DatasetWriter(
-      directory: directory, observationSize: spec.observationSize, actionSize: spec.actionSize,
+      directory: directory, observation: spec.observation, actionSize: spec.actionSize,
       source: source, bounds: bounds)
     try fill(writer)
     _ = try writer.finish(

@@ -9,12 +9,19 @@ import Foundation
 /// - Parameter task: gives rewards and masks when the data hold none.
 func openDataset(_ path: String, task: PointMazeTask?) throws -> any DatasetSource {
   if DatasetDirectory.exists(at: path) { return try DatasetDirectory(path: path) }
-  return try OGBenchSource(path: path, rewards: task.map(rewardRule))
+  return try openFiles(path, task: task)
 }
 
-/// Rewards and masks by the rule of an embedded task, for data that hold none.
-func rewardRule(_ task: PointMazeTask) -> RewardRule {
-  { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) }
+/// Opens OGBench's files. The task gives rewards and masks when they hold none, by its rule: from the observations, or
+/// from the positions beside images.
+func openFiles(_ path: String, task: PointMazeTask?) throws(FileError) -> OGBenchSource {
+  guard let task else { return try OGBenchSource(path: path) }
+  guard task.image == nil else {
+    return try OGBenchSource(
+      path: path, rewards: { task.environment.rewardAndMask(position: SIMD2($0[0], $0[1])) }, from: "qpos")
+  }
+  return try OGBenchSource(
+    path: path, rewards: { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) })
 }
 
 /// The behaviour dataset of an embedded task, always recorded with seed 0, so that all runs of the task train on the
@@ -24,7 +31,7 @@ func recordedDataset(_ task: PointMazeTask, validation: Bool) throws -> OGBenchS
   try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
   // The opened file stays readable when its name is gone.
   defer { unlink(path) }
-  return try OGBenchSource(path: path, rewards: rewardRule(task))
+  return try openFiles(path, task: task)
 }
 
 /// The validation data that belong to the dataset at `path`, if there are any.
@@ -35,12 +42,12 @@ func validationPath(of path: String) -> String? {
 
 /// Throws `FileError` unless the data have the task's sizes.
 func requireFit(_ source: any DatasetSource, _ task: PointMazeTask) throws {
-  for (member, size, expected) in [
-    ("observations", source.plan.observationSize, PointMazeTask.observationSize),
-    ("actions", source.plan.actionSize, PointMazeTask.actionSize),
-  ] where size != expected {
+  for (member, space, expected) in [
+    ("observations", source.plan.observation, task.observation),
+    ("actions", .vector(source.plan.actionSize), .vector(PointMazeTask.actionSize)),
+  ] where space != expected {
     throw FileError(
       .malformed, file: source.path, member: member,
-      reason: "has \(size) numbers a row, but the task \(task.name) has \(expected)")
+      reason: "has \(space) a row, but the task \(task.name) has \(expected)")
   }
 }

@@ -40,7 +40,7 @@ public struct SharedDataset {
   init(
     _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
   ) throws {
-    try self.init(world: world, releases, task: location.task, limit: configuration.datasetBytes) {
+    try self.init(configuration, world: world, releases, task: location.task) {
       switch location {
       case .generated(let task): try recordedDataset(task, validation: false)
       case .path(let path, let task): try openDataset(path, task: task)
@@ -56,17 +56,16 @@ public struct SharedDataset {
   static func validation(
     _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
   ) throws -> SharedDataset? {
-    let limit = configuration.datasetBytes
     switch location {
     case .generated(let task):
-      return try SharedDataset(world: world, releases, task: task, limit: limit) {
+      return try SharedDataset(configuration, world: world, releases, task: task) {
         try recordedDataset(task, validation: true)
       }
     case .path(let path, let task):
       let companion = validationPath(of: path)
       // The first rank decides whether there is one, in case the others look at another disk.
       guard try world.broadcast([companion == nil ? 0 : 1])[0] == 1 else { return nil }
-      return try SharedDataset(world: world, releases, task: task, limit: limit) {
+      return try SharedDataset(configuration, world: world, releases, task: task) {
         try openDataset(companion ?? path, task: task)
       }
     }
@@ -77,10 +76,9 @@ public struct SharedDataset {
   /// - Parameters:
   ///   - releases: is told what to free at the end.
   ///   - task: the task that the data must fit.
-  ///   - limit: bytes that a node spends on a dataset; those of a larger dataset directory stay in its files.
   ///   - open: opens the data; called on the first rank of each node only, unless they stay in their files.
   private init(
-    world: Communicator, _ releases: Releases, task: PointMazeTask?, limit: Int,
+    _ configuration: Configuration, world: Communicator, _ releases: Releases, task: PointMazeTask?,
     open: () throws -> any DatasetSource
   ) throws {
     let node = try world.splitByNode()
@@ -89,20 +87,20 @@ public struct SharedDataset {
       if let source, let task { try requireFit(source, task) }
       return source
     }
-    let plan = try Self.plan(of: source, node)
+    let (plan, frames) = (try Self.plan(of: source, node), configuration.frameStack)
     // All ranks make the same choice, also if nodes see different data, which is found out below.
-    let isTooLarge = source is DatasetDirectory && plan.byteCount > limit
+    let isTooLarge = source is DatasetDirectory && plan.byteCount > configuration.datasetBytes
     let store =
       try world.allReduce(Int64(isTooLarge ? 1 : 0), .max) == 1
-      ? try Store(indexOf: plan, world, node, releases) { try source ?? open() }
-      : try Store(plan, of: source, world, node, releases)
+      ? try Store(indexOf: plan, frames: frames, world, node, releases) { try source ?? open() }
+      : try Store(plan, frames: frames, of: source, world, node, releases)
     (memory, transitions, statistics, place) = (
       store.memory, store.transitions, store.statistics, store.place
     )
     path = source?.path ?? ""
     provenance = source?.provenance ?? [:]
     spec = DataSpec(
-      observation: plan.observation, actionSize: plan.actionSize,
+      observation: transitions.observation, actionSize: plan.actionSize,
       rewards: try Self.rewards(of: statistics, node), observationOrder: try Self.order(of: source, node))
     digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
     try world.requireAgreement(
@@ -144,7 +142,8 @@ private struct Store {
 
   /// Puts all data into memory. `source` is there on the first rank of each node.
   init(
-    _ plan: DatasetPlan, of source: (any DatasetSource)?, _ world: Communicator, _ node: Communicator,
+    _ plan: DatasetPlan, frames: Int, of source: (any DatasetSource)?, _ world: Communicator,
+    _ node: Communicator,
     _ releases: Releases
   ) throws {
     let memory = try SharedMemory(node, byteCount: plan.byteCount)
@@ -152,14 +151,14 @@ private struct Store {
     let block = UnsafeMutableRawBufferPointer(start: memory.base, count: plan.byteCount)
     statistics = try world.workTogether { try source?.load(into: block) }
     try memory.synchronise()
-    transitions = TransitionMemory(plan: plan, base: memory.base)
+    transitions = TransitionMemory(plan: plan, base: memory.base, frames: frames)
     place = "data \(megabytes(plan.byteCount / node.size)) MB per rank"
     self.memory = memory
   }
 
   /// Puts the index of the episodes into memory and leaves the data in their files, which every rank opens.
   init(
-    indexOf plan: DatasetPlan, _ world: Communicator, _ node: Communicator, _ releases: Releases,
+    indexOf plan: DatasetPlan, frames: Int, _ world: Communicator, _ node: Communicator, _ releases: Releases,
     _ open: () throws -> any DatasetSource
   ) throws {
     let directory = try world.together { try requireDirectory(open(), plan) }
@@ -168,7 +167,7 @@ private struct Store {
     let index = UnsafeMutableRawBufferPointer(start: memory.base, count: directory.indexByteCount)
     try world.workTogether { if node.rank == 0 { try directory.loadIndex(into: index) } }
     try memory.synchronise()
-    transitions = directory.transitions(index: memory.base)
+    transitions = directory.transitions(index: memory.base, frames: frames)
     statistics = node.rank == 0 ? directory.survey() : nil
     let gigabytes = decimals(Double(plan.byteCount) / 1e9, 2)
     place =

@@ -12,8 +12,8 @@ struct Act: ParsableCommand {
     abstract: "Answer observations on standard input with the policy's actions.",
     discussion: """
       Each line in is JSON: an array of numbers, the observation, or an object with an array for each input that is \
-      given, such as {"observation": [0.5, 1], "noise": [0, 0]}; the inputs are those of `fan-dist export`. Each line \
-      out, written at once, is an array of numbers, the action, or {"error": "what is wrong with the line"}. With \
+      given, such as {"observation": [0.5, 1], "noise": [0, 0]}; the inputs are those of `fan-dist export`. An image is \
+      a text, base64 of its bytes row by row, or nested arrays of height, width and channels. Each line out, written at once, is an array of numbers, the action, or {"error": "what is wrong with the line"}. With \
       wrong lines the exit code is 65 at the end.
       """)
 
@@ -54,14 +54,37 @@ private final class LineActor {
 
   /// A line's observation and noise, in one of the two forms that it can have.
   private struct Request: Decodable {
-    let inputs: [String: [Float]]
+    let inputs: [String: Input]
 
     init(from decoder: any Decoder) throws {
       let container = try decoder.singleValueContainer()
-      if let observation = try? container.decode([Float].self) {
+      if let observation = try? container.decode(Input.self) {
         inputs = ["observation": observation]
       } else {
-        inputs = try container.decode([String: [Float]].self)
+        inputs = try container.decode([String: Input].self)
+      }
+    }
+  }
+
+  /// An input of a line: an array of numbers, of arrays of the same form, or bytes as base64.
+  private struct Input: Decodable {
+    let values: [Float]
+    /// The dimensions of an array; nil for bytes.
+    let shape: [Int]?
+
+    init(from decoder: any Decoder) throws {
+      let container = try decoder.singleValueContainer()
+      if let values = try? container.decode([Float].self) {
+        (self.values, shape) = (values, [values.count])
+      } else if let text = try? container.decode(String.self) {
+        guard let bytes = Data(base64Encoded: text) else { throw Refusal(reason: "is not base64") }
+        (values, shape) = (bytes.map { Float($0) }, nil)
+      } else {
+        let parts = try container.decode([Input].self)
+        guard let first = parts.first, let inner = first.shape, parts.allSatisfy({ $0.shape == inner }) else {
+          throw Refusal(reason: "has arrays of different lengths")
+        }
+        (values, shape) = (parts.flatMap(\.values), [parts.count] + inner)
       }
     }
   }
@@ -82,10 +105,11 @@ private final class LineActor {
   func answer(_ line: LineReader.Line, step: Int) throws(Refusal) -> String {
     guard case .text(let text) = line else { throw Refusal(reason: "is too long") }
     guard let request = try? decoder.decode(Request.self, from: text) else {
-      throw Refusal(reason: "is neither an array of numbers nor an object of such arrays, in JSON")
+      throw Refusal(
+        reason: "is neither an array of numbers, nor base64 of an image, nor an object of these, in JSON")
     }
     var given = request.inputs
-    guard try take("observation", from: &given, into: policy.observations.vectors) else {
+    guard try takeObservation(from: &given) else {
       throw Refusal(reason: "has no 'observation'")
     }
     for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
@@ -101,12 +125,40 @@ private final class LineActor {
     return encoded((0..<policy.actions.columns).map { policy.actions[0, $0] })
   }
 
+  /// Moves the observation to the policy's; false when it is not given.
+  private func takeObservation(from given: inout [String: Input]) throws(Refusal) -> Bool {
+    let space = policy.observations.space
+    guard space.isImage else {
+      return try take("observation", from: &given, into: policy.observations.vectors)
+    }
+    guard let input = given.removeValue(forKey: "observation") else { return false }
+    guard input.values.count == space.count, input.shape ?? space.shape == space.shape else {
+      let here = input.shape.map { "shape \($0)" } ?? "\(input.values.count) bytes"
+      throw Refusal(
+        reason: "'observation' has \(here), not \(space.count) bytes of shape \(space.shape)\(stackAdvice)")
+    }
+    let bytes = policy.observations.row(0).assumingMemoryBound(to: UInt8.self)
+    for (i, value) in input.values.enumerated() {
+      guard let byte = UInt8(exactly: value) else {
+        throw Refusal(reason: "'observation' has \(value), not a whole number from 0 to 255")
+      }
+      bytes[i] = byte
+    }
+    return true
+  }
+
+  private var stackAdvice: String {
+    let frames = saved.configuration.frameStack
+    return frames > 1 ? ": \(frames) frames with their channels behind each other, the oldest first" : ""
+  }
+
   /// Moves an input's numbers into a matrix; false when the input is not given.
   private func take(
-    _ name: String, from given: inout [String: [Float]], into matrix: Matrix<Float>
+    _ name: String, from given: inout [String: Input], into matrix: Matrix<Float>
   ) throws(Refusal) -> Bool {
-    guard let values = given.removeValue(forKey: name) else { return false }
-    let count = matrix.rows * matrix.columns
+    guard let input = given.removeValue(forKey: name) else { return false }
+    let (values, count) = (input.values, matrix.rows * matrix.columns)
+    guard input.shape?.count == 1 else { throw Refusal(reason: "'\(name)' is not an array of numbers") }
     guard values.count == count else {
       throw Refusal(reason: "'\(name)' has \(values.count) numbers, not \(count)")
     }

@@ -27,8 +27,13 @@ struct Bench: ParsableCommand {
       valueName: "names"))
   var agents: AgentList?
 
-  @Option(help: "Features of an observation.")
+  @Option(help: "Numbers of an observation.")
   var observationSize = 37
+
+  @Option(
+    help: ArgumentHelp(
+      "Height, width and channels of images, in place of --observation-size.", valueName: "h,w,c"))
+  var observationShape: ImageShape?
 
   @Option(help: "Components of an action.")
   var actionSize = 5
@@ -69,6 +74,12 @@ struct Bench: ParsableCommand {
     try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
 
+  /// What an observation is.
+  private var observation: ObservationSpace { observationShape?.space ?? .vector(observationSize) }
+
+  /// The observation for people.
+  private var observationText: String { observationShape.map { "\($0)" } ?? "\(observationSize)" }
+
   func run(_ job: Job) throws {
     let world = try job.world()
     try Releases.around { releases in
@@ -80,8 +91,8 @@ struct Bench: ParsableCommand {
   private func measure(_ world: Communicator, _ releases: Releases) throws {
     let hyperparameters = try published(hyperparameters.agent)
     let benchmark = try UpdateBenchmark(
-      world: world, hyperparameters: hyperparameters, observationSize: observationSize,
-      actionSize: actionSize, threads: threads, ranksPerNode: ranksPerNode, releases)
+      world: world, hyperparameters: hyperparameters, observation, actionSize: actionSize, threads: threads,
+      ranksPerNode: ranksPerNode, releases)
     products?.use()
     if model {
       let model = try benchmark.scalingModel()
@@ -116,7 +127,7 @@ struct Bench: ParsableCommand {
     var rows = [
       (
         "setting",
-        "\(r.ranks) rank(s), \(r.threads) thread(s) each, batch \(r.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims)"
+        "\(r.ranks) rank(s), \(r.threads) thread(s) each, batch \(r.batchSize), observation \(observationText), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims)"
       ),
       ("products", r.blas),
       ("update", "\(decimals(r.update, 3)) ms, \(decimals(r.updatesPerSecond, 1)) updates/s"),
@@ -130,15 +141,22 @@ struct Bench: ParsableCommand {
       ),
       ("limit", "\(decimals(r.limit, 3)) ms; share of the limit \(decimals(r.shareOfLimit, 3))"),
     ]
-    let order = ["products", "elementwise", "optimiser", "exchange", "waiting", "sampling", "rest"]
+    let order = [
+      "products", "convolutions", "elementwise", "optimiser", "exchange", "waiting", "sampling", "rest",
+    ]
     let total = r.parts.values.reduce(0, +)
     for name in order {
       let time = r.parts[name] ?? 0
+      if name == "convolutions" && observationShape == nil { continue }
       rows.append(("  \(name)", "\(decimals(time, 3)) ms, \(decimals(100 * time / total, 1)) %"))
     }
     rows += [
       ("memory copy", "\(decimals(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
       ("allocations", "\(decimals(r.allocations, 2)) of the heap in an update, at most, per rank"),
+      (
+        "memory",
+        "\(decimals(r.megabytesPerSample, 3)) MB for a sample of a rank's share, beyond the parameters"
+      ),
       ("resident", "\(decimals(r.residentMegabytes, 1)) MB at most, per rank"),
       ("one action", "\(decimals(1e3 * r.action, 1)) µs"),
       (
@@ -146,8 +164,26 @@ struct Bench: ParsableCommand {
         "\(decimals(r.actions, 3)) ms at once, on each rank; products \(decimals(r.actionRate, 1)) GFLOP/s"
       ),
     ]
+    if observationShape != nil {
+      rows.insert(
+        ("encodings", "\(decimals(r.encodings / Double(r.batchSize), 1)) of each sample in an update"), at: 4)
+    }
     return rows.map { "\($0.0.padding(toLength: 14, withPad: " ", startingAt: 0))\($0.1)" }.joined(
       separator: "\n")
+  }
+}
+
+/// The sizes of images, written `64,64,9`.
+struct ImageShape: ExpressibleByArgument, CustomStringConvertible {
+  let space: ObservationSpace
+  let description: String
+
+  /// Parses height, width and channels; nil when they are none.
+  init?(argument: String) {
+    let sizes = argument.split(separator: ",", omittingEmptySubsequences: false).compactMap { Int($0) }
+    guard sizes.count == 3, sizes.allSatisfy({ (1...1024).contains($0) }) else { return nil }
+    space = .image(height: sizes[0], width: sizes[1], channels: sizes[2])
+    description = sizes.map(String.init).joined(separator: " × ")
   }
 }
 
@@ -178,7 +214,7 @@ extension Bench {
       try Bench.parse($0.defaults + Self.arguments + ["--agent", $0.rawValue]).hyperparameters
     }
     let comparison = try AgentComparison(
-      world: world, hyperparameters, observationSize: observationSize, actionSize: actionSize,
+      world: world, hyperparameters, observation, actionSize: actionSize,
       threads: threads, ranksPerNode: ranksPerNode, releases)
     products?.use()
     let costs = try comparison.run(rounds: rounds, updates: updates)
@@ -201,7 +237,7 @@ extension Bench {
       ]
     }
     let setting =
-      "\(ranks) rank(s), \(threads) thread(s) each, batch \(hyperparameters.batchSize), observation \(observationSize), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims), \(BLAS.description)"
+      "\(ranks) rank(s), \(threads) thread(s) each, batch \(hyperparameters.batchSize), observation \(observationText), action \(actionSize), hidden \(hyperparameters.actorHiddenDims) / \(hyperparameters.valueHiddenDims), \(BLAS.description)"
     return [setting, "", columns([header] + rows, first: 12), doublings(costs)].joined(separator: "\n")
   }
 

@@ -7,21 +7,21 @@ import Kernels
 import MPI
 import Settings
 
-/// `fan-parity DIR`: compares the update with cases computed by the published implementations.
+/// `fan-parity DIR …`: compares the update with cases computed by the published implementations.
 @main
 struct FanParity: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fan-parity",
     abstract: "Compares the update with published results, case by case.",
     discussion: """
-      DIR holds pairs CASE.json and CASE.npz. One line a case gives the worst relative error of figures, \
+      Each DIR holds pairs CASE.json and CASE.npz. One line a case gives the worst relative error of figures, \
       gradients and parameters over all updates. Runs on one rank, or under mpirun with the batch split over \
       the ranks. Exit code: 0 when every case of a known agent is within the tolerance, 1 when not, 65 or 66 \
       when a case cannot be read.
       """)
 
-  @Argument(help: "Directory with the cases.")
-  var directory: String
+  @Argument(help: ArgumentHelp("Directories with cases.", valueName: "dir"))
+  var directories: [String]
 
   @Option(help: "Largest relative error that passes.")
   var tolerance = 1e-4
@@ -52,16 +52,20 @@ struct FanParity: ParsableCommand {
 
   /// Runs all cases and returns the exit code.
   private func report(_ world: Communicator, print: (String) -> Void) throws -> Int32 {
-    let url = URL(fileURLWithPath: directory)
-    guard let files = try? FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)
-    else {
-      print("fan-parity: \(directory): cannot read this directory")
-      return 66
-    }
-    let cases = files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }
-    guard !cases.isEmpty else {
-      print("fan-parity: \(directory): holds no case (CASE.json with CASE.npz)")
-      return 66
+    var cases: [URL] = []
+    for directory in directories {
+      let url = URL(fileURLWithPath: directory)
+      guard let files = try? FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)
+      else {
+        print("fan-parity: \(directory): cannot read this directory")
+        return 66
+      }
+      let found = files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }
+      guard !found.isEmpty else {
+        print("fan-parity: \(directory): holds no case (CASE.json with CASE.npz)")
+        return 66
+      }
+      cases += found
     }
     var (passed, failed, unknown) = (0, 0, 0)
     for file in cases {

@@ -1,12 +1,20 @@
 import Agents
+import Basics
 import Checks
 import Kernels
 import Networks
+import Profiling
 import Randomness
 import Testing
 
-private let spec = DataSpec(observationSize: 5, actionSize: 3, rewards: -3...3)
-private let features = spec.observationSize
+private let vectors = DataSpec(observationSize: 5, actionSize: 3, rewards: -3...3)
+private let images = DataSpec(
+  observation: .image(height: 7, width: 6, channels: 3), actionSize: 3, rewards: -3...3)
+
+/// Images for agents with an encoder.
+private func spec(_ hyperparameters: Hyperparameters) -> DataSpec {
+  hyperparameters.encoder == nil ? vectors : images
+}
 
 /// A number of a distribution.
 private func number(_ distribution: Draw.Distribution, _ random: inout RandomSequence) -> Float {
@@ -22,6 +30,7 @@ private func number(_ distribution: Draw.Distribution, _ random: inout RandomSeq
 private func batch<T: Real>(
   _ range: Range<Int>, of count: Int, _ hyperparameters: Hyperparameters, _: T.Type = T.self
 ) -> Batch<T> {
+  let spec = spec(hyperparameters)
   let draws = hyperparameters.agent.draws(spec, hyperparameters)
   let batch = Batch<T>(capacity: range.count, spec, draws: draws)
   batch.globalRows = count
@@ -30,8 +39,13 @@ private func batch<T: Real>(
     func fill(_ matrix: Matrix<T>, _ number: (inout RandomSequence) -> Float) {
       for c in 0..<matrix.columns { matrix[row, c] = T(number(&random)) }
     }
-    fill(batch.observations.vectors) { $0.normal() }
-    fill(batch.nextObservations.vectors) { $0.normal() }
+    for observations in [batch.observations, batch.nextObservations] {
+      if hyperparameters.encoder == nil {
+        fill(observations.vectors) { $0.normal() }
+      } else {
+        draw(observations, row, &random)
+      }
+    }
     fill(batch.actions) { 1.8 * $0.uniform() - 0.9 }
     fill(batch.nextActions) { 1.8 * $0.uniform() - 0.9 }
     batch.rewards[row] = T(random.normal())
@@ -47,6 +61,13 @@ private func batch<T: Real>(
   return batch
 }
 
+/// An image: noise on top, and one colour below, as in drawn pictures.
+private func draw<T: Real>(_ images: Observations<T>, _ row: Int, _ random: inout RandomSequence) {
+  let image = images.row(row).assumingMemoryBound(to: UInt8.self)
+  let size = images.space.count
+  for i in 0..<size { image[i] = i < size / 2 ? UInt8(255 * random.uniform()) : i % 3 == 0 ? 0 : 200 }
+}
+
 /// An agent's published defaults with small networks, and other settings over them.
 private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "") throws -> Hyperparameters {
   try Hyperparameters.parse(
@@ -58,8 +79,9 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   // MARK: Gradients
 
   /// Every tensor's gradient in double precision against central differences, and in single against double.
-  @Test(arguments: AgentKind.allCases) func gradientsAgreeWithDifferences(agent: AgentKind) throws {
-    try expectGradientsAgree(try hyperparameters(agent))
+  @Test(arguments: AgentKind.allCases, ["", "--encoder=impala_debug"])
+  func gradientsAgreeWithDifferences(of agent: AgentKind, settings: String) throws {
+    try expectGradientsAgree(try hyperparameters(agent, settings))
   }
 
   @Test(arguments: [
@@ -82,6 +104,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     (.codac, "--quantile-agg=min --normalize-q-loss --alpha-penalty=2 --num-logsumexp-samples=3"),
     (.valueFlows, "--ret-agg=min --q-agg=min --normalize-q-loss --no-clip-flow-returns --flow-steps=3"),
     (.valueFlows, "--bcfm-lambda=0.5 --dcfm-lambda=2 --discount=0.5 --no-layer-norm --num-samples=2"),
+    (.rebrac, "--encoder=impala_debug --actor-freq=1"), (.fan, "--encoder=impala_debug --alpha2=0"),
     // Several tiles, the last one smaller.
     (.iqn, "--num-quantiles=170"), (.codac, "--num-quantiles=75"),
   ]) func gradientsAgreeWithDifferences(agent: AgentKind, settings: String) throws {
@@ -90,7 +113,8 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
 
   private func expectGradientsAgree(_ parameters: Hyperparameters) throws {
     for seed in [UInt32(0), 1] {
-      let report = try GradientCheck.check(batch(0..<8, of: 8, parameters), spec, parameters, seed: seed)
+      let report = try GradientCheck.check(
+        batch(0..<8, of: 8, parameters), spec(parameters), parameters, seed: seed)
       #expect(report.problem == nil, "seed \(seed): \(report.lines.filter { $0.hasSuffix("WRONG") })")
       #expect(report.lines.last == "all gradients agree on 8 samples")
     }
@@ -103,8 +127,8 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   ]) func theFirstNumberThatIsNotFiniteIsNamed(value: Float, place: String) throws {
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
-    for c in 0..<features { bad.observations.vectors[3, c] = value }
-    let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
+    for c in 0..<vectors.observationSize { bad.observations.vectors[3, c] = value }
+    let report = try GradientCheck.check(bad, vectors, parameters, seed: 0)
     #expect(report.problem == "the first value that is not finite is in \(place), in the forward pass")
   }
 
@@ -112,7 +136,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     bad.actions[2, 1] = .nan
-    let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
+    let report = try GradientCheck.check(bad, vectors, parameters, seed: 0)
     #expect(report.problem?.contains("actor_bc_flow/input") == true, "\(report.problem ?? "nothing found")")
   }
 
@@ -121,7 +145,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     let parameters = try hyperparameters()
     let bad: Batch<Float> = batch(0..<8, of: 8, parameters)
     bad.rewards[7] = .infinity
-    let report = try GradientCheck.check(bad, spec, parameters, seed: 0)
+    let report = try GradientCheck.check(bad, vectors, parameters, seed: 0)
     #expect(
       report.problem == "the first value that is not finite is in the gradient of critic/dense0/weight",
       "\(report.problem ?? "nothing found")")
@@ -130,13 +154,14 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   // MARK: Returns
 
   /// What the critics say of one state and action is what an update sees of them.
-  @Test(arguments: AgentKind.allCases) func returnsAreWhatTheCriticsSay(agent: AgentKind) throws {
-    let part = Part(0..<1, try hyperparameters(agent))
+  @Test(arguments: AgentKind.allCases, ["", "--encoder=impala_debug"])
+  func returnsAreWhatTheCriticsSay(agent: AgentKind, settings: String) throws {
+    let part = Part(0..<1, try hyperparameters(agent, settings))
     part.spreadQuantiles()
     try part.evaluate { _ in }
     let (batch, figures) = (part.rows, part.agent.figures)
     func returns(_ noise: Matrix<Double>) -> ReturnEstimate {
-      part.agent.returns(
+      part.agent.expectedReturns(
         part.parameters.base, observation: batch.observations, action: batch.actions, noise: noise)
     }
     // This row is one of eight.
@@ -153,7 +178,7 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
       (AgentKind.fan, "--normalize-value-loss"), (.fan, "--alpha2=0 --actor-layer-norm"),
       (.faql, "--normalize-value-loss"), (.fql, "--normalize-q-loss"), (.codac, "--normalize-q-loss"),
       (.valueFlows, "--normalize-q-loss"),
-    ] + AgentKind.allCases.map { ($0, "") })
+    ] + AgentKind.allCases.flatMap { [($0, ""), ($0, "--encoder=impala_debug")] })
   func partsAddUp(agent: AgentKind, settings: String) throws {
     let parameters = try hyperparameters(agent, settings)
     var sums = SIMD2<Double>(0, 0)
@@ -183,13 +208,83 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
   }
 
   /// Without logging the gradients are the same.
-  @Test(arguments: AgentKind.allCases) func loggingDoesNotChangeGradients(agent: AgentKind) throws {
-    let (logged, silent) = (Part(0..<8, try hyperparameters(agent)), Part(0..<8, try hyperparameters(agent)))
+  @Test(arguments: AgentKind.allCases, ["", "--encoder=impala_debug"])
+  func loggingDoesNotChangeGradients(agent: AgentKind, settings: String) throws {
+    let parameters = try hyperparameters(agent, settings)
+    let (logged, silent) = (Part(0..<8, parameters), Part(0..<8, parameters))
     try logged.evaluate { _ in }
     try silent.evaluate(logging: false) { _ in }
     for i in 0..<logged.gradient.count {
       #expect(abs(logged.gradient.base[i] - silent.gradient.base[i]) < 1e-12)
     }
+  }
+
+  // MARK: Images
+
+  /// The networks that see s or s′ in an update, targets included, each of them once.
+  private static let encodings: [AgentKind: Int] = [
+    // critic(s), critic_z(s), critic_z(s′), target(s), policy(s), policy(s′), flow(s), flow(s′)
+    .fan: 8,
+    // critic(s), target(s′), policy(s), policy(s′), flow(s), flow(s′)
+    .faql: 6,
+    // critic(s), critic_z(s), critic_z(s′), target(s), policy(s), policy(s′), flow(s)
+    .nfql: 7,
+    // the same without a flow
+    .nbrac: 6,
+    // critic(s), target(s′), policy(s), policy(s′), flow(s)
+    .fql: 5,
+    // critic(s), target(s′), actor(s), target_actor(s′)
+    .rebrac: 4,
+    // flow(s), flow(s′), critic(s), critic(s′), target(s′)
+    .iqn: 5,
+    // flow(s), policy(s), policy(s′), critic(s), target(s′)
+    .codac: 5,
+    // flow(s), flow(s′), policy(s), and for each of two return flows critic(s), critic(s′), target(s), target(s′)
+    .valueFlows: 11,
+  ]
+
+  @Test(arguments: AgentKind.allCases, [false, true])
+  func aNetworkEncodesEachObservationOnce(agent: AgentKind, logging: Bool) throws {
+    let part = Part(0..<8, try hyperparameters(agent, "--encoder=impala_debug"))
+    let profile = Profile()
+    part.agent.networks.measure(in: profile)
+    profile.isOn = true
+    part.rows.update = (0...).first(where: part.agent.movesTarget)!
+    try part.evaluate(logging: logging) { _ in }
+    #expect(profile.work.encodings == 8 * Self.encodings[agent]!)
+    #expect(profile.work.computed == profile.productOperations)
+  }
+
+  @Test func theNextStatesFlowIsNotEncodedWithoutItsAnchor() throws {
+    let part = Part(0..<8, try hyperparameters(.fan, "--encoder=impala_debug --alpha2=0"))
+    let profile = Profile()
+    part.agent.networks.measure(in: profile)
+    profile.isOn = true
+    try part.evaluate(logging: false) { _ in }
+    #expect(profile.work.encodings == 8 * 7)
+  }
+
+  /// An update at the same parameters with other images gives what a new agent gives.
+  @Test(arguments: AgentKind.allCases) func encodingsAreForgottenAfterAnUpdate(agent: AgentKind) throws {
+    let parameters = try hyperparameters(agent, "--encoder=impala_debug")
+    let (again, once) = (Part(0..<4, parameters), Part(4..<8, parameters))
+    try again.evaluate { _ in }
+    let other: Batch<Double> = batch(4..<8, of: 8, parameters)
+    try again.evaluate(other) { _ in }
+    try once.evaluate { _ in }
+    for i in 0..<once.gradient.count { #expect(again.gradient.base[i] == once.gradient.base[i]) }
+  }
+
+  @Test(arguments: [
+    (ObservationSpace.vector(5), "impala", "vectors"),
+    (.image(height: 64, width: 64, channels: 9), "", "name"),
+    (.image(height: 64, width: 64, channels: 1), "impala", "red, green and blue"),
+    (.image(height: 64, width: 7, channels: 3), "impala_small", "too small"),
+    (.image(height: 3, width: 64, channels: 3), "impala_debug", "too small"),
+  ]) func observationsAndEncoderMustFit(space: ObservationSpace, encoder: String, word: String) throws {
+    let parameters = try hyperparameters(.fan, encoder.isEmpty ? "" : "--encoder=\(encoder)")
+    let failure = #expect(throws: Failure.self) { try parameters.requireFit(space, of: "the data") }
+    #expect(failure?.code == .usage && failure?.message.contains(word) == true, "\(failure?.message ?? "")")
   }
 
   // MARK: Settings
@@ -263,6 +358,7 @@ private final class Part {
   private let draws: [Draw]
 
   init(_ range: Range<Int>, _ hyperparameters: Hyperparameters) {
+    let spec = spec(hyperparameters)
     draws = hyperparameters.agent.draws(spec, hyperparameters)
     rows = batch(range, of: 8, hyperparameters)
     agent = hyperparameters.agent.make(spec, hyperparameters, rows: range.count)
@@ -289,11 +385,13 @@ private final class Part {
     for k in 0..<taus.columns { taus[0, k] = (Double(k) + 0.5) / Double(taus.columns) }
   }
 
-  func evaluate(logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void) throws {
+  func evaluate(
+    _ batch: Batch<Double>? = nil, logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void
+  ) throws {
     let target = Buffer<Double>(count: agent.layout.targetCount)
     agent.layout.copyFollowed(of: parameters.base, to: target.base)
-    try agent.computeLosses(
-      rows, parameters.base, target: target.base, gradients: gradient.base, logging: logging,
+    try agent.compute(
+      batch ?? rows, parameters.base, target: target.base, gradients: gradient.base, logging: logging,
       sumOverRanks: sumOverRanks)
   }
 }

@@ -86,7 +86,7 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     func evaluate() throws {
       let target = Buffer<Double>(count: agent.layout.targetCount)
       agent.layout.copyFollowed(of: parameters.base, to: target.base)
-      try agent.computeLosses(
+      try agent.compute(
         batch, parameters.base, target: target.base, gradients: nil, logging: true
       ) { _ in }
     }
@@ -99,7 +99,7 @@ private func fill(_ matrix: Matrix<Double>, _ random: inout RandomSequence) {
     let noise = workspace.matrix(rows: 1, columns: 1)
     func returns(_ distance: Double) -> [Double] {
       noise[0, 0] = sample["critic/weight_noise"][0, 0] + distance
-      return sample.agent.returns(
+      return sample.agent.expectedReturns(
         sample.parameters.base, observation: sample.batch.observations, action: sample.batch.actions,
         noise: noise
       ).samples

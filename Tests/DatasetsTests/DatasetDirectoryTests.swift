@@ -99,10 +99,10 @@ import Testing
   }
 
   @Test func rowsThatEndWithinAnEpisodeAreRefused() throws {
-    let block = RowBlock(capacity: 4, observationSize: 1, actionSize: 1)
+    let block = RowBlock(capacity: 4, observation: .vector(1), actionSize: 1)
     block.rows = 4
     let writer = try DatasetWriter(
-      directory: path, observationSize: 1, actionSize: 1, source: "somewhere", bounds: .clip)
+      directory: path, observation: .vector(1), actionSize: 1, source: "somewhere", bounds: .clip)
     try writer.append(block)
     let error = #expect(throws: FileError.self) { try writer.finish(provenance: [:]) }
     #expect("\(error!)" == "somewhere: ends within an episode")

@@ -83,7 +83,7 @@ func convert(
 ) throws(FileError) -> DatasetStatistics {
   let plan = source.plan
   let writer = try DatasetWriter(
-    directory: directory, observationSize: plan.observationSize, actionSize: plan.actionSize,
+    directory: directory, observation: plan.observation, actionSize: plan.actionSize,
     source: source.path, bounds: bounds)
   try source.forEachBlock { (rows, file, first) throws(FileError) in
     try writer.append(rows, from: file, row: first)

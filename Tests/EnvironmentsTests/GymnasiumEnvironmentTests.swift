@@ -32,8 +32,8 @@ private final class Played {
   /// Starts episodes in slots 0, 1, … and returns their first observations.
   func start(_ episodes: [Int]) throws -> [[Float]] {
     let sizes = try environment.describe()
-    observations = Matrix(memory, rows: episodes.count, columns: sizes.observationSize)
-    try environment.start(episodes, in: Array(episodes.indices), observations)
+    observations = Matrix(memory, rows: episodes.count, columns: sizes.observation.count)
+    try environment.start(episodes, in: Array(episodes.indices), place)
     return rows(observations)
   }
 
@@ -45,7 +45,7 @@ private final class Played {
       for (column, value) in action.enumerated() { matrix[row, column] = value }
     }
     let outcomes = try withExtendedLifetime(buffer) {
-      try environment.step(Array(actions.indices), matrix, observations)
+      try environment.step(Array(actions.indices), matrix, place)
     }
     return (rows(observations), outcomes)
   }
@@ -63,6 +63,10 @@ private final class Played {
       for i in episodes.indices { history[i] += seen[i] + [Float(outcomes[i].reward)] }
     }
     return history
+  }
+
+  private func place(_ row: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(observations.row(row))
   }
 
   private func rows(_ matrix: Matrix<Float>) -> [[Float]] {
@@ -93,7 +97,8 @@ struct GymnasiumEnvironmentTests {
     let probe = try Played("gymnasium:probe_environment:Probe-v0")
     #expect(
       try probe.environment.describe()
-        == EnvironmentDescription(observationSize: 3, actionSize: 3, observationOrder: ["a (1)", "b (2)"]))
+        == EnvironmentDescription(
+          observation: .vector(3), actionSize: 3, observationOrder: ["a (1)", "b (2)"]))
     #expect(try probe.start([0, 1, 2]) == [[0, 0, 0], [0, 0, 0], [0, 0, 0]])
     let (seen, _) = try probe.step([[-1, -1, -1], [0.5, 0.5, 0.5], [7, .nan, 1]])
     #expect(seen == [[-1, -2, 0], [0.5, 1, 7.5], [1, 2, 5]])
@@ -183,7 +188,7 @@ struct GymnasiumEnvironmentTests {
     let description = try Played("minari:test/pendulum-v0").environment.describe()
     #expect(
       description
-        == EnvironmentDescription(observationSize: 3, actionSize: 1, referenceReturns: [-1000, -200]))
+        == EnvironmentDescription(observation: .vector(3), actionSize: 1, referenceReturns: [-1000, -200]))
     #expect(description.normalisedScore(-400) == 75)
   }
 }

@@ -8,6 +8,8 @@ struct ONNXFile {
   struct Port {
     let name: String
     let shape: [String]
+    /// Whether its elements are unsigned bytes; otherwise they are floats.
+    let isBytes: Bool
   }
 
   /// What the file has no right to say.
@@ -47,16 +49,16 @@ struct ONNXFile {
     }
   }
 
-  /// A `ValueInfoProto` of a tensor of floats.
+  /// A `ValueInfoProto` of a tensor of floats (type 1) or of unsigned bytes (type 2).
   private static func port(_ message: ProtobufFields) throws -> Port {
     guard let name = message.texts(1).first, let type = try message.messages(2).first?.messages(1).first,
-      type.integers(1) == [1], let shape = try type.messages(2).first
-    else { throw Malformed(problem: "a port that is no tensor of floats") }
+      [[1], [2]].contains(type.integers(1)), let shape = try type.messages(2).first
+    else { throw Malformed(problem: "a port that is no tensor of floats or bytes") }
     return Port(
       name: name,
       shape: try shape.messages(1).map { size in
         size.integers(1).first.map(String.init) ?? size.texts(2).first ?? "?"
-      })
+      }, isBytes: type.integers(1) == [2])
   }
 
   /// A `TensorProto` of floats (type 1) or of 64-bit integers (type 7).

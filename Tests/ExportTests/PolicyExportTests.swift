@@ -9,6 +9,10 @@ import TestRuns
 import TestSupport
 import Testing
 
+/// The sizes of data with images.
+private let imageSpec = DataSpec(
+  observation: .image(height: 6, width: 7, channels: 3), actionSize: 2, rewards: -1...0)
+
 /// A saved policy with small networks, and the files that it is exported to.
 private final class Exported {
   let folder = TemporaryDirectory()
@@ -19,7 +23,8 @@ private final class Exported {
   init(_ agent: AgentKind, _ settings: [String] = []) throws {
     configuration = try smallConfiguration(agent, settings)
     let path = folder.file("checkpoint.safetensors")
-    try writeCheckpoint(configuration, step: 40, to: path)
+    let spec = configuration.hyperparameters.encoder == nil ? smallSpec : imageSpec
+    try writeCheckpoint(configuration, step: 40, spec: spec, to: path)
     saved = try SavedPolicy(path: path)
     export = PolicyExport(saved)
   }
@@ -45,16 +50,29 @@ private struct Acted {
 
   init(_ saved: SavedPolicy) {
     let policy = saved.policy(rows: Self.rows)
+    let observations = policy.observations
     for r in 0..<Self.rows {
-      for c in 0..<2 { policy.observations.vectors[r, c] = Float(r) - 1.5 * Float(c) }
+      if observations.space.isImage {
+        let image = observations.row(r).assumingMemoryBound(to: UInt8.self)
+        for i in 0..<observations.space.count { image[i] = UInt8((37 * i + 91 * r * (i + 1)) % 256) }
+      } else {
+        for c in 0..<2 { observations.vectors[r, c] = Float(r) - 1.5 * Float(c) }
+      }
     }
     for (index, draw) in policy.draws.enumerated() {
       draw.fill(policy.noise[index], rows: Self.rows, key: SIMD2(3, UInt32(index)), step: 0) { UInt32($0) }
     }
-    inputs["observation"] = Self.tensor(policy.observations.vectors)
+    inputs["observation"] = Self.tensor(observations)
     for (draw, noise) in zip(policy.draws, policy.noise) { inputs[draw.name] = Self.tensor(noise) }
     policy.act(saved.parameters.base, rows: Self.rows)
     actions = Self.tensor(policy.actions)
+  }
+
+  private static func tensor(_ observations: Observations<Float>) -> Tensor {
+    guard observations.space.isImage else { return tensor(observations.vectors) }
+    let bytes = observations.row(0).assumingMemoryBound(to: UInt8.self)
+    let count = observations.rows * observations.space.count
+    return Tensor([observations.rows] + observations.space.shape, (0..<count).map { Double(bytes[$0]) })
   }
 
   private static func tensor(_ matrix: Matrix<Float>) -> Tensor {
@@ -103,10 +121,17 @@ private struct Acted {
     #expect(metadata["inputs"] == exported.export.inputs && metadata["outputs"] == "action (batch, 2)")
   }
 
-  @Test(arguments: AgentKind.allCases) func thePolicyInTheFileActsLikeTheCheckpoint(agent: AgentKind) throws {
-    let exported = try Exported(agent)
+  @Test(arguments: AgentKind.allCases, [[], ["--encoder=impala_debug"]])
+  func thePolicyInTheFileActsLikeTheCheckpoint(agent: AgentKind, settings: [String]) throws {
+    let exported = try Exported(agent, settings)
     let again = try SavedPolicy(path: exported.tensors().path, acceptsPolicy: true)
     #expect(Acted(again).actions == Acted(exported.saved).actions)
+  }
+
+  @Test func theMetadataSayWhatAnEncoderComputes() throws {
+    let metadata = try Exported(.fan, ["--encoder=impala_debug"]).tensors().metadata
+    #expect(metadata["networks"]?.contains("encoder: ") == true)
+    #expect(metadata["inputs"] == "observation (batch, 6, 7, 3) of uint8, noise (batch, 2)")
   }
 
   @Test func theFileIsNoCheckpoint() throws {
@@ -171,6 +196,11 @@ private struct Acted {
     #expect(exported.export.inputs == text(model.inputs) && exported.export.outputs == text(model.outputs))
   }
 
+  @Test func imagesAreAnInputOfBytes() throws {
+    let input = try #require(Exported(.fan, ["--encoder=impala_debug"]).model().inputs.first)
+    #expect(input.name == "observation" && input.isBytes && input.shape == ["batch", "6", "7", "3"])
+  }
+
   @Test func theFileSaysWhichVersionsItFollows() throws {
     let model = try Exported(.fan).model()
     #expect(model.formatVersion == 7 && model.operatorSets == ["": 13] && model.producer == "fan-dist")
@@ -197,7 +227,7 @@ private struct Acted {
       (.fan, ["--actor-layer-norm"]), (.rebrac, ["--no-tanh-squash"]), (.iqn, ["--quantile-agg=min"]),
       (.iqn, ["--no-clip-flow-actions"]), (.valueFlows, ["--q-agg=min"]),
       (.valueFlows, ["--no-clip-flow-returns"]),
-    ] as [(AgentKind, [String])])
+    ] + AgentKind.allCases.map { ($0, ["--encoder=impala_debug"]) } as [(AgentKind, [String])])
   func theFilesOperatorsComputeThePolicysActions(agent: AgentKind, settings: [String]) throws {
     let exported = try Exported(agent, settings)
     let (model, acted) = (try exported.model(), Acted(exported.saved))

@@ -217,6 +217,19 @@ struct Input: CustomTestStringConvertible {
     }
   }
 
+  @Test(arguments: Input.all) func positivePartsMatchTheirDefinition(input: Input) {
+    let (x, y, gradient) = (input.matrix(), input.matrix(seed: 1), input.matrix(seed: 2))
+    for r in 0..<input.rows {
+      let count = input.width
+      Float.positiveParts(of: x.float.row(r), into: y.float.row(r), count: count)
+      Double.positiveParts(of: x.double.row(r), into: y.double.row(r), count: count)
+      Float.positivePartsBackward(gradient.float.row(r), of: x.float.row(r), count: count)
+      Double.positivePartsBackward(gradient.double.row(r), of: x.double.row(r), count: count)
+    }
+    #expect(y.deviation() == 0 && gradient.deviation() == 0)
+    #expect([x, y, gradient].allSatisfy { $0.marginIsIntact })
+  }
+
   /// Also where i · τ has more bits than a Float.
   @Test(arguments: [1, 16, 64, 77]) func cosinesMatchTheirDefinition(count: Int) {
     for tau: Float in [0, 1e-7, 0.1, 0.25, 0.333_333_34, 0.5, 0.9, 0.999_999_94] {

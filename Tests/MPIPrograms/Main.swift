@@ -37,7 +37,7 @@ enum Main {
     let argument = CommandLine.arguments.dropFirst().first
     if let argument, argument != "sampler" { try fail(argument, world) }
     var failed = 0
-    for check in argument == "sampler" ? samplerChecks : checks {
+    for check in argument == "sampler" ? samplerChecks + imageChecks : checks {
       var problem = ""
       do { try check.body(world) } catch { problem = "\(error)" }
       let failing = Int(try world.allReduce(Int64(problem.isEmpty ? world.size : world.rank), .min))

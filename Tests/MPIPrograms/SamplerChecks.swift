@@ -31,7 +31,7 @@ private final class Data {
   private let index: UnsafeMutableRawBufferPointer
 
   init() throws {
-    let rows = RowBlock(capacity: 101, observationSize: 2, actionSize: 1)
+    let rows = RowBlock(capacity: 101, observation: .vector(2), actionSize: 1)
     rows.rows = 101
     for r in 0..<101 {
       (rows.observations[2 * r], rows.observations[2 * r + 1]) = (Float(r), -Float(r))
@@ -40,7 +40,7 @@ private final class Data {
       rows.terminals[r] = [39, 69, 100].contains(r) ? 1 : 0
     }
     let writer = try DatasetWriter(
-      directory: folder.path, observationSize: 2, actionSize: 1, source: "checks", bounds: .clip)
+      directory: folder.path, observation: .vector(2), actionSize: 1, source: "checks", bounds: .clip)
     try writer.append(rows)
     _ = try writer.finish(provenance: [:])
     let directory = try DatasetDirectory(path: folder.path)
@@ -173,4 +173,151 @@ private func checkTooManyRanks(_ world: Communicator) throws {
     return
   }
   throw Problem(description: "accepted")
+}
+
+// MARK: - Images
+
+/// A dataset of images of 5 × 4 pixels in episodes of 40, 30 and 31 rows, each with other bytes.
+private final class Images {
+  static let space = ObservationSpace.image(height: 5, width: 4, channels: 3)
+  private let block: UnsafeMutableRawBufferPointer
+  private let plan: DatasetPlan
+
+  init() throws {
+    let folder = TemporaryDirectory()
+    let rows = RowBlock(capacity: 101, observation: Self.space, actionSize: 1)
+    rows.rows = 101
+    for r in 0..<101 {
+      for i in 0..<Self.space.count { rows.images[r * Self.space.count + i] = UInt8((r * 7 + i * 4) % 256) }
+      rows.actions[r] = Float(r) / 200
+      rows.terminals[r] = [39, 69, 100].contains(r) ? 1 : 0
+    }
+    let writer = try DatasetWriter(
+      directory: folder.path, observation: Self.space, actionSize: 1, source: "checks", bounds: .clip)
+    try writer.append(rows)
+    _ = try writer.finish(provenance: [:])
+    let directory = try DatasetDirectory(path: folder.path)
+    plan = directory.plan
+    block = .allocate(byteCount: plan.byteCount, alignment: 64)
+    _ = try directory.load(into: block)
+  }
+
+  deinit { block.deallocate() }
+
+  func transitions(frames: Int) -> TransitionMemory {
+    TransitionMemory(plan: plan, base: UnsafeRawPointer(block.baseAddress!), frames: frames)
+  }
+}
+
+/// A rank's sampler of images.
+private struct ImageRows {
+  /// What a row of a batch holds.
+  struct Row: Equatable {
+    let action: Float
+    let observation, next: [UInt8]
+  }
+
+  private let sampler: BatchSampler
+
+  init(_ source: TransitionMemory, _ world: Communicator, moving: Double, seed: UInt32 = 5) throws {
+    let spec = DataSpec(observation: source.observation, actionSize: 1, rewards: 0...0)
+    sampler = try BatchSampler(
+      source, spec, draws: [], batchSize: batchSize, virtualShards: parts, moving: moving, seed: seed,
+      world: world)
+  }
+
+  func load(_ step: Int) throws -> [Row] {
+    try sampler.load(step: step)
+    let batch = sampler.batch
+    func bytes(_ observations: Observations<Float>, _ row: Int) -> [UInt8] {
+      Array(UnsafeRawBufferPointer(start: observations.row(row), count: observations.space.count))
+    }
+    return (0..<batch.rows).map {
+      Row(
+        action: batch.actions[$0, 0], observation: bytes(batch.observations, $0),
+        next: bytes(batch.nextObservations, $0))
+    }
+  }
+}
+
+/// An image of some channels whose pixels come from so far away, or from the nearest edge.
+private func moved(_ image: [UInt8], _ down: Int, _ right: Int, channels: Int) -> [UInt8] {
+  (0..<5).flatMap { y in
+    (0..<4).flatMap { x in
+      let first = (min(max(y + down, 0), 4) * 4 + min(max(x + right, 0), 3)) * channels
+      return image[first..<first + channels]
+    }
+  }
+}
+
+let imageChecks: [(name: String, body: @Sendable (Communicator) throws -> Void)] = [
+  ("images of a batch are the same on any number of ranks", checkImageRanks),
+  ("a sample's images move together, by up to three pixels", checkMoves),
+  ("about half of the batches move, all of them or none", checkCoins),
+  ("vectors do not move", checkVectorsDoNotMove),
+]
+
+private func checkImageRanks(_ world: Communicator) throws {
+  let images = try Images()
+  let data = images.transitions(frames: 3)
+  let (whole, own) = (
+    try ImageRows(data, alone(world), moving: 0.5), try ImageRows(data, world, moving: 0.5)
+  )
+  defer { withExtendedLifetime(images) {} }
+  for step in updates {
+    let (batch, rows) = (try whole.load(step), try own.load(step))
+    try expect(rows.allSatisfy(batch.contains), "update \(step): rows that are not in the batch")
+    let count = try world.allReduce(Int64(rows.count), .sum)
+    try expect(count == batchSize, "update \(step): \(count) rows")
+  }
+}
+
+private func checkMoves(_ world: Communicator) throws {
+  let images = try Images()
+  let data = images.transitions(frames: 2)
+  defer { withExtendedLifetime(images) {} }
+  let (still, own) = (try ImageRows(data, world, moving: 0), try ImageRows(data, world, moving: 1))
+  var seen = Set<[Int]>()
+  for step in 0..<60 {
+    for (before, after) in zip(try still.load(step), try own.load(step)) {
+      let offsets = (-3...3).flatMap { down in (-3...3).map { [down, $0] } }.filter { offset in
+        moved(before.observation, offset[0], offset[1], channels: 6) == after.observation
+          && moved(before.next, offset[0], offset[1], channels: 6) == after.next
+      }
+      try expect(!offsets.isEmpty && before.action == after.action, "update \(step): \(after)")
+      if offsets.count == 1 { seen.insert(offsets[0]) }
+    }
+  }
+  try expect(seen.contains([0, 0]) && seen.count > 20, "\(seen.count) ways to move: \(seen)")
+}
+
+private func checkCoins(_ world: Communicator) throws {
+  let images = try Images()
+  let data = images.transitions(frames: 1)
+  defer { withExtendedLifetime(images) {} }
+  let (still, own) = (
+    try ImageRows(data, alone(world), moving: 0), try ImageRows(data, alone(world), moving: 0.5)
+  )
+  var moving = 0
+  for step in 0..<200 {
+    let (before, after) = (try still.load(step), try own.load(step))
+    let changed = zip(before, after).count { $0 != $1 }
+    try expect(changed == 0 || changed > batchSize / 2, "update \(step): \(changed) samples moved")
+    moving += changed > 0 ? 1 : 0
+  }
+  try expect((70...130).contains(moving), "\(moving) of 200 batches moved")
+}
+
+private func checkVectorsDoNotMove(_ world: Communicator) throws {
+  let data = try Data()
+  let spec = DataSpec(observationSize: 2, actionSize: 1, rewards: 0...200)
+  let sampler = Result {
+    try BatchSampler(
+      data.memory, spec, draws: [], batchSize: batchSize, virtualShards: parts, moving: 0.5, seed: 5,
+      world: world)
+  }
+  guard case .failure(let error) = sampler, let failure = error as? Failure else {
+    throw Problem(description: "accepted")
+  }
+  try expect(failure.code == .usage && failure.message.contains("--p-aug"), failure.message)
 }

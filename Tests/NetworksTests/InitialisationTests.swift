@@ -80,6 +80,22 @@ import Testing
     #expect(values[..<300] != values[300...])
   }
 
+  /// U(±√(6 / (9 · in + 9 · out))).
+  @Test func weightsOfConvolutionsCountNinePositions() throws {
+    let encoder = EncoderShape(
+      height: 8, width: 8, channels: 9, stacks: [16, 32], blocks: 1, features: 64)
+    let layout = ParameterLayout([
+      NetworkShape(name: "c", inputs: 64, hidden: [], outputs: 1, layerNorm: false, encoder: encoder)
+    ])
+    let numbers = parameters(layout, seed: 3)
+    for (name, fans) in [("stack0/conv0", 9 * (9 + 16)), ("stack1/conv1", 9 * 64), ("dense0", 128 + 64)] {
+      let slot = try #require(layout.slots.first { $0.name == "c/encoder/\(name)/weight" })
+      let largest = slot.range.map { abs(numbers[$0]) }.max()!
+      let limit = (6 / Float(fans)).squareRoot()
+      #expect(largest <= limit && largest > 0.98 * limit, "\(name)")
+    }
+  }
+
   @Test func laterNetworksDoNotChangeTheParametersOfEarlierOnes() {
     let shapes = [
       NetworkShape(name: "a", inputs: 3, hidden: [5], outputs: 2, layerNorm: true),

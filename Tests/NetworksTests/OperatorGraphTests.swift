@@ -59,6 +59,24 @@ import Testing
     #expect(zip(output.values, expected).allSatisfy { abs($0 - $1) < 1e-6 })
   }
 
+  /// Sizes that are even, odd, and become odd on the way.
+  @Test(arguments: [(8, 8), (7, 5), (6, 9), (10, 4)])
+  func anEncodersGraphComputesItsFeatures(height: Int, width: Int) throws {
+    let encoded = EncodedNetwork(height: height, width: width)
+    var graph = OperatorGraph()
+    let images = graph.input("images", [nil, height, width, 3], of: .byte)
+    graph.output("state", encoded.shape.describeState(images, in: &graph), [])
+    let bytes = encoded.images.map(Double.init)
+    let values = try compute(graph, ["images": Tensor([encoded.count, height, width, 3], bytes)]) { name in
+      let slot = try #require(encoded.layout.slots.first { $0.name == name })
+      return Tensor(slot.shape, slot.range.map { encoded.parameters.base[$0] })
+    }
+    let state = try #require(values["state"])
+    #expect(state.shape == [encoded.count, 6])
+    encoded.forward()
+    #expect(zip(state.values, encoded.features).allSatisfy { abs($0 - $1) < 1e-6 })
+  }
+
   @Test func aNetworksGraphTakesRowsWithMoreAxes() throws {
     let network = Network(Network.shapes[3], rows: 6)
     let (flat, deep) = (try output(network, shape: [6, 4]), try output(network, shape: [2, 3, 4]))

@@ -33,6 +33,18 @@ import Testing
     #expect(shape.tensors.map(\.shape) == [[1, 2, 3], [1, 3]])
   }
 
+  /// An encoder's tensors come first, and have no member axis.
+  @Test func anEncodersTensorsStandBeforeThoseOfItsNetwork() {
+    let encoder = EncoderShape(height: 5, width: 6, channels: 3, stacks: [4, 2], blocks: 1, features: 7)
+    let shape = NetworkShape(
+      name: "e", inputs: 9, hidden: [], outputs: 1, layerNorm: false, ensemble: 2, encoder: encoder)
+    let convolutions = (0..<2).flatMap { stack in (0..<3).map { "stack\(stack)/conv\($0)" } }
+    let names = (convolutions + ["dense0"]).map { "encoder/\($0)" } + ["dense0"]
+    #expect(shape.tensors.map(\.name) == names.flatMap { ["e/\($0)/weight", "e/\($0)/bias"] })
+    #expect(shape.tensors[0].shape == [3, 3, 3, 4] && shape.tensors[6].shape == [3, 3, 4, 2])
+    #expect(shape.tensors[12].shape == [2 * 2 * 2, 7] && shape.tensors[14].shape == [2, 9, 1])
+  }
+
   @Test func everyTensorStartsAtABoundary() {
     for slot in layout.slots { #expect(slot.offset % 16 == 0, "\(slot)") }
   }

@@ -10,12 +10,16 @@ private let cases = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
   .appendingPathComponent("Cases").path
 private let names = [
   "codac-default", "fan-default", "fan-min-normalized", "fan-no-critic-anchor", "faql-default", "fql-default",
-  "iqn-default", "nbrac-default", "nfql-default", "rebrac-default", "value-flows-default",
+  "iqn-default", "nbrac-default", "nfql-default", "rebrac-default", "value-flows-default", "visual-fql",
 ]
+/// Those of them without images.
+private let vectorNames = names.filter { !$0.hasPrefix("visual-") }
 
-/// All cases, three updates each.
+/// All cases, three updates each, and cases with images.
 private let sharedCases = "../shared/parity"
-private let hasSharedCases = FileManager.default.fileExists(atPath: sharedCases)
+private let sharedImages = "../shared/parity-images"
+private let imageNames = ["fan-small", "fan", "faql", "fql", "nbrac", "nfql", "rebrac"].map { "visual-\($0)" }
+private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
 private func parity(
   _ directory: String, ranks: Int? = nil, _ options: [String] = []
@@ -40,7 +44,7 @@ private func parity(
     expectAllPass(try parity(cases, ranks: ranks, options))
   }
 
-  private func expectAllPass(_ result: CommandResult) {
+  private func expectAllPass(_ result: CommandResult, _ names: [String] = names) {
     #expect(result.code == 0 && result.errorLines == [], "\(result)")
     for name in names { #expect(line(name, result)?.hasSuffix("ok") == true, "\(result)") }
   }
@@ -50,10 +54,17 @@ private func parity(
   }
 
   @Test(
-    .enabled(if: hasSharedCases, "../shared/parity, with all published cases, is not there"),
+    .enabled(if: exists(sharedCases), "../shared/parity, with all published cases, is not there"),
     .enabled(if: hasMPIRun, "\(noMPIRun)"), arguments: 1...3)
   func allPublishedCases(ranks: Int) throws {
-    expectAllPass(try parity(sharedCases, ranks: ranks))
+    expectAllPass(try parity(sharedCases, ranks: ranks), vectorNames)
+  }
+
+  @Test(
+    .enabled(if: exists(sharedImages), "../shared/parity-images, with the published cases, is not there"),
+    .enabled(if: hasMPIRun, "\(noMPIRun)"), arguments: 1...3)
+  func allPublishedCasesWithImages(ranks: Int) throws {
+    expectAllPass(try parity(sharedImages, ranks: ranks), imageNames)
   }
 
   // MARK: What must fail

@@ -263,7 +263,7 @@ import Testing
     try runs.write("run", successes: ["0.5"])
     let page = try runs.page()
     let policy = try page.texts("//meta[@http-equiv='Content-Security-Policy']/@content")
-    #expect(policy == ["default-src 'none'; style-src 'unsafe-inline'"])
+    #expect(policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"])
     #expect(try page.nodes(forXPath: "//@href | //@src | //@*[starts-with(name(), 'on')]").isEmpty)
   }
 }

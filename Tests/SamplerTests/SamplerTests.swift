@@ -41,6 +41,22 @@ import Testing
     try expectHolds("shared draws are the same on all ranks", ranks)
   }
 
+  @Test(arguments: jobs) func imagesOfABatchAreTheSameOnAnyNumberOfRanks(ranks: Int?) throws {
+    try expectHolds("images of a batch are the same on any number of ranks", ranks)
+  }
+
+  @Test(arguments: jobs) func aSamplesImagesMoveTogether(ranks: Int?) throws {
+    try expectHolds("a sample's images move together, by up to three pixels", ranks)
+  }
+
+  @Test(arguments: jobs) func aCoinDecidesForAWholeBatch(ranks: Int?) throws {
+    try expectHolds("about half of the batches move, all of them or none", ranks)
+  }
+
+  @Test(arguments: jobs) func vectorsDoNotMove(ranks: Int?) throws {
+    try expectHolds("vectors do not move", ranks)
+  }
+
   @Test(arguments: jobs) func moreRanksThanPartsOfTheDataAreRefused(ranks: Int?) throws {
     try expectHolds("more ranks than parts are refused", ranks)
   }

@@ -103,6 +103,22 @@ private func result(_ op: GraphOperator, _ x: [Tensor]) throws -> Tensor {
   func each(_ change: (Double) -> Double) -> Tensor { Tensor(x[0].shape, x[0].values.map(change)) }
   switch op.type {
   case "Identity": return x[0]
+  case "Cast":
+    guard try attribute("to") == [1] else { throw GraphError(description: "Cast to other than float") }
+    return x[0]
+  case "Relu": return each { max($0, 0) }
+  case "Transpose": return transposed(x[0], try attribute("perm"))
+  case "Conv":
+    let slides = (try attribute("kernel_shape"), try attribute("pads"), try attribute("strides"))
+    guard slides == ([3, 3], [1, 1, 1, 1], [1, 1]) else {
+      throw GraphError(description: "Conv other than 3 x 3 with zeros around the image")
+    }
+    return convolved(x[0], x[1], x[2])
+  case "MaxPool":
+    guard try attribute("kernel_shape") == [3, 3], try attribute("strides") == [2, 2] else {
+      throw GraphError(description: "MaxPool other than 3 x 3 with stride 2")
+    }
+    return pooled(x[0], pads: try attribute("pads"))
   case "Tanh": return each(tanh)
   case "Cos": return each(cos)
   case "Sqrt": return each(sqrt)
@@ -161,6 +177,67 @@ private func result(_ op: GraphOperator, _ x: [Tensor]) throws -> Tensor {
     return Tensor([x[0].shape[0]] + x[0].shape[2...], values)
   default: throw GraphError(description: "unknown operator \(op.type)")
   }
+}
+
+private func transposed(_ x: Tensor, _ axes: [Int]) -> Tensor {
+  let shape = axes.map { x.shape[$0] }
+  let strides = x.shape.indices.map { x.shape[($0 + 1)...].reduce(1, *) }
+  let values = (0..<x.values.count).map { index in
+    var (rest, position) = (index, 0)
+    for (size, axis) in zip(shape, axes).reversed() {
+      position += rest % size * strides[axis]
+      rest /= size
+    }
+    return x.values[position]
+  }
+  return Tensor(shape, values)
+}
+
+/// Images × channels × rows × columns, with weights outputs × channels × 3 × 3.
+private func convolved(_ x: Tensor, _ weight: Tensor, _ bias: Tensor) -> Tensor {
+  let (inputs, height, width, outputs) = (x.shape[1], x.shape[2], x.shape[3], weight.shape[0])
+  var values: [Double] = []
+  for image in 0..<x.shape[0] {
+    for o in 0..<outputs {
+      for r in 0..<height {
+        for c in 0..<width {
+          var sum = bias.values[o]
+          for k in 0..<inputs {
+            for i in max(0, 1 - r)..<min(3, height + 1 - r) {
+              for j in max(0, 1 - c)..<min(3, width + 1 - c) {
+                let place = ((image * inputs + k) * height + r + i - 1) * width + c + j - 1
+                sum += x.values[place] * weight.values[((o * inputs + k) * 3 + i) * 3 + j]
+              }
+            }
+          }
+          values.append(sum)
+        }
+      }
+    }
+  }
+  return Tensor([x.shape[0], outputs, height, width], values)
+}
+
+/// The largest of each 3 x 3 window with stride 2. `pads` are places before rows and columns, and after them.
+private func pooled(_ x: Tensor, pads: [Int]) -> Tensor {
+  let (height, width) = (x.shape[2], x.shape[3])
+  let rows = (height + pads[0] + pads[2] - 3) / 2 + 1
+  let columns = (width + pads[1] + pads[3] - 3) / 2 + 1
+  var values: [Double] = []
+  for plane in 0..<x.shape[0] * x.shape[1] {
+    for r in 0..<rows {
+      for c in 0..<columns {
+        var largest = -Double.infinity
+        for i in 2 * r - pads[0]..<2 * r - pads[0] + 3 where (0..<height).contains(i) {
+          for j in 2 * c - pads[1]..<2 * c - pads[1] + 3 where (0..<width).contains(j) {
+            largest = max(largest, x.values[(plane * height + i) * width + j])
+          }
+        }
+        values.append(largest)
+      }
+    }
+  }
+  return Tensor(Array(x.shape[..<2]) + [rows, columns], values)
 }
 
 /// The shape to which ONNX broadcasts two shapes.

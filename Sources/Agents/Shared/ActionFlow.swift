@@ -2,24 +2,23 @@ import Kernels
 import Networks
 
 /// A velocity field v(s, x, t) over actions: the flow from noise to actions that it gives is x′(t) = v(s, x, t). The
-/// input of its network is [s, x, t], O + A + 1 columns.
+/// input of its network is [s, x, t].
 extension Hyperparameters {
   /// The shape of such a network.
   func flowShape(_ name: String, _ spec: DataSpec) -> NetworkShape {
-    actorShape(name, inputs: spec.observationSize + spec.actionSize + 1, outputs: spec.actionSize)
+    actorShape(name, spec, beside: spec.actionSize + 1, outputs: spec.actionSize)
   }
 }
 
 extension Block {
   /// Input [s, x, t] ← the point x = (1 − t)·from + t·to of the straight path between two actions.
   func place(_ s: Observations<T>, from: Matrix<T>, to: Matrix<T>, at time: Matrix<T>) {
-    let (input, s) = (input, s.vectors)
-    input.columns(0..<s.columns).copy(s)
-    let x = input.columns(s.columns..<s.columns + to.columns)
+    let (input, size) = (input, placeState(s))
+    let x = input.columns(size..<size + to.columns)
     for i in 0..<rows.count {
       let t = time[i, 0]
       for c in 0..<x.columns { x[i, c] = (1 - t) * from[i, c] + t * to[i, c] }
-      input[i, s.columns + to.columns] = t
+      input[i, size + to.columns] = t
     }
   }
 }
@@ -39,10 +38,10 @@ struct EulerSteps: Sendable {
     _ block: Block<T>, _ parameters: UnsafePointer<T>, _ s: Observations<T>, from noise: Matrix<T>,
     into actions: Matrix<T>, firstStep: () -> Void
   ) {
-    let (input, v, s) = (block.input, block.output(), s.vectors)
-    let time = s.columns + noise.columns
-    let x = input.columns(s.columns..<time)
-    input.columns(0..<time).concatenate(s, noise)
+    let (input, v, size) = (block.input, block.output(), block.placeState(s))
+    let time = size + noise.columns
+    let x = input.columns(size..<time)
+    x.copy(noise)
     for step in 0..<steps {
       for i in 0..<noise.rows { input[i, time] = T(step) / T(steps) }
       if step == 0 { firstStep() } else { block.network.forward(parameters, rows: block.rows) }

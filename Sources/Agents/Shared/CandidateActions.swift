@@ -6,8 +6,6 @@ import Networks
 final class CandidateActions<T: Real> {
   /// N.
   let count: Int
-  /// The observation of each candidate of the tile, which has N rows for each sample.
-  let states: Observations<T>
   /// The candidates of the tile.
   let actions: Matrix<T>
   /// The most candidates of a tile.
@@ -28,9 +26,13 @@ final class CandidateActions<T: Real> {
     capacity = tiling.samples * count
     flow = networks.network(
       "actor_flow", rows: capacity, networks.scratch(rows: capacity), keepsActivations: false)
-    states = Observations(spec.observation, rows: capacity, in: workspace)
     actions = workspace.matrix(rows: capacity, columns: spec.actionSize)
     values = workspace.vector(capacity)
+  }
+
+  /// The observation of each candidate of some samples, which have N rows each.
+  func states(_ samples: Range<Int>, of observations: Observations<T>) -> Observations<T> {
+    observations.rows(samples).repeated(count)
   }
 
   /// chosen ← the best candidate for each observation.
@@ -47,9 +49,8 @@ final class CandidateActions<T: Real> {
     tiling.forEach(0..<observations.rows) { samples in
       let first = samples.lowerBound
       let tile = 0..<samples.count * count
-      for row in tile { states.copy(observations, row: first + row / count, to: row) }
       euler.integrate(
-        Block(network: flow, rows: tile), parameters, states.rows(tile),
+        Block(network: flow, rows: tile), parameters, states(samples, of: observations),
         from: starts.rows(first * count..<samples.upperBound * count), into: actions.rows(tile))
       setValues(samples)
       for i in samples {
@@ -62,17 +63,22 @@ final class CandidateActions<T: Real> {
 
   /// Adds what `choose` computes to a graph: the best candidates, batch × A.
   ///
-  /// - Parameter values: gives the values, batch × N, of states and actions, batch × N × O and batch × N × A.
+  /// - Parameter values: gives the values, batch × N, of actions, batch × N × A; and of states, which are batch × N ×
+  ///   size, as a network takes them.
   func describe(
     _ observations: OperatorGraph.Value, noise: OperatorGraph.Value, in graph: inout OperatorGraph,
     values: (
-      _ states: OperatorGraph.Value, _ actions: OperatorGraph.Value, _ graph: inout OperatorGraph
+      _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value,
+      _ graph: inout OperatorGraph
     ) -> OperatorGraph.Value
   ) -> OperatorGraph.Value {
-    let column = graph.apply("Unsqueeze", observations, graph.integers(1))
-    let states = graph.apply("Expand", column, graph.integers(1, count, 1))
+    func states(_ network: NetworkShape, _ graph: inout OperatorGraph) -> OperatorGraph.Value {
+      let state = network.describeState(observations, in: &graph)
+      let column = graph.apply("Unsqueeze", state, graph.integers(1))
+      return graph.apply("Expand", column, graph.integers(1, count, 1))
+    }
     let starts = graph.apply("Reshape", noise, graph.integers(-1, count, actions.columns))
-    let candidates = euler.describe(flow.shape, states, from: starts, in: &graph)
+    let candidates = euler.describe(flow.shape, states(flow.shape, &graph), from: starts, in: &graph)
     let values = values(states, candidates, &graph)
     let best = graph.apply("ArgMax", values, attributes: ["axis": 1, "keepdims": 1])
     return graph.apply("GatherND", candidates, best, attributes: ["batch_dims": 1])

@@ -10,7 +10,7 @@ public final class NetworkSet<T: Real> {
   /// All networks, targets included, in the order in which they were made: that in which an update uses them.
   public private(set) var all: [MLP<T>] = []
   /// Rows of the batch in the update at hand.
-  var rows = 0
+  private(set) var rows = 0
 
   private let shapes: [NetworkShape]
   private let width: Int
@@ -20,6 +20,10 @@ public final class NetworkSet<T: Real> {
   private let workspace = Workspace<T>()
   private let inputActionColumns: Range<Int>
   private let observation: ObservationSpace
+  private let trains: Bool
+  /// One for each network, and for each target, that sees images.
+  private var encoders: [(network: String, isTarget: Bool, encoder: Encoder<T>)] = []
+  private let encoderScratch: EncoderScratch<T>?
 
   /// No networks yet.
   ///
@@ -36,7 +40,11 @@ public final class NetworkSet<T: Real> {
     width = shapes.flatMap(\.hidden).max() ?? 0
     scratch = Scratch(rows: stackedRows, width: width)
     observation = spec.observation
-    inputActionColumns = spec.observationSize..<spec.observationSize + spec.actionSize
+    trains = stackedRows > 0
+    let encoder = shapes.lazy.compactMap(\.encoder).first
+    encoderScratch = encoder.map { EncoderScratch($0, rows: rows) }
+    let stateSize = encoder?.features ?? spec.observationSize
+    inputActionColumns = stateSize..<stateSize + spec.actionSize
   }
 
   // MARK: Networks
@@ -70,11 +78,26 @@ public final class NetworkSet<T: Real> {
     _ name: String, isTarget: Bool = false, rows: Int, _ scratch: Scratch<T>,
     inputGradientColumns: Range<Int> = 0..<0, keepsActivations: Bool = true
   ) -> MLP<T> {
+    let (shape, start) = (shape(name), isTarget ? layout.targetStart(of: name) : layout.start(of: name))
     let network = MLP(
-      shape(name), start: isTarget ? layout.targetStart(of: name) : layout.start(of: name), rows: rows,
-      inputGradientColumns: inputGradientColumns, keepsActivations: keepsActivations, scratch: scratch)
+      shape, start: start, rows: rows, inputGradientColumns: inputGradientColumns,
+      keepsActivations: keepsActivations, scratch: scratch,
+      encoder: encoder(of: shape, isTarget: isTarget, start: start))
     all.append(network)
     return network
+  }
+
+  /// The encoder of a network, which all stacks and tiles of the network share; nil if it sees no images.
+  private func encoder(of shape: NetworkShape, isTarget: Bool, start: Int) -> Encoder<T>? {
+    guard let encoderScratch, shape.encoder != nil else { return nil }
+    if let known = encoders.first(where: { $0.network == shape.name && $0.isTarget == isTarget }) {
+      return known.encoder
+    }
+    let encoder = Encoder(
+      shape, start: start, rows: capacity, moments: Observations<T>.Moment.allCases.count,
+      trains: trains && !isTarget, scratch: encoderScratch)
+    encoders.append((shape.name, isTarget, encoder))
+    return encoder
   }
 
   /// Scratch memory for backward passes of stacks of up to `rows` rows, apart from that of the other networks.
@@ -85,6 +108,26 @@ public final class NetworkSet<T: Real> {
       preconditionFailure("\(name) is not a network of this agent")
     }
     return shape
+  }
+
+  // MARK: An update
+
+  /// Begins an update, or an action: what was encoded with earlier parameters is forgotten.
+  ///
+  /// - Parameters:
+  ///   - parameters: the flat vector.
+  ///   - targets: the targets' vector; nil if no target is used.
+  ///   - rows: rows of the batch.
+  func begin(_ parameters: UnsafePointer<T>, targets: UnsafePointer<T>? = nil, rows: Int) {
+    self.rows = rows
+    for index in encoders.indices {
+      encoders[index].encoder.begin(encoders[index].isTarget ? targets : parameters, rows: rows)
+    }
+  }
+
+  /// Ends an update: the gradients that have come to the encoders reach their parameters.
+  func backwardThroughEncoders(into gradients: UnsafeMutablePointer<T>) {
+    for index in encoders.indices { encoders[index].encoder.backward(into: gradients) }
   }
 
   // MARK: Memory
@@ -103,19 +146,22 @@ public final class NetworkSet<T: Real> {
   /// Notes time and operations of all networks in a profile.
   public func measure(in profile: Profile) {
     for network in all { network.profile = profile }
+    for entry in encoders { entry.encoder.profile = profile }
   }
 
   /// Whether this rank's share of the gradient is finite in the last call that computed it.
   public var gradientIsFinite: Bool {
     // By index: here, where the precision is not known, an iterator over the array would take memory for every step.
     all.indices.allSatisfy { all[$0].gradientIsFinite }
+      && encoders.indices.allSatisfy { encoders[$0].encoder.gradientIsFinite }
   }
 
   /// The network and layer that gave the first value that is not finite in the last logging call, for a batch as
   /// large as the memory; nil when all are finite.
   public var firstNonFinite: String? {
     for network in all {
-      if let place = network.firstNonFinite { return place }
+      let encoder = encoders.first { $0.network == network.shape.name && !$0.isTarget }?.encoder
+      if let place = encoder?.firstNonFinite ?? network.firstNonFinite { return place }
     }
     return nil
   }

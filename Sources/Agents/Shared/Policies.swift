@@ -22,6 +22,7 @@ final class OneStepPolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
     Block(network: actor, rows: 0..<n).place(observations.rows(0..<n), noise[0].rows(0..<n))
     actor.forward(parameters, rows: 0..<n)
     actions.rows(0..<n).clip(actor.output().rows(0..<n))
@@ -32,7 +33,8 @@ final class OneStepPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    graph.clip(actor.shape.describe(graph.concatenate(observations, noise[0]), in: &graph))
+    let state = actor.shape.describeState(observations, in: &graph)
+    return graph.clip(actor.shape.describe(graph.concatenate(state, noise[0]), in: &graph))
   }
 }
 
@@ -61,6 +63,7 @@ final class FlowPolicy<T: Real>: Policy {
 
   @specialized(where T == Float)
   func act(_ parameters: UnsafePointer<T>, rows n: Int) {
+    networks.begin(parameters, rows: n)
     euler.integrate(
       Block(network: flow, rows: 0..<n), parameters, observations.rows(0..<n), from: noise[0].rows(0..<n),
       into: actions.rows(0..<n))
@@ -76,6 +79,7 @@ final class FlowPolicy<T: Real>: Policy {
   func describe(
     _ observations: OperatorGraph.Value, _ noise: [OperatorGraph.Value], in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
-    euler.describe(flow.shape, observations, from: noise[0], in: &graph)
+    let state = flow.shape.describeState(observations, in: &graph)
+    return euler.describe(flow.shape, state, from: noise[0], in: &graph)
   }
 }

@@ -39,16 +39,19 @@ final class QuantileChoice<T: Real> {
     for c in 0..<candidates.count { _ = critic.add(taus: taus.row(c), count: quantiles) }
     critic.embedTaus(parameters)
     candidates.choose(parameters, observations, noise: noise, into: chosen) { samples in
-      tiling.forEach(0..<samples.count * candidates.count) { setValues(parameters, of: $0) }
+      let states = candidates.states(samples, of: observations)
+      tiling.forEach(0..<states.rows) { setValues(parameters, of: $0, states) }
     }
   }
 
   /// Computes the values of some of the candidates of the tile at hand.
-  private func setValues(_ parameters: UnsafePointer<T>, of rows: Range<Int>) {
+  private func setValues(
+    _ parameters: UnsafePointer<T>, of rows: Range<Int>, _ states: Observations<T>
+  ) {
     let (N, K) = (candidates.count, quantiles)
     critic.clear(keepingTaus: true)
     for row in rows {
-      critic.pair(critic.add(candidates.states, row, candidates.actions.row(row)), row % N * K, count: K)
+      critic.pair(critic.add(states, row, candidates.actions.row(row)), row % N * K, count: K)
     }
     critic.forward(parameters)
     let values = critic.values(0..<critic.pairs)

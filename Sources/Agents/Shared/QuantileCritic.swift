@@ -36,11 +36,11 @@ final class QuantileCritic<T: Real> {
     _ spec: DataSpec, _ h: Hyperparameters, _ capacity: Capacity, isTarget: Bool = false, trains: Bool,
     _ scratch: Scratch<T>, in networks: NetworkSet<T>
   ) {
-    let (O, A) = (spec.observationSize, spec.actionSize)
+    let (size, A) = (h.stateSize(spec), spec.actionSize)
     self.trains = trains
     actionEmbedding = networks.network(
       "critic/sa_embedding_net", isTarget: isTarget, rows: capacity.actions, scratch,
-      inputGradientColumns: trains ? O..<O + A : 0..<0)
+      inputGradientColumns: trains ? size..<size + A : 0..<0)
     tauEmbedding = networks.network(
       "critic/tau_embedding_net", isTarget: isTarget, rows: capacity.taus, scratch)
     value = networks.network(
@@ -54,8 +54,8 @@ final class QuantileCritic<T: Real> {
   static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
     [
       NetworkShape(
-        name: "critic/sa_embedding_net", inputs: spec.observationSize + spec.actionSize, hidden: [],
-        outputs: h.embeddingDim, layerNorm: false, hasTarget: true),
+        name: "critic/sa_embedding_net", inputs: h.stateSize(spec) + spec.actionSize, hidden: [],
+        outputs: h.embeddingDim, layerNorm: false, hasTarget: true, encoder: h.encoderShape(spec)),
       NetworkShape(
         name: "critic/tau_embedding_net", inputs: h.numCosines, hidden: [], outputs: h.embeddingDim,
         layerNorm: false, hasTarget: true),
@@ -75,10 +75,10 @@ final class QuantileCritic<T: Real> {
 
   /// Adds an action at the state of a row; returns the row of the critic's input.
   func add(_ s: Observations<T>, _ state: Int, _ a: UnsafePointer<T>) -> Int {
-    let row = actionEmbedding.input.row(actions)
-    let size = s.space.count
-    row.update(from: s.vectors.row(state), count: size)
-    (row + size).update(from: a, count: actionEmbedding.shape.inputs - size)
+    let size = actionEmbedding.stateSize(s)
+    actionEmbedding.placeState(s, state, inputRow: actions)
+    let action = actionEmbedding.input.row(actions) + size
+    action.update(from: a, count: actionEmbedding.shape.inputs - size)
     actions += 1
     return actions - 1
   }
@@ -173,8 +173,11 @@ final class QuantileCritic<T: Real> {
   }
 
   /// Adds values of batch × N states and actions at N × K quantiles to a graph: both members' as one, batch × N × K.
+  ///
+  /// - Parameter states: gives the states as a network takes them.
   func describe(
-    _ states: OperatorGraph.Value, _ actions: OperatorGraph.Value, taus: OperatorGraph.Value,
+    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value,
+    taus: OperatorGraph.Value,
     _ aggregation: Aggregation, in graph: inout OperatorGraph
   ) -> OperatorGraph.Value {
     let count = Float(tauEmbedding.shape.inputs)
@@ -182,7 +185,8 @@ final class QuantileCritic<T: Real> {
     let halfTurns = graph.apply("Mul", graph.apply("Unsqueeze", taus, graph.integers(-1)), numbers)
     let cosines = graph.apply("Cos", graph.apply("Mul", halfTurns, graph.number(.pi)))
     let eTau = tauEmbedding.shape.describe(cosines, in: &graph)
-    let eAction = actionEmbedding.shape.describe(graph.concatenate(states, actions), in: &graph)
+    let state = states(actionEmbedding.shape, &graph)
+    let eAction = actionEmbedding.shape.describe(graph.concatenate(state, actions), in: &graph)
     let pairs = graph.apply("Mul", graph.apply("Unsqueeze", eAction, graph.integers(2)), eTau)
     // Ensembles are applied to rows, and come out as members × rows × 1.
     let rows = graph.apply("Reshape", pairs, graph.integers(-1, value.shape.inputs))

@@ -12,15 +12,17 @@ struct ReturnFlows<T: Real> {
   /// Both networks in the order of the flat vector.
   static func shapes(_ spec: DataSpec, _ h: Hyperparameters) -> [NetworkShape] {
     names.map { name in
-      var shape = h.valueShape(name, inputs: 2 + spec.observationSize + spec.actionSize, hasTarget: true)
+      var shape = h.valueShape(name, spec, beside: 2 + spec.actionSize, hasTarget: true)
       shape.ensemble = nil
+      shape.encoderColumn = 2
       return shape
     }
   }
 
   /// Where the action stands in the input.
-  static func actionColumns(_ spec: DataSpec) -> Range<Int> {
-    2 + spec.observationSize..<2 + spec.observationSize + spec.actionSize
+  static func actionColumns(_ spec: DataSpec, _ h: Hyperparameters) -> Range<Int> {
+    let first = 2 + h.stateSize(spec)
+    return first..<first + spec.actionSize
   }
 
   /// Both networks' rows of a role.
@@ -41,15 +43,15 @@ struct ReturnRows<T: Real> {
   ///
   /// - Parameter time: nil for t = 0.
   func place(z: Matrix<T>, at time: Matrix<T>?, _ s: Observations<T>, _ a: Matrix<T>) {
-    place(in: first.input, z, time, s.vectors, a)
-    place(in: second.input, z, time, s.vectors, a)
+    place(in: first, z, time, s, a)
+    place(in: second, z, time, s, a)
   }
 
   private func place(
-    in input: Matrix<T>, _ z: Matrix<T>, _ time: Matrix<T>?, _ s: Matrix<T>, _ a: Matrix<T>
+    in block: Block<T>, _ z: Matrix<T>, _ time: Matrix<T>?, _ s: Observations<T>, _ a: Matrix<T>
   ) {
-    input.columns(2..<2 + s.columns).copy(s)
-    input.columns(2 + s.columns..<2 + s.columns + a.columns).copy(a)
+    let (input, end) = (block.input, 2 + block.placeState(s, at: 2))
+    input.columns(end..<end + a.columns).copy(a)
     for i in 0..<z.rows {
       input[i, 0] = z[i, 0]
       input[i, 1] = time?[i, 0] ?? 0
@@ -88,12 +90,16 @@ struct ReturnLimits<T: Real> {
   }
 
   /// Adds both one-step values clip(z + v_j(z, 0, s, a)) to a graph.
+  ///
+  /// - Parameter states: gives the states as a network takes them.
   func describeValues(
-    _ flows: [NetworkShape], _ z: OperatorGraph.Value, _ states: OperatorGraph.Value,
-    _ actions: OperatorGraph.Value, in graph: inout OperatorGraph
+    _ flows: [NetworkShape], _ z: OperatorGraph.Value,
+    _ states: (NetworkShape, inout OperatorGraph) -> OperatorGraph.Value, _ actions: OperatorGraph.Value,
+    in graph: inout OperatorGraph
   ) -> [OperatorGraph.Value] {
-    let input = graph.concatenate(z, graph.column(0, like: z), states, actions)
+    let start = graph.column(0, like: z)
     return flows.map { flow in
+      let input = graph.concatenate(z, start, states(flow, &graph), actions)
       let value = graph.apply("Add", z, flow.describe(input, in: &graph))
       return range.upperBound.isFinite
         ? graph.clip(value, Float(range.lowerBound), Float(range.upperBound)) : value

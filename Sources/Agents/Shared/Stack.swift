@@ -106,12 +106,26 @@ struct Block<T: Real> {
 
   /// The inputs; the caller fills them before the forward pass.
   var input: Matrix<T> { network.input.rows(rows) }
-  /// Input ← s, and behind it what else the network is given.
-  func place(_ s: Observations<T>) { input.copy(s.vectors) }
+  /// Input ← s.
+  func place(_ s: Observations<T>) { _ = placeState(s) }
   /// Input ← [s, a].
-  func place(_ s: Observations<T>, _ a: Matrix<T>) { input.concatenate(s.vectors, a) }
+  func place(_ s: Observations<T>, _ a: Matrix<T>) {
+    let size = placeState(s)
+    input.columns(size..<network.input.columns).copy(a)
+  }
   /// Input ← [s, a, ε].
-  func place(_ s: Observations<T>, _ a: Matrix<T>, _ ε: Matrix<T>) { input.concatenate(s.vectors, a, ε) }
+  func place(_ s: Observations<T>, _ a: Matrix<T>, _ ε: Matrix<T>) {
+    let size = placeState(s)
+    input.columns(size..<network.input.columns).concatenate(a, ε)
+  }
+
+  /// The columns of the input from `column` on ← s: the numbers of a vector, or the features of an image. Returns how
+  /// many columns that are.
+  func placeState(_ s: Observations<T>, at column: Int = 0) -> Int {
+    precondition(s.rows == rows.count, "as many observations as rows")
+    for row in 0..<s.rows { network.placeState(s, row, at: column, inputRow: rows.lowerBound + row) }
+    return network.stateSize(s)
+  }
 
   /// What member e of the ensemble computed.
   func output(_ e: Int = 0) -> Matrix<T> { network.output(e).rows(rows) }
@@ -124,4 +138,20 @@ struct Block<T: Real> {
   var values: Twins<T> { Twins(first: output(0), second: output(1)) }
   /// The gradients of the loss with respect to those.
   var valueGradients: Twins<T> { Twins(first: outputGradient(0), second: outputGradient(1)) }
+}
+
+extension MLP {
+  /// Columns that a state takes in the input.
+  func stateSize(_ s: Observations<T>) -> Int { shape.encoder?.features ?? s.space.count }
+
+  /// Columns of a row of the input from `column` on ← the state of a row: the numbers of a vector, or the features of
+  /// an image, which is encoded if this network has not encoded it in this update.
+  func placeState(_ s: Observations<T>, _ row: Int, at column: Int = 0, inputRow: Int) {
+    switch s.space {
+    case .vector(let size):
+      (input.row(inputRow) + column).update(from: s.row(row).assumingMemoryBound(to: T.self), count: size)
+    case .image:
+      placeFeatures(s.images, moment: s.moment.rawValue, image: s.index(row), inputRow: inputRow)
+    }
+  }
 }

@@ -31,8 +31,9 @@ public final class DatasetImporter {
 
   /// The reader's description of the data.
   public struct Description: Decodable, Sendable {
-    /// O, the size of an observation.
-    public let observationSize: Int
+    /// What an observation is.
+    public var observation: ObservationSpace { ObservationSpace(shape: observationShape)! }
+    fileprivate let observationShape: [Int]
     /// A, the size of an action.
     public let actionSize: Int
     /// The entries of the dictionaries that observations are made of, in their order; nil if there are none.
@@ -43,8 +44,8 @@ public final class DatasetImporter {
     public let provenance: [String: String]
   }
 
-  /// A number of rows and their bytes: observations, actions, rewards and masks (float32) and terminals (one
-  /// byte each), each field of all rows after the field before.
+  /// A number of rows and their bytes: observations (float32, or bytes of images), actions, rewards and masks (float32)
+  /// and terminals (one byte each), each field of all rows after the field before.
   public struct Rows {
     /// The number of rows.
     public let count: Int
@@ -84,8 +85,8 @@ public final class DatasetImporter {
   /// Reads the next rows, at most `limit`. Returns nil once at the end of the training data, and once at the
   /// end of the validation data. Throws ``ImportFailure``.
   public func rows(limit: Int) throws(ImportFailure) -> Rows? {
-    let size = 4 * (description.observationSize + description.actionSize + 2) + 1
-    let limit = min(limit, (WorkerFrame.largest - 4) / size)
+    let size = description.observation.byteCount + 4 * (description.actionSize + 2) + 1
+    let limit = max(1, min(limit, (WorkerFrame.largest - 4) / size))
     let answer = try Self.asking(process, python) { () throws(WorkerFailure) in
       process.send(.rows, WorkerFrame.bytes(UInt32(limit)))
       return try process.receive(.rows)
@@ -114,7 +115,8 @@ public final class DatasetImporter {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     guard answer.count < 1 << 16, let description = try? decoder.decode(Description.self, from: Data(answer)),
-      (1...1 << 16).contains(description.observationSize), (1...1 << 16).contains(description.actionSize)
+      ObservationSpace(shape: description.observationShape) != nil,
+      (1...1 << 16).contains(description.actionSize)
     else {
       throw ImportFailure(.broken, "the reader does not describe its data: '\(WorkerFrame.shown(answer))'")
     }

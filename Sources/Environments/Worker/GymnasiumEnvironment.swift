@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import Kernels
 import Randomness
@@ -67,30 +68,31 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     return description!
   }
 
-  public func start(_ episodes: [Int], in slots: [Int], _ observations: Matrix<Float>) throws {
+  public func start(_ episodes: [Int], in slots: [Int], _ place: ObservationPlace) throws {
     try launch(min(options.workers, capacity))
-    try exchange(.reset, slots, length: observations.columns * 4) { rows in
+    try exchange(.reset, slots, length: description!.observation.byteCount) { rows in
       rows.flatMap { row in
         var random = RandomSequence(seed: seed, stream: .reset, index: UInt64(episodes[row]))
         return WorkerFrame.bytes(environment(of: slots[row])) + WorkerFrame.bytes(random.word() >> 1)
       }
     } unpack: { rows, bytes in
-      try unpack(bytes, rows, observations)
+      try unpack(bytes, rows, place)
     }
   }
 
   public func step(
-    _ slots: [Int], _ actions: Matrix<Float>, _ observations: Matrix<Float>
+    _ slots: [Int], _ actions: Matrix<Float>, _ place: ObservationPlace
   ) throws -> [StepOutcome] {
+    let size = try describe().observation.byteCount
     var outcomes = [StepOutcome?](repeating: nil, count: slots.count)
-    try exchange(.step, slots, length: observations.columns * 4 + 8 + 1) { rows in
+    try exchange(.step, slots, length: size + 8 + 1) { rows in
       rows.flatMap { WorkerFrame.bytes(environment(of: slots[$0])) }
         + rows.flatMap { row in
           (0..<actions.columns).flatMap { WorkerFrame.bytes(actions[row, $0].bitPattern) }
         }
     } unpack: { rows, bytes in
-      try unpack(bytes, rows, observations)
-      let rewards = rows.count * observations.columns * 4
+      try unpack(bytes, rows, place)
+      let rewards = rows.count * size
       for (i, row) in rows.enumerated() {
         let reward = Double(bitPattern: WorkerFrame.word(bytes, at: rewards + 8 * i))
         guard reward.isFinite else { throw WorkerFailure("gave a reward that is not finite") }
@@ -116,7 +118,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
 
   /// The payload of the answer to ``Opening``.
   private struct Opened: Decodable {
-    let observationSize, actionSize: Int
+    let observationShape: [Int]
+    let actionSize: Int
     let observationOrder: [String]?
     let referenceReturns: [Double]?
   }
@@ -147,14 +150,15 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     guard bytes.count < 1 << 16, let opened = try? decoder.decode(Opened.self, from: Data(bytes)),
-      (1...1_000_000).contains(opened.observationSize), (1...100_000).contains(opened.actionSize)
+      let observation = ObservationSpace(shape: opened.observationShape),
+      (1...100_000).contains(opened.actionSize)
     else { throw WorkerFailure("does not describe its environment: '\(WorkerFrame.shown(bytes))'") }
     let returns = opened.referenceReturns
     guard returns.map({ $0.count == 2 && $0.allSatisfy(\.isFinite) && $0[0] != $0[1] }) ?? true else {
       throw WorkerFailure("gives reference returns that define no score: '\(WorkerFrame.shown(bytes))'")
     }
     let new = EnvironmentDescription(
-      observationSize: opened.observationSize, actionSize: opened.actionSize, referenceReturns: returns,
+      observation: observation, actionSize: opened.actionSize, referenceReturns: returns,
       observationOrder: opened.observationOrder)
     guard description ?? new == new else { throw WorkerFailure("opened another environment than before") }
     return new
@@ -201,15 +205,17 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     }
   }
 
-  /// Reads the observations at the beginning of an answer into the given rows of `observations`.
-  private func unpack(
-    _ bytes: [UInt8], _ rows: [Int], _ observations: Matrix<Float>
-  ) throws {
+  /// Copies the observations at the beginning of an answer to the places of the given rows.
+  private func unpack(_ bytes: [UInt8], _ rows: [Int], _ place: ObservationPlace) throws {
+    let space = description!.observation
     for (i, row) in rows.enumerated() {
-      for column in 0..<observations.columns {
-        let value = Float(bitPattern: WorkerFrame.word(bytes, at: 4 * (i * observations.columns + column)))
-        guard value.isFinite else { throw WorkerFailure("gave an observation that is not finite") }
-        observations[row, column] = value
+      bytes.withUnsafeBytes { bytes in
+        place(row).copyMemory(from: bytes.baseAddress! + i * space.byteCount, byteCount: space.byteCount)
+      }
+      guard case .vector(let size) = space else { continue }
+      let values = UnsafeBufferPointer(start: place(row).assumingMemoryBound(to: Float.self), count: size)
+      guard values.allSatisfy(\.isFinite) else {
+        throw WorkerFailure("gave an observation that is not finite")
       }
     }
   }

@@ -1,4 +1,4 @@
-"""Code shared by fan-dist's Python programs: frames over standard input and output, and spaces as vectors.
+"""Code shared by fan-dist's Python programs: frames over standard input and output, and spaces as vectors or images.
 
 WorkerProcess.swift is the other end. It sends this file, followed by one of the programs, to `python3 -c` before
 the first request. A frame is
@@ -76,6 +76,22 @@ def size(entries):
     return sum(int(np.prod(box.shape)) for _, box in entries)
 
 
+def is_image(entries):
+    """Whether observations are images: one box of bytes with three dimensions."""
+    path, box = entries[0]
+    return len(entries) == 1 and not path and box.dtype == np.uint8 and len(box.shape) == 3
+
+
+def shape(entries):
+    """The dimensions of an observation: height, width and channels of an image, or the numbers of a vector."""
+    if not is_image(entries):
+        return [size(entries)]
+    box = entries[0][1]
+    if box.shape[2] != 3:
+        raise TypeError(f"observations are images of shape {box.shape}; (height, width, 3) is needed")
+    return list(box.shape)
+
+
 def order(entries):
     """The entries of a dictionary with their sizes, in their order; None for a single box."""
     if not entries[0][0]:
@@ -86,19 +102,41 @@ def order(entries):
 def flat(observation, entries, leading=(), what="an observation"):
     """An observation as a vector (O), or observations of shape `leading` as an array (*leading, O).
 
-    The boxes follow each other in the order of `entries`.
+    The boxes follow each other in the order of `entries`. The numbers of images are bytes, all others floats.
     """
-    parts = []
+    dtype, parts = np.uint8 if is_image(entries) else np.float32, []
     for path, box in entries:
         part = observation
         for key in path:
             part = part[key]
-        part = np.asarray(part, dtype=np.float32)
+        part = np.asarray(part)
+        if dtype == np.uint8 and part.dtype != np.uint8:
+            raise TypeError(f"{what} is {part.dtype}, not uint8 as its space says")
+        part = np.asarray(part, dtype)
         if part.size != int(np.prod((*leading, *box.shape))):
             name = f"{what}, {'/'.join(map(str, path))!r}," if path else what
             raise ValueError(f"{name} has shape {part.shape}, not {(*leading, *box.shape)} as its space says")
         parts.append(part.reshape(*leading, -1))
     return np.concatenate(parts, axis=-1)
+
+
+def choose_renderer():
+    """Makes MuJoCo render without a display, unless MUJOCO_GL says how it renders."""
+    if "MUJOCO_GL" in os.environ:
+        return
+    import subprocess
+
+    # MuJoCo decides when it is loaded and cannot change its mind, so other processes try.
+    trial = "import mujoco; mujoco.GLContext(8, 8).make_current()"
+    for library in ("egl", "osmesa"):
+        environment = {**os.environ, "MUJOCO_GL": library}
+        result = subprocess.run([sys.executable, "-c", trial], env=environment, stdout=2, stderr=subprocess.DEVNULL)
+        if result.returncode == 0:
+            os.environ["MUJOCO_GL"] = library
+            return
+    raise RuntimeError(
+        "MuJoCo cannot render here, neither with EGL nor with OSMesa: install libegl1 and libgl1, or libosmesa6 (apt)"
+    )
 
 
 def serve(handlers):

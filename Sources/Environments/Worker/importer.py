@@ -1,12 +1,13 @@
 """Reads the datasets of other projects for fan-dist, with these projects' own readers and in little memory.
 
-DatasetImporter.swift is the other end. An observation has O numbers and an action A. The payloads of request and
+DatasetImporter.swift is the other end. An observation has O numbers, f32, or is an image of O bytes (height, width, 3);
+an action has A numbers. The payloads of request and
 answer for each kind of frame:
 
     4 import  JSON {source, name, files?, directory?, convention?, episode_limit?}
-              JSON {observation_size, action_size, observation_order?, has_validation, provenance}
+              JSON {observation_shape, action_size, observation_order?, has_validation, provenance}
     5 rows    limit u32
-              count u32, count x O f32, count x A f32, count x reward f32, count x mask f32, count x terminal u8
+              count u32, count x observation, count x A f32, count x reward f32, count x mask f32, count x terminal u8
 
 The answer to `rows` holds the next rows, at most `limit`. An answer without rows ends the training data; the answers
 after it hold the validation data, if there are any, and end in the same way.
@@ -20,8 +21,8 @@ import re
 import zipfile
 
 IMPORT, ROWS = 4, 5
-# The number of rows that are read at a time, where the format allows it.
-CHUNK = 16_384
+# The number of rows that are read at a time, where the format allows it, and the bytes of images.
+CHUNK, CHUNK_BYTES = 16_384, 64 << 20
 # Members of an .npz file that say where episodes were cut off, and members that make every row a transition of its
 # own, which are refused. OGBenchSource.swift knows the same ones.
 CUTS = ["timeouts", "truncations", "truncated", "truncateds"]
@@ -29,7 +30,7 @@ NEXT = {"next_observations", "next_observation"}
 
 
 class Source:
-    """A dataset and its sizes.
+    """A dataset and its sizes: the dimensions of an observation, (O) or (height, width, 3), and A.
 
     `training` and `validation` generate chunks: tuples of observations, actions, rewards, masks and terminals of
     consecutive rows. `validation` is None if there are no validation data.
@@ -39,8 +40,8 @@ class Source:
     # The entries of the dictionaries that observations are made of, in their order.
     observation_order = None
 
-    def __init__(self, observation_size, action_size, provenance):
-        self.observation_size, self.action_size = observation_size, action_size
+    def __init__(self, observation_shape, action_size, provenance):
+        self.observation_shape, self.action_size = tuple(observation_shape), action_size
         self.provenance = provenance
 
 
@@ -60,20 +61,21 @@ class OGBench(Source):
     def __init__(self, name, files=None, directory=None):
         if "singletask" not in name.split("-"):
             raise ValueError(f"{name} has no rewards: OGBench's tasks with rewards are called ...-singletask-...")
-        if name.startswith("visual-"):
-            raise ValueError(f"{name} has images for observations, which are not supported")
         # Nothing is rendered, so OpenGL is not needed.
         os.environ.setdefault("MUJOCO_GL", "disable")
         import ogbench
 
-        environment = ogbench.make_env_and_datasets(name, env_only=True)
+        # The task that sees numbers has the same goals and rewards as the one that sees images.
+        environment = ogbench.make_env_and_datasets(name.removeprefix("visual-"), env_only=True)
         self.goal = Goal(environment)
         parts = name.split("-")
         place = parts.index("singletask")
         self.environment_name = "-".join(parts[: place - 1] + parts[place:])
         files = files or [self.find("-".join(parts[:place] + parts[-1:]), directory)]
-        sizes = environment.observation_space.shape[0], environment.action_space.shape[0]
-        super().__init__(*sizes, {
+        observation_shape = environment.observation_space.shape
+        if name.startswith("visual-"):
+            observation_shape = self.image_shape(files[0])
+        super().__init__(observation_shape, environment.action_space.shape[0], {
             "source": name, "task": f"{name}, number {environment.unwrapped._reward_task_id}",
             "files": ", ".join(files), "reward": "r(s), from ogbench.relabel_utils",
             "environment reward": self.timing(environment), "read by": versions("ogbench", "gymnasium", "mujoco"),
@@ -100,6 +102,18 @@ class OGBench(Source):
         return path
 
     @staticmethod
+    def image_shape(path):
+        with zipfile.ZipFile(path) as archive:
+            if "observations.npy" not in archive.namelist():
+                raise ValueError(f"{path} has no 'observations'")
+            images = NpyStream(archive, path, "observations")
+        if images.dtype != np.uint8 or len(images.row_shape) != 3 or images.row_shape[2] != 3:
+            raise ValueError(
+                f"{path} has observations of {images.dtype}, shape {images.row_shape}; images are uint8 (height, width, 3)"
+            )
+        return images.row_shape
+
+    @staticmethod
     def timing(environment):
         """Whether the environment's reward of a step is that of the state before it, r(s), or after it, r(s')."""
         # Versions before 1.2.0 have no such setting and reward the state after the step.
@@ -110,11 +124,13 @@ class OGBench(Source):
             for chunk in npz_chunks(path, ["observations", "actions", "terminals"], ["qpos", "button_states"]):
                 if "qpos" not in chunk:
                     raise ValueError(f"{path} has no 'qpos', which the rewards of a task are computed from")
-                for name, expected in ("observations", self.observation_size), ("actions", self.action_size):
-                    if chunk[name].shape[1:] != (expected,):
+                for name, expected in ("observations", self.observation_shape), ("actions", (self.action_size,)):
+                    if chunk[name].shape[1:] != expected:
                         raise ValueError(
-                            f"{path} has {name} of shape {chunk[name].shape[1:]}, the task of {expected} numbers"
+                            f"{path} has {name} of shape {chunk[name].shape[1:]}, the task of shape {expected}"
                         )
+                if len(self.observation_shape) == 3 and chunk["observations"].dtype != np.uint8:
+                    raise ValueError(f"{path} has observations of {chunk['observations'].dtype}; images are uint8")
                 self.goal.relabel(self.environment_name, chunk)
                 yield tuple(chunk[key] for key in ("observations", "actions", "rewards", "masks", "terminals"))
 
@@ -159,8 +175,9 @@ def npz_chunks(path, names, optional):
         if len({array.rows for array in arrays.values()}) > 1:
             raise ValueError(f"{path} has arrays of different lengths")
         rows = arrays[names[0]].rows
-        for start in range(0, rows, CHUNK):
-            count = min(CHUNK, rows - start)
+        length = max(1, min(CHUNK, CHUNK_BYTES // max(array.row_bytes for array in arrays.values())))
+        for start in range(0, rows, length):
+            count = min(length, rows - start)
             chunk = {name: array.take(count) for name, array in arrays.items()}
             chunk["terminals"] = chunk["terminals"].reshape(count) != 0
             for name in cuts:
@@ -220,7 +237,7 @@ class Minari(Source):
         if len(actions) > 1:
             raise ValueError(f"{name} has a dictionary for actions, which is not supported")
         self.observation_order = order(self.entries)
-        super().__init__(size(self.entries), size(actions), {
+        super().__init__([size(self.entries)], size(actions), {
             "source": f"minari:{name}", "files": str(self.dataset.spec.data_path), "reward": "as recorded",
             "read by": versions("minari", "h5py"),
         })
@@ -307,7 +324,7 @@ class D4RL(Source):
         for name, shape in shapes.items():
             if shape[0] != rows or (name in ("rewards", "terminals") and int(np.prod(shape)) != rows):
                 raise ValueError(f"{path} has '{name}' of shape {shape} where observations has {rows} rows")
-        super().__init__(shapes["observations"][1], shapes["actions"][1], {
+        super().__init__(shapes["observations"][1:], shapes["actions"][1], {
             "source": os.path.basename(path), "files": path,
             "reward": "r(s, a) as recorded" + (", minus 1" if is_antmaze else ""),
             "convention": "D4RL antmaze" if is_antmaze else "D4RL", "read by": versions("h5py"),
@@ -381,10 +398,11 @@ class Importer:
     def open(self, payload):
         request = json.loads(payload)
         source = self.sources[request.pop("source")](**request)
+        self.is_image = len(source.observation_shape) == 3
         self.parts = [part for part in (source.training, source.validation) if part]
         self.chunk = None
         description = {
-            "observation_size": source.observation_size, "action_size": source.action_size,
+            "observation_shape": source.observation_shape, "action_size": source.action_size,
             "observation_order": source.observation_order, "has_validation": source.validation is not None,
             "provenance": source.provenance,
         }
@@ -399,7 +417,7 @@ class Importer:
                 return struct.pack("<I", 0)
         part, rest = [array[:limit] for array in self.chunk], [array[limit:] for array in self.chunk]
         self.chunk = rest if len(rest[0]) else None
-        types = ["<f4"] * 4 + ["u1"]
+        types = ["u1" if self.is_image else "<f4"] + ["<f4"] * 3 + ["u1"]
         columns = [np.ascontiguousarray(array, type).tobytes() for array, type in zip(part, types)]
         return struct.pack("<I", len(part[0])) + b"".join(columns)
 

@@ -1,13 +1,13 @@
 """Serves Gymnasium environments to fan-dist; GymnasiumEnvironment.swift is the other end.
 
-An observation has O numbers and an action A. The payloads of request and answer for each kind of frame:
+An observation has O numbers, f32, or is an image of O bytes (height, width, 3); an action has A numbers. The payloads of request and answer for each kind of frame:
 
     1 open    JSON {source, name, environments, video?}
-              JSON {observation_size, action_size, observation_order, reference_returns}
+              JSON {observation_shape, action_size, observation_order, reference_returns}
     2 reset   count u32, count x (environment u32, seed u32)
-              count x O f32
+              count x observation
     3 step    count u32, count x environment u32, count x A f32
-              count x O f32, count x reward f64, count x flags u8
+              count x observation, count x reward f64, count x flags u8
 """
 
 import atexit
@@ -59,7 +59,7 @@ class Slot:
             raise TypeError(f"actions: only boxes are supported, not {action}")
         observation = self.environment.observation_space
         self.entries = boxes(observation, "observations")
-        self.observation_size = size(self.entries)
+        self.observation_shape = shape(self.entries)
         self.action_size = int(np.prod(action.shape))
         self.low, self.high = action.low.ravel().astype(np.float64), action.high.ravel().astype(np.float64)
         # Components whose bounds are infinite, or are -1 and 1 already, are not scaled.
@@ -155,11 +155,13 @@ class Server:
 
     def open(self, payload):
         self.arguments = json.loads(payload)
-        # OpenGL is loaded only for videos, so that environments also run where it is missing.
-        os.environ.setdefault("MUJOCO_GL", "egl" if "video" in self.arguments else "disable")
+        # OpenGL is loaded only for videos and images, so that other environments also run where it is missing.
+        if "video" in self.arguments or self.arguments["name"].startswith("visual-"):
+            choose_renderer()
+        os.environ.setdefault("MUJOCO_GL", "disable")
         first = self.slot(0)
         returns = reference_returns(self.arguments["source"], self.arguments["name"])
-        sizes = {"observation_size": first.observation_size, "action_size": first.action_size}
+        sizes = {"observation_shape": first.observation_shape, "action_size": first.action_size}
         return json.dumps({**sizes, "observation_order": order(first.entries), "reference_returns": returns}).encode()
 
     def reset(self, payload):

@@ -1,0 +1,16 @@
+import Kernels
+import Profiling
+
+extension Profile {
+  /// c ← op(a) · op(b), or added to c.
+  @inline(__always)
+  func product<T: Real>(
+    _ a: Matrix<T>, _ b: Matrix<T>, transposingA: Bool = false, transposingB: Bool = false, into c: Matrix<T>,
+    accumulate: Bool = false
+  ) {
+    countProduct(c.rows, c.columns, transposingA ? a.rows : a.columns)
+    time(.products) {
+      T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
+    }
+  }
+}
