@@ -27,41 +27,44 @@ void signals_hold(void) {
 // nobody handled it.
 __attribute__((section(".preinit_array"), used)) static void (*const hold_early)(void) = signals_hold;
 
-/// The child's part of `process_start`: only what POSIX allows between fork and exec.
-static void become(char *const arguments[], pid_t parent, int report) {
+/// The child's part of `process_start`, in the memory of its parent, which waits. Returns an errno if there is no such
+/// program.
+static int become(char *const arguments[], pid_t parent, sigset_t mask) {
   setpgid(0, 0);
-  sigset_t set = stops();
-  struct sigaction standard = {.sa_handler = SIG_DFL};
-  sigaction(SIGUSR1, &standard, NULL);
-  sigaction(SIGTERM, &standard, NULL);
-  sigaction(SIGINT, &standard, NULL);
-  sigaction(SIGPIPE, &standard, NULL);
+  const int handled[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+  for (int i = 0; i < 5; i++) {
+    struct sigaction now, standard = {.sa_handler = SIG_DFL};
+    sigaction(handled[i], NULL, &now);
+    // After nohup, HUP stays ignored. This program ignores PIPE for itself only.
+    if (now.sa_handler != SIG_IGN || handled[i] == SIGPIPE) sigaction(handled[i], &standard, NULL);
+    sigdelset(&mask, handled[i]);
+  }
   prctl(PR_SET_PDEATHSIG, SIGUSR1);
   // The parent may have ended before that.
   if (getppid() != parent) _exit(75);
-  sigprocmask(SIG_UNBLOCK, &set, NULL);
-  int nothing = open("/dev/null", O_RDONLY);
+  int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (nothing >= 0) dup2(nothing, 0);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
   execvp(arguments[0], arguments);
-  int problem = errno;
-  (void)!write(report, &problem, sizeof problem);
-  _exit(127);
+  return errno;
 }
 
 pid_t process_start(char *const arguments[]) {
-  int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) return -1;
+  // No handler of this process may run in the child, which shares its memory.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t parent = getpid();
-  pid_t child = fork();
-  if (child == 0) become(arguments, parent, report[1]);
-  int problem = child < 0 ? errno : 0;
-  close(report[1]);
-  // Nothing to read means that the program has taken the child's place.
-  ssize_t count;
-  if (child > 0) do count = read(report[0], &problem, sizeof problem);
-    while (count < 0 && errno == EINTR);
-  close(report[0]);
-  if (child > 0 && problem != 0) waitpid(child, NULL, 0);
+  volatile int problem = 0;
+  // Not fork: OpenBLAS then ends its threads, and a product on another thread would wait for them for ever.
+  pid_t child = vfork();
+  if (child == 0) {
+    problem = become(arguments, parent, before);
+    _exit(127);
+  }
+  if (child < 0) problem = errno;
+  else if (problem != 0) waitpid(child, NULL, 0);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = problem;
   return problem == 0 ? child : -1;
 }

@@ -100,13 +100,15 @@ public final class BackgroundEvaluation: @unchecked Sendable {
   /// What the environment is like, as soon as that is known; nil when it is not after `seconds`, or when `isUrgent`
   /// says that there is no time.
   public func describe(atMost seconds: Double, isUrgent: () -> Bool) throws -> EnvironmentDescription? {
+    wait(seconds) { description != nil || isUrgent() }
+    return try condition.withLock { try description?.get() }
+  }
+
+  /// Waits until something is true, for some time at most. That is by the steady clock: the one that tells the time of day
+  /// may be set back, and a wait that ends when it shows some time would last as much longer.
+  private func wait(_ seconds: Double, until isTrue: () -> Bool) {
     let end = ContinuousClock.now + .seconds(seconds)
-    return try condition.withLock {
-      while description == nil && ContinuousClock.now < end && !isUrgent() {
-        _ = condition.wait(until: Date() + 0.1)
-      }
-      return try description?.get()
-    }
+    while !condition.withLock(isTrue) && ContinuousClock.now < end { usleep(5000) }
   }
 
   /// Hands over a snapshot. False if there is no room for it; there is always room for one that is needed.
@@ -142,10 +144,7 @@ public final class BackgroundEvaluation: @unchecked Sendable {
 
   /// Waits until nothing is left to do, for `seconds` at most.
   public func wait(atMost seconds: Double) {
-    let end = Date() + seconds
-    condition.withLock {
-      while (current != nil || !waiting.isEmpty) && condition.wait(until: end) {}
-    }
+    wait(seconds) { current == nil && waiting.isEmpty }
   }
 
   /// Ends the thread and all it has started. Snapshots that wait are dropped.

@@ -17,6 +17,14 @@ public final class Communicator: @unchecked Sendable {
   public let size: Int
   /// Is called now and then while ranks work together, on any thread, when all have shown that they run.
   public var whenAllRun: (@Sendable () -> Void)?
+  /// Is asked at the same moments whether this rank was asked to stop.
+  public var wasAskedToStop: (@Sendable () -> Bool)?
+  /// Whether some rank was asked to stop before or while ranks worked together, as far as this one has heard.
+  public var someRankWasAskedToStop: Bool {
+    get { stops.load(ordering: .relaxed) }
+    set { stops.store(newValue, ordering: .relaxed) }
+  }
+  private let stops = Atomic(false)
 
   /// Whether this object frees the handle: not that of the world, which is MPI's.
   private let ownsHandle: Bool

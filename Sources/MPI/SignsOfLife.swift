@@ -5,7 +5,8 @@ import Glibc
 
 extension Communicator {
   /// Like `together`, for work that takes long on some ranks. Meanwhile all ranks keep showing each other that they run,
-  /// and `whenAllRun` is called each time that they have. Collective; `body` makes no collective calls.
+  /// and `whenAllRun` is called each time that they have; they also tell each other whether one of them was asked to stop.
+  /// Collective; `body` makes no collective calls.
   ///
   /// The ranks that have nothing to do sleep most of the time, so that others can use their cores.
   public func workTogether<Result>(_ body: () throws -> Result) throws -> Result {
@@ -55,9 +56,11 @@ private final class SignsOfLife: @unchecked Sendable {
       while true {
         isDone = isDone || works.wait(timeout: .now() + .milliseconds(Self.interval)) == .success
         guard isDone || hasWorked() else { continue }
-        let allAreDone = try communicator.minimumAsleep(isDone ? 1 : 0) == 1
+        let asked = communicator.wasAskedToStop?() ?? false
+        let least = try communicator.minimumAsleep([isDone ? 1 : 0, asked ? 0 : 1])
+        if least[1] == 0 { communicator.someRankWasAskedToStop = true }
         communicator.whenAllRun?()
-        if allAreDone { return }
+        if least[0] == 1 { return }
       }
     } catch { self.error = error }
   }
@@ -73,21 +76,23 @@ private final class SignsOfLife: @unchecked Sendable {
 }
 
 extension Communicator {
-  /// The smallest value of all ranks, asleep most of the time. Collective.
-  fileprivate func minimumAsleep(_ value: Int64) throws(MPIError) -> Int64 {
-    guard size > 1 else { return value }
+  /// The smallest of all ranks' values at each place, asleep most of the time. Collective.
+  fileprivate func minimumAsleep(_ own: [Int64]) throws(MPIError) -> [Int64] {
+    guard size > 1 else { return own }
     // Memory that stays where it is until MPI has finished with it.
-    let values = UnsafeMutablePointer<Int64>.allocate(capacity: 2)
+    let values = UnsafeMutableBufferPointer<Int64>.allocate(capacity: 2 * own.count)
     defer { values.deallocate() }
-    values[0] = value
+    _ = values.initialize(from: own + own)
+    let base = values.baseAddress!
     var request = cmpi_request_null()
     try check(
       "MPI_Iallreduce",
-      MPI_Iallreduce(values, values + 1, 1, Int64.datatype, Reduction.min.handle, handle, &request))
+      MPI_Iallreduce(
+        base, base + own.count, Int32(own.count), Int64.datatype, Reduction.min.handle, handle, &request))
     var isDone: Int32 = 0
     while true {
       try check("MPI_Test", MPI_Test(&request, &isDone, cmpi_status_ignore()))
-      if isDone != 0 { return values[1] }
+      if isDone != 0 { return Array(values[own.count...]) }
       usleep(500)
     }
   }

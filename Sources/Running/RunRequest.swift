@@ -1,4 +1,5 @@
 import Logging
+import MPI
 import Settings
 
 /// What a run is asked to do, the same on all ranks.
@@ -30,18 +31,25 @@ public struct RunHost {
   /// Is told on rank 0 where the run stands, after each logged update and about every second.
   public let watch: (RunStatus) -> Void
   /// Asked on every rank before each update; when any rank says yes, the run saves and ends.
-  public let shouldStop: () -> Bool
+  public let shouldStop: @Sendable () -> Bool
   /// Is told which phase the run is in, and ends the process when one does not end because another rank has stopped.
   public let watchdog: Watchdog
 
   /// A program that does this.
   public init(
-    logger: Logger, watch: @escaping (RunStatus) -> Void, shouldStop: @escaping () -> Bool,
+    logger: Logger, watch: @escaping (RunStatus) -> Void, shouldStop: @escaping @Sendable () -> Bool,
     watchdog: Watchdog
   ) {
     self.logger = logger
     self.watch = watch
     self.shouldStop = shouldStop
     self.watchdog = watchdog
+  }
+
+  /// The same program, for which a wish of any rank counts, also while one rank works and the others wait.
+  func listening(to world: Communicator) -> RunHost {
+    RunHost(
+      logger: logger, watch: watch,
+      shouldStop: { [shouldStop] in shouldStop() || world.someRankWasAskedToStop }, watchdog: watchdog)
   }
 }

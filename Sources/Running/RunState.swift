@@ -18,6 +18,8 @@ final class RunState {
   private let spec: DataSpec
   /// What to do when the parameters are not finite.
   var remedy = Failure.lowerRate
+  /// Updates done when the groups of ranks were last compared.
+  private var comparedStep: Int?
   /// The order of the entries of an observation in the environment, for data that do not say theirs.
   var environmentOrder: [String]?
 
@@ -112,9 +114,12 @@ final class RunState {
 
   // MARK: Replicas
 
-  /// Throws on all ranks unless all groups of ranks hold the same bits. Collective.
+  /// Throws on all ranks unless all groups of ranks hold the same bits. Once an update suffices: nothing changes them
+  /// until the next one. Collective.
   func requireSameReplicas(_ world: Communicator) throws {
+    guard comparedStep != step else { return }
     try learner.requireSameReplicas(world, after: step)
+    comparedStep = step
   }
 }
 

@@ -66,7 +66,10 @@ public final class Trainer {
     _ request: RunRequest, world: Communicator, host: RunHost, notes: [String] = []
   ) throws -> Summary {
     world.whenAllRun = { [watchdog = host.watchdog] in watchdog.allRun() }
-    defer { world.whenAllRun = nil }
+    world.wasAskedToStop = host.shouldStop
+    world.someRankWasAskedToStop = false
+    defer { (world.whenAllRun, world.wasAskedToStop) = (nil, nil) }
+    let host = host.listening(to: world)
     return try Releases.around { releases in
       // Before anything is freed, which is collective: the last phase begins, however this one ends.
       defer { host.watchdog.enter("the end of the run") }

@@ -62,7 +62,9 @@ struct SweepFile {
   }
 
   private func choices(_ value: Node, of key: Node) throws -> [Choice] {
-    let mapping = try list(value.mapping, key, "a mapping of settings to values")
+    guard let mapping = value.mapping else {
+      throw wrong(key, "needs a mapping of settings to values", at: value)
+    }
     return try merged(mapping, file: path).map { try choice($0.key, $0.value) }
   }
 

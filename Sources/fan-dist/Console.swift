@@ -11,7 +11,6 @@ final class Console: @unchecked Sendable {
   // Used from the main thread only; Logging asks for Sendable.
   private let style: ProgressStyle
   private var hasLine = false
-  private let start = Date()
 
   init(style: ProgressStyle) {
     self.style = style == .auto ? (Self.isWatched ? .live : .plain) : style
