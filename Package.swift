@@ -125,7 +125,7 @@ let package = Package(
     .target(
       name: "Sweeps",
       dependencies: [
-        "Basics", "CProcesses", "Running", "Settings", .product(name: "Yams", package: "Yams"),
+        "Basics", "CProcesses", "MPI", "Running", "Settings", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",

@@ -83,10 +83,10 @@ extension Communicator {
     var request = cmpi_request_null()
     try check(
       "MPI_Iallreduce",
-      MPI_Iallreduce(values, values + 1, 1, Int64.datatype, Reduction.min.handle, handle, &request))
+      cmpi_iallreduce(values, values + 1, 1, Int64.datatype, Reduction.min.handle, handle, &request))
     var isDone: Int32 = 0
     while true {
-      try check("MPI_Test", MPI_Test(&request, &isDone, cmpi_status_ignore()))
+      try check("MPI_Test", cmpi_test(&request, &isDone))
       if isDone != 0 { return values[1] }
       usleep(500)
     }
