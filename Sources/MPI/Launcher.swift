@@ -56,16 +56,15 @@ public enum Launcher: Sendable {
 
   // MARK: Being started
 
-  /// The number of this rank as its launcher says, also before MPI runs; nil without a launcher.
-  public static var rank: Int? {
+  /// The number of this rank as its launcher says; nil without a launcher. Read before MPI starts, because a rank of
+  /// Open MPI that finds no others writes variables of its own.
+  public static let rank: Int? =
     ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"].lazy.compactMap { number($0) }.first
-  }
 
   /// How many ranks the launcher says that it has started; nil if it does not say. Inside a rank of one job another
-  /// launcher may have started a job of fewer.
-  public static var size: Int? {
+  /// launcher may have started a job of fewer. Read before MPI starts.
+  public static let size: Int? =
     ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].compactMap { number($0) }.min() ?? number("SLURM_STEP_NUM_TASKS")
-  }
 
   /// Throws when a launcher has started several ranks and each of them is alone. A rank asks the launcher for the others
   /// in the language of its own MPI, and gets no answer from the launcher of another.

@@ -10,6 +10,7 @@ public enum MPI {
   /// not fatal.
   public static func initialise() throws(MPIError) {
     var provided: Int32 = 0
+    _ = (Launcher.rank, Launcher.size)
     // Inside a Slurm allocation Open MPI takes every process for a rank that srun started, and fails if srun does not
     // help it. A program in an interactive shell is one rank by itself.
     let step =
