@@ -128,7 +128,7 @@ let package = Package(
     .target(
       name: "Sweeps",
       dependencies: [
-        "Basics", "CProcesses", "Running", "Settings", .product(name: "Yams", package: "Yams"),
+        "Basics", "CProcesses", "MPI", "Running", "Settings", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .executableTarget(
       name: "fan-dist",
@@ -204,7 +204,7 @@ let package = Package(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(
-      name: "CommandTests", dependencies: ["Agents", "ArrayFiles", "Kernels", "TestSupport"],
+      name: "CommandTests", dependencies: ["Agents", "ArrayFiles", "Basics", "Kernels", "TestSupport"],
       exclude: ["Fixtures"],
       swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),

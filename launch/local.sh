@@ -2,8 +2,8 @@
 # Trains on this machine, on any number of ranks.
 #
 # A rank is one process of a run. The ranks of a run share the work of every batch and keep one set of parameters
-# together. More ranks make an update faster; what is learned changes by rounding only. mpirun starts the ranks, and
-# this script works out how to call mpirun.
+# together. More ranks make an update faster; what is learned changes by rounding only. The launcher of the MPI library
+# starts the ranks; `fan-dist launcher` knows how it is called here.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -46,20 +46,21 @@ while [[ $# -gt 0 ]]; do
   esac
 done
 [[ $threads =~ ^[1-9][0-9]{0,3}$ ]] || fail "-t needs a number of threads, not '$threads'"
-cores=$(core_count)
-[[ -n $ranks ]] || ranks=$((cores >= threads ? cores / threads : 1))
-[[ $ranks =~ ^[1-9][0-9]{0,4}$ ]] || fail "-n needs a number of ranks, not '$ranks'"
-
+[[ -z $ranks || $ranks =~ ^[1-9][0-9]{0,4}$ ]] || fail "-n needs a number of ranks, not '$ranks'"
+[[ -x $program ]] || fail 'nothing is built yet; run launch/quickstart, or swift build -c release'
+require_libraries
+options=(--threads "$threads")
+[[ -z $ranks ]] || options+=(-n "$ranks")
 case $binding in
-  core) mpirun_flags "$ranks" "$threads" ;;
-  none) mpirun_flags "$ranks" ;;
+  core) ;;
+  none) options+=(--unbound) ;;
   *) fail "-b is core or none, not '$binding'" ;;
 esac
-command=("${mpirun_flags[@]}" "$program" train --threads "$threads" "$@")
+words=$("$program" launcher "${options[@]}")
+read -ra command <<<"$words"
+command+=("$program" train --threads "$threads" "$@")
 if [[ -n $print ]]; then
-  say "mpirun ${command[*]}"
+  say "${command[*]}"
   exit
 fi
-[[ -x $program ]] || fail 'nothing is built yet; run launch/quickstart, or swift build -c release'
-((ranks * threads <= cores)) || say "$ranks x $threads threads share $cores core(s); training will be slow."
 run_ranks "${command[@]}"

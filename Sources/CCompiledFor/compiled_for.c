@@ -10,6 +10,9 @@ const unsigned compiled_for = 0
 #ifdef __BMI2__
                               | needs_bmi2
 #endif
+#ifdef __SSE4_2__
+                              | needs_sse42
+#endif
 #ifdef __AVX512F__
                               | needs_avx512
 #endif

@@ -10,7 +10,7 @@ import Synchronization
 public final class Communicator: @unchecked Sendable {
   // A communicator is an opaque handle that MPI guards itself; calls come from the main thread, or from one that takes
   // its place (`SignsOfLife`).
-  let handle: MPI_Comm
+  let handle: cmpi_comm
   /// This process's number, 0 … size − 1.
   public let rank: Int
   /// Number of ranks.
@@ -36,13 +36,13 @@ public final class Communicator: @unchecked Sendable {
     try Communicator(cmpi_comm_world(), ownsHandle: false)
   }
 
-  private init(_ handle: MPI_Comm, ownsHandle: Bool) throws(MPIError) {
+  private init(_ handle: cmpi_comm, ownsHandle: Bool) throws(MPIError) {
     self.handle = handle
     self.ownsHandle = ownsHandle
     var rank: Int32 = 0
     var size: Int32 = 0
-    try check("MPI_Comm_rank", MPI_Comm_rank(handle, &rank))
-    try check("MPI_Comm_size", MPI_Comm_size(handle, &size))
+    try check("MPI_Comm_rank", cmpi_comm_rank(handle, &rank))
+    try check("MPI_Comm_size", cmpi_comm_size(handle, &size))
     self.rank = Int(rank)
     self.size = Int(size)
     if ownsHandle { Self.alive.add(1, ordering: .relaxed) }
@@ -52,25 +52,22 @@ public final class Communicator: @unchecked Sendable {
     guard ownsHandle else { return }
     Self.alive.subtract(1, ordering: .relaxed)
     guard !MPI.isFinalised else { return }
-    var handle: MPI_Comm? = handle
-    MPI_Comm_free(&handle)
+    var handle = handle
+    _ = cmpi_comm_free(&handle)
   }
 
   /// Splits into communicators of the ranks that give the same `colour`, ordered by rank. Collective.
   public func split(colour: Int) throws(MPIError) -> Communicator {
-    var handle: MPI_Comm?
-    try check("MPI_Comm_split", MPI_Comm_split(self.handle, Int32(colour), Int32(rank), &handle))
-    return try Communicator(handle!, ownsHandle: true)
+    var handle = cmpi_comm_null()
+    try check("MPI_Comm_split", cmpi_comm_split(self.handle, Int32(colour), Int32(rank), &handle))
+    return try Communicator(handle, ownsHandle: true)
   }
 
   /// Splits into communicators of the ranks that can share memory: those of a node. Collective.
   public func splitByNode() throws(MPIError) -> Communicator {
-    var handle: MPI_Comm?
-    try check(
-      "MPI_Comm_split_type",
-      MPI_Comm_split_type(
-        self.handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &handle))
-    return try Communicator(handle!, ownsHandle: true)
+    var handle = cmpi_comm_null()
+    try check("MPI_Comm_split_type", cmpi_comm_split_shared(self.handle, Int32(rank), &handle))
+    return try Communicator(handle, ownsHandle: true)
   }
 
   /// Number of nodes that the ranks are on. Collective.
@@ -81,7 +78,7 @@ public final class Communicator: @unchecked Sendable {
 
   /// Waits until all ranks have come here. Collective.
   public func barrier() throws(MPIError) {
-    try check("MPI_Barrier", MPI_Barrier(handle))
+    try check("MPI_Barrier", cmpi_barrier(handle))
   }
 
   /// Replaces each of `count` elements by its reduction over all ranks. Collective.
@@ -93,9 +90,8 @@ public final class Communicator: @unchecked Sendable {
     for start in stride(from: 0, to: count, by: largest) {
       try check(
         "MPI_Allreduce",
-        MPI_Allreduce(
-          cmpi_in_place(), elements + start, Int32(min(largest, count - start)), T.datatype, operation.handle,
-          handle))
+        cmpi_allreduce_in_place(
+          elements + start, Int32(min(largest, count - start)), T.datatype, operation.handle, handle))
     }
   }
 
@@ -114,7 +110,7 @@ public final class Communicator: @unchecked Sendable {
     for start in stride(from: 0, to: count, by: largest) {
       try check(
         "MPI_Bcast",
-        MPI_Bcast(bytes + start, Int32(min(largest, count - start)), cmpi_byte(), Int32(root), handle))
+        cmpi_bcast(bytes + start, Int32(min(largest, count - start)), cmpi_byte(), Int32(root), handle))
     }
   }
 
@@ -131,24 +127,24 @@ public final class Communicator: @unchecked Sendable {
 /// An element type of reductions.
 public protocol MPIElement: BitwiseCopyable {
   /// MPI's name for it.
-  static var datatype: MPI_Datatype { get }
+  static var datatype: cmpi_datatype { get }
 }
 
 extension Float: MPIElement {
   /// `MPI_FLOAT`
-  public static var datatype: MPI_Datatype { cmpi_float() }
+  public static var datatype: cmpi_datatype { cmpi_float() }
 }
 extension Double: MPIElement {
   /// `MPI_DOUBLE`
-  public static var datatype: MPI_Datatype { cmpi_double() }
+  public static var datatype: cmpi_datatype { cmpi_double() }
 }
 extension Int64: MPIElement {
   /// `MPI_INT64_T`
-  public static var datatype: MPI_Datatype { cmpi_int64() }
+  public static var datatype: cmpi_datatype { cmpi_int64() }
 }
 extension UInt64: MPIElement {
   /// `MPI_UINT64_T`
-  public static var datatype: MPI_Datatype { cmpi_uint64() }
+  public static var datatype: cmpi_datatype { cmpi_uint64() }
 }
 
 /// How values of several ranks become one (MPI 3.1, section 5.9.2).
@@ -160,7 +156,7 @@ public enum Reduction: Sendable {
   /// `MPI_MAX`
   case max
 
-  var handle: MPI_Op {
+  var handle: cmpi_op {
     switch self {
     case .sum: cmpi_sum()
     case .min: cmpi_min()

@@ -10,6 +10,7 @@ public enum MPI {
   /// not fatal.
   public static func initialise() throws(MPIError) {
     var provided: Int32 = 0
+    _ = (Launcher.rank, Launcher.size)
     // Inside a Slurm allocation Open MPI takes every process for a rank that srun started, and fails if srun does not
     // help it. A program in an interactive shell is one rank by itself.
     let step =
@@ -20,8 +21,13 @@ public enum MPI {
       }
     for (name, _) in step { unsetenv(name) }
     defer { for (name, value) in step { setenv(name, value, 1) } }
+    // A single rank needs no daemon. Open MPI 4 would start one, a program that is not everywhere, and wait for it.
+    let singleton = "OMPI_MCA_ess_singleton_isolated"
+    let isIsolated = !isLaunched && getenv(singleton) == nil
+    if isIsolated { setenv(singleton, "1", 1) }
+    defer { if isIsolated { unsetenv(singleton) } }
     try check("MPI_Init_thread", MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided))
-    try check("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()))
+    try check("MPI_Comm_set_errhandler", cmpi_comm_return_errors(cmpi_comm_world()))
   }
 
   /// Whether a launcher started this process, as one of the ranks of a job.
@@ -80,17 +86,18 @@ public enum MPI {
 
   /// Ends all ranks of the job with an exit code.
   public static func abort(_ code: Int32) -> Never {
-    MPI_Abort(cmpi_comm_world(), code)
+    _ = cmpi_abort(cmpi_comm_world(), code)
     fatalError("MPI_Abort returned")
   }
 
-  /// The library's name and version, the first line of `MPI_Get_library_version`.
+  /// The library's name and version, the first line of `MPI_Get_library_version`. Also before MPI has been started.
   public static var libraryVersion: String {
     var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
     var length: Int32 = 0
     guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "MPI" }
     let all = String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return all.split(whereSeparator: { $0 == "\n" || $0 == "," }).first.map(String.init) ?? all
+    let first = all.split(whereSeparator: { $0 == "\n" || $0 == "," }).first ?? ""
+    return first.split(whereSeparator: \.isWhitespace).joined(separator: " ")
   }
 
   /// The host this rank runs on.

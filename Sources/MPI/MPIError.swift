@@ -16,7 +16,9 @@ public struct MPIError: Error, CustomStringConvertible, Sendable {
     var length: Int32 = 0
     let known = MPI_Error_string(code, &text, &length) == MPI_SUCCESS
     let bytes = text.prefix(Int(length)).map { UInt8(bitPattern: $0) }
-    let reason = known ? String(decoding: bytes, as: UTF8.self) : "error \(code)"
+    // MPICH's texts have several lines.
+    let lines = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline)
+    let reason = known ? lines.joined(separator: " ") : "error \(code)"
     return "\(function): \(reason)" + (advice.map { "; \($0)" } ?? "")
   }
 }

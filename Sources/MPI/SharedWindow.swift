@@ -14,7 +14,7 @@ public final class SharedWindow {
   /// Length in bytes.
   public let byteCount: Int
 
-  private var window: MPI_Win?
+  private var window: cmpi_win
   private let communicator: Communicator
   /// How many windows there are that have not been freed.
   static let alive = Atomic(0)
@@ -24,14 +24,14 @@ public final class SharedWindow {
   public init(_ communicator: Communicator, byteCount: Int) throws(MPIError) {
     self.communicator = communicator
     self.byteCount = byteCount
-    var window: MPI_Win?
+    var window = cmpi_win_null()
     var own: UnsafeMutableRawPointer?
     // Rank 0 holds the whole block; 64 more bytes let it start at a multiple of 64.
     let size = communicator.rank == 0 ? byteCount + 64 : 0
     do throws(MPIError) {
       try check(
         "MPI_Win_allocate_shared",
-        MPI_Win_allocate_shared(size, 1, cmpi_info_null(), communicator.handle, &own, &window))
+        cmpi_win_allocate_shared(size, communicator.handle, &own, &window))
     } catch {
       var error = error
       error.advice = Self.advice(byteCount)
@@ -39,15 +39,13 @@ public final class SharedWindow {
     }
     self.window = window
     Self.alive.add(1, ordering: .relaxed)
-    var length: MPI_Aint = 0
-    var unit: Int32 = 0
     var first: UnsafeMutableRawPointer?
-    try check("MPI_Win_shared_query", MPI_Win_shared_query(window, 0, &length, &unit, &first))
+    try check("MPI_Win_shared_query", cmpi_win_shared_query(window, 0, &first))
     // The offset to the boundary is rank 0's: mappings start at page boundaries, malloc (one rank) does not.
     var offset = Int64(64 - Int(bitPattern: first!) % 64)
     try communicator.broadcast(&offset, count: 8)
     base = first! + Int(offset)
-    try check("MPI_Win_lock_all", MPI_Win_lock_all(Int32(MPI_MODE_NOCHECK), window))
+    try check("MPI_Win_lock_all", cmpi_win_lock_all(window))
     if communicator.rank == 0 { try reserve() }
     try synchronise()
   }
@@ -77,21 +75,22 @@ public final class SharedWindow {
   }
 
   private static func advice(_ byteCount: Int) -> String {
-    "\((byteCount + 1 << 20 - 1) >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size), "
-      + "or name another local directory in OMPI_MCA_osc_sm_backing_directory"
+    "\((byteCount + 1 << 20 - 1) >> 20) MB of shared memory are needed: enlarge /dev/shm (in a container --shm-size)"
+      + (Launcher.own == .openMPI
+        ? ", or name another local directory in OMPI_MCA_osc_sm_backing_directory" : "")
   }
 
   /// Waits for all ranks of the node and makes their writes visible. Collective.
   public func synchronise() throws(MPIError) {
-    try check("MPI_Win_sync", MPI_Win_sync(window))
+    try check("MPI_Win_sync", cmpi_win_sync(window))
     try communicator.barrier()
-    try check("MPI_Win_sync", MPI_Win_sync(window))
+    try check("MPI_Win_sync", cmpi_win_sync(window))
   }
 
   /// Gives the memory back; `base` is invalid afterwards. Collective.
   public func free() throws(MPIError) {
-    try check("MPI_Win_unlock_all", MPI_Win_unlock_all(window))
-    try check("MPI_Win_free", MPI_Win_free(&window))
+    try check("MPI_Win_unlock_all", cmpi_win_unlock_all(window))
+    try check("MPI_Win_free", cmpi_win_free(&window))
     Self.alive.subtract(1, ordering: .relaxed)
   }
 }

@@ -87,11 +87,11 @@ extension Communicator {
     var request = cmpi_request_null()
     try check(
       "MPI_Iallreduce",
-      MPI_Iallreduce(
+      cmpi_iallreduce(
         base, base + own.count, Int32(own.count), Int64.datatype, Reduction.min.handle, handle, &request))
     var isDone: Int32 = 0
     while true {
-      try check("MPI_Test", MPI_Test(&request, &isDone, cmpi_status_ignore()))
+      try check("MPI_Test", cmpi_test(&request, &isDone))
       if isDone != 0 { return Array(values[own.count...]) }
       usleep(500)
     }

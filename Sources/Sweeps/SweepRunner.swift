@@ -2,6 +2,7 @@ import Basics
 import CProcesses
 import Foundation
 import Glibc
+import MPI
 import Running
 import Settings
 
@@ -33,7 +34,8 @@ public struct SweepRunner {
 
   /// The command line of a run, which starts the run or continues it.
   public func command(_ run: Sweep.Run) -> [String] {
-    let launcher = sweep.ranks > 1 ? mpirun(ranks: sweep.ranks, threads: run.configuration.threads) : []
+    let launcher =
+      sweep.ranks > 1 ? Launcher.command(ranks: sweep.ranks, threads: run.configuration.threads) : []
     return launcher + [program, "train", "--run-dir", path(run), "--resume", "auto"] + arguments
       + run.arguments
   }
@@ -122,26 +124,4 @@ public struct SweepRunner {
     let signal = status & 0x7f
     return signal == 0 ? status >> 8 & 0xff : 128 + signal
   }
-}
-
-/// The command that starts ranks on this machine, as in launch/local.sh: each rank is bound to cores of its
-/// own if there are enough.
-private func mpirun(ranks: Int, threads: Int) -> [String] {
-  let asRoot = geteuid() == 0 ? ["--allow-run-as-root"] : []
-  let binding =
-    ranks * threads <= coreCount()
-    ? ["--map-by", "slot:PE=\(threads)", "--bind-to", "core"] : ["--bind-to", "none", "--oversubscribe"]
-  return ["mpirun", "-n", "\(ranks)"] + asRoot + binding
-}
-
-/// The number of cores that this process may use. Open MPI counts cores, not hardware threads.
-private func coreCount() -> Int {
-  let processors = "/sys/devices/system/cpu"
-  let names = (try? FileManager.default.contentsOfDirectory(atPath: processors)) ?? []
-  let cores = Set(
-    names.compactMap {
-      try? String(contentsOfFile: "\(processors)/\($0)/topology/thread_siblings_list", encoding: .utf8)
-    })
-  let usable = ProcessInfo.processInfo.activeProcessorCount
-  return cores.isEmpty ? usable : min(usable, cores.count)
 }

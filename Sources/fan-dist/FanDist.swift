@@ -20,7 +20,7 @@ struct FanDist: ParsableCommand {
     version: version,
     subcommands: [
       Train.self, SweepCommand.self, ReportCommand.self, Evaluate.self, ExportCommand.self, Act.self,
-      DatasetCommand.self, Bench.self, Example.self,
+      DatasetCommand.self, Bench.self, LauncherCommand.self, Example.self,
     ],
     defaultSubcommand: Train.self)
 }
@@ -39,9 +39,7 @@ enum Main {
     do {
       job = try Job(patience: (command as? Train)?.patience ?? Job.usualPatience)
     } catch {
-      let failure = Failure(error)
-      StandardStream.error.attempt("fan-dist: \(failure.message)\n")
-      exit(failure.code.rawValue)
+      endUnconnected(Failure(error))
     }
     if savesWhenStopped { Signals.catchStops() }
     do {
@@ -66,6 +64,17 @@ enum Main {
     } catch {
       finish(job, parserError: error)
     }
+  }
+
+  /// Ends a rank that has not found the others. Wrong use is the same on all, so the first one speaks; the others wait a
+  /// moment, because the launcher may end all ranks as soon as one has ended.
+  private static func endUnconnected(_ failure: Failure) -> Never {
+    if failure.code == .usage, let rank = Launcher.rank, rank > 0 {
+      sleep(1)
+    } else {
+      StandardStream.error.attempt("fan-dist: \(failure.message)\n")
+    }
+    exit(failure.code.rawValue)
   }
 
   /// Ends the job after an error of the parser. Help is one, too, and ends with code 0; all others are wrong use, of

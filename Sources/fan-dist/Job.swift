@@ -28,18 +28,14 @@ struct Job {
       return
     }
     // Only the launcher knows so far which of how many ranks this is.
-    let number = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].lazy.compactMap { Self.number($0) }.first
-    watchdog.know(rank: number ?? 0, of: Self.number("OMPI_COMM_WORLD_SIZE") ?? 2)
+    watchdog.know(rank: Launcher.rank ?? 0, of: Launcher.size ?? 2)
     watchdog.enter("the start of MPI")
     try MPI.initialise()
     let world = try Communicator.world()
     watchdog.know(rank: world.rank, of: world.size)
     watchdog.enter(nil)
+    try Launcher.requireTogether(world)
     launched = world
-  }
-
-  private static func number(_ variable: String) -> Int? {
-    ProcessInfo.processInfo.environment[variable].flatMap { Int($0) }
   }
 
   /// Whether this rank speaks for all.

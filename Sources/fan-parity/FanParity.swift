@@ -36,6 +36,10 @@ struct FanParity: ParsableCommand {
     BLAS.restartWithFittingKernels()
     try MPI.initialise()
     let world = try Communicator.world()
+    do { try Launcher.requireTogether(world) } catch {
+      if Launcher.rank ?? 0 == 0 { StandardStream.error.attempt("fan-parity: \(error.message)\n") }
+      throw ExitCode(error.code.rawValue)
+    }
     products?.use()
     var lost: Failure?
     var code = try report(world) { line in

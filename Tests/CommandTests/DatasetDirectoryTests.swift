@@ -81,7 +81,7 @@ import Testing
       "run",
       ["--steps", "1000000", "--save-interval", "10", "--dataset", path, "--dataset-memory", "0"])
     let program =
-      ranks.map { ("mpirun", mpirunArguments([($0, line)])) } ?? (line[0], Array(line.dropFirst()))
+      ranks.map { (mpirun, mpirunArguments([($0, line)])) } ?? (line[0], Array(line.dropFirst()))
     let command = try Command(program.0, program.1)
     #expect(command.wait(30) { command.output.contains("update 10: saved") })
     truncate(path + "/observations.npy", 1000)

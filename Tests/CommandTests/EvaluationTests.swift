@@ -256,7 +256,7 @@ struct RealEnvironmentTests {
     if ranks != nil && !hasMPIRun { return }
     try wish("wait")
     let line = line(["--eval-interval", "20"])
-    let full = ranks.map { ["mpirun"] + mpirunArguments([($0, line)]) } ?? line
+    let full = ranks.map { [mpirun] + mpirunArguments([($0, line)]) } ?? line
     let executable = full[0]
     let command = try Command(executable, Array(full.dropFirst()), environment: environment)
     let isTrained = command.wait(40) { command.output.contains("update 60: saved") }
@@ -405,7 +405,7 @@ struct ImportOnFirstUseTests {
     let waiting = try runs.folder.write("#!/bin/sh\nexec cat >/dev/null\n", to: "interpreter")
     chmod(waiting, 0o755)
     let line = line("run", ["--python", waiting])
-    let full = ranks.map { ["mpirun"] + mpirunArguments([($0, line)]) } ?? line
+    let full = ranks.map { [mpirun] + mpirunArguments([($0, line)]) } ?? line
     let command = try Command(full[0], Array(full.dropFirst()), environment: environment)
     let isImporting = command.wait(30) { command.output.contains("importing") }
     command.send(SIGUSR1)

@@ -144,7 +144,7 @@ import Testing
 
   /// A processor of 2008.
   @Test(
-    .enabled(if: hasQEMU, "qemu-x86_64 (package qemu-user) is not installed"),
+    .enabled(if: hasQEMU, "\(noQEMU)"),
     arguments: ["fan-dist", "fan-parity"])
   func aProcessorWithoutTheInstructions(program: String) throws {
     let result = try run("qemu-x86_64", ["-cpu", "Nehalem", built(program), "--help"])
@@ -153,6 +153,8 @@ import Testing
 }
 
 /// Whether another processor can be tried.
-private let hasQEMU =
+let hasQEMU =
   (try? run("qemu-x86_64", ["--version"]))?.code == 0
   && ProcessInfo.processInfo.environment["FAN_DIST_MARCH"] == nil
+/// Why tests that need it are skipped.
+let noQEMU = "qemu-x86_64 (package qemu-user) is not installed"

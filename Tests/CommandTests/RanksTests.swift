@@ -71,7 +71,7 @@ struct RanksTests {
   @Test func ranksWithDifferentSettings() throws {
     let runs = Runs()
     let result = try run(
-      "mpirun",
+      mpirun,
       mpirunArguments([
         (1, runs.command("run", ["--steps", "5", "--seed", "0"])),
         (1, runs.command("run", ["--steps", "5", "--seed", "1"])),

@@ -10,7 +10,7 @@ import Testing
     let runs = Runs()
     let line = runs.command("run", ["--steps", "1000000000", "--log-interval", "50"])
     let command =
-      if let ranks { try Command("mpirun", mpirunArguments([(ranks, line)])) } else {
+      if let ranks { try Command(mpirun, mpirunArguments([(ranks, line)])) } else {
         try Command(line[0], Array(line.dropFirst()))
       }
     let hasBegun = command.wait(30) { command.output.contains("\n100/") }
@@ -85,7 +85,7 @@ import Testing
     if phase == "the last evaluation" {
       line = runs.command("run", ["--steps", "50", "--eval-episodes", "100000", "--stall-timeout", "1"])
     }
-    let command = try Command("mpirun", mpirunArguments([(2, line)]))
+    let command = try Command(mpirun, mpirunArguments([(2, line)]))
     if phase == "the start of MPI" {
       #expect(command.wait(30) { (try? processes(of: line).count == 2) ?? false })
     } else {
@@ -110,7 +110,7 @@ import Testing
     let runs = Runs()
     let line = endless(runs, "--stall-timeout", "2")
     let command =
-      if let ranks { try Command("mpirun", mpirunArguments([(ranks, line)])) } else { try start(line) }
+      if let ranks { try Command(mpirun, mpirunArguments([(ranks, line)])) } else { try start(line) }
     #expect(command.wait(30) { command.output.contains("\n100/") })
     let suspended = try processes(of: line)
     #expect(suspended.count == ranks ?? 1)
@@ -127,7 +127,7 @@ import Testing
   @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aLongEvaluationIsWaitedFor() throws {
     let runs = Runs()
     let line = runs.command("run", ["--steps", "5", "--eval-episodes", "100000", "--stall-timeout", "1"])
-    let command = try Command("mpirun", mpirunArguments([(2, line)]))
+    let command = try Command(mpirun, mpirunArguments([(2, line)]))
     #expect(command.wait(30) { command.output.contains(": saved ") })
     sleep(6)
     command.send(SIGUSR1)
@@ -147,7 +147,7 @@ import Testing
     defer { close(lock) }
     try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
     let line = runs.command("run", ["--env", name, "--eval-episodes", "0", "--stall-timeout", "1"])
-    let words = ranks.map { ["mpirun"] + mpirunArguments([($0, line)]) } ?? line
+    let words = ranks.map { [mpirun] + mpirunArguments([($0, line)]) } ?? line
     let command = try Command(words[0], Array(words.dropFirst()), environment: ["FAN_DIST_DATA": data])
     #expect(command.wait(30) { command.output.contains("waiting for another process that imports") })
     sleep(5)

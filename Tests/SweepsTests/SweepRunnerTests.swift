@@ -65,7 +65,7 @@ import Testing
   @Test func severalRanksAreStartedByMpirun() throws {
     let (sweep, runner) = try runner("ranks: 3", program: "/bin/fan-dist")
     let command = runner.command(sweep.runs[0])
-    #expect(command.prefix(3) == ["mpirun", "-n", "3"] && command.contains("/bin/fan-dist"))
+    #expect(command.prefix(3) == [mpirun, "-n", "3"] && command.contains("/bin/fan-dist"))
   }
 
   // MARK: Which runs are started

@@ -18,7 +18,7 @@ public struct CommandResult: Sendable {
     for line in errors.split(separator: "\n").map(String.init) {
       if line.hasPrefix("-----") {
         isReport.toggle()
-      } else if !isReport && !line.hasPrefix("mpirun: Forwarding signal") {
+      } else if !isReport && !line.hasPrefix("mpirun: Forwarding signal") && !line.hasPrefix("[mpiexec@") {
         lines.append(line)
       }
     }
@@ -117,12 +117,22 @@ public func built(_ name: String) -> String {
   return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent(name).path
 }
 
-/// The arguments of mpirun for jobs on one machine, whatever its cores and whoever runs them. Each element of
-/// `programs` is a number of ranks with their command line; ranks of several programs form one job.
+/// The launcher of the MPI library that the programs were built with, as `fan-dist launcher` knows it: its program, -n, a
+/// number of ranks, and flags for jobs on one machine, whatever its cores and whoever runs them.
+private let launcher: [String] = {
+  let result = try? run(built("fan-dist"), ["launcher", "-n", "1", "--unbound"])
+  let words = result?.output.split(whereSeparator: \.isWhitespace).map(String.init) ?? []
+  return words.count >= 3 ? words : ["mpirun", "-n", "1"]
+}()
+
+/// The launcher's program: mpirun, or what another MPI library has.
+public let mpirun = launcher[0]
+
+/// The launcher's arguments for a job. Each element of `programs` is a number of ranks with their command line; ranks of
+/// several programs form one job.
 public func mpirunArguments(_ programs: [(ranks: Int, command: [String])]) -> [String] {
-  let root = geteuid() == 0 ? ["--allow-run-as-root"] : []
   let job = programs.map { ["-n", "\($0.ranks)"] + $0.command }.joined(separator: [":"])
-  return root + ["--oversubscribe", "--bind-to", "none"] + job
+  return launcher.dropFirst(3) + job
 }
 
 /// Runs a command line on some ranks; without mpirun when that is nil.
@@ -130,15 +140,15 @@ public func run(
   ranks: Int?, _ command: [String], in directory: String? = nil, environment: [String: String] = [:],
   timeout: Double = 90
 ) throws -> CommandResult {
-  let line = ranks.map { ["mpirun"] + mpirunArguments([($0, command)]) } ?? command
+  let line = ranks.map { [mpirun] + mpirunArguments([($0, command)]) } ?? command
   return try run(
     line[0], Array(line.dropFirst()), in: directory, environment: environment, timeout: timeout)
 }
 
-/// Whether mpirun can start a job here.
+/// Whether the launcher can start a job here.
 public let hasMPIRun = (try? run(ranks: 1, ["/bin/true"]))?.code == 0
 /// Why tests that need it are skipped.
-public let noMPIRun = "mpirun (Open MPI) is not installed or cannot start a job"
+public let noMPIRun = "\(mpirun) is not installed or cannot start a job"
 
 /// Whether there is a C compiler.
 public let hasCompiler = (try? run("cc", ["--version"]))?.code == 0
