@@ -27,7 +27,7 @@ public struct Preset: Sendable {
   /// Where they are from, of agents whose settings are not from their usual source.
   private let sources: [AgentKind: Source]
   /// What people should know about them, by agent.
-  private let notes: [AgentKind: String]
+  public let notes: [AgentKind: String]
 
   private init(
     _ tasks: String, common: String = "", _ particular: [AgentKind: String],
@@ -208,20 +208,7 @@ public struct Preset: Sendable {
   }
 
   /// The preset of a task, if it has one.
-  public static func named(_ task: String) -> Preset? {
-    let name = task.hasPrefix("ogbench:") ? String(task.dropFirst("ogbench:".count)) : task
-    return all.first { preset in alternatives(preset.tasks).contains { fnmatch($0, name, 0) == 0 } }
-  }
-
-  /// The patterns without braces that a pattern with `{A,B}` stands for.
-  private static func alternatives(_ pattern: String) -> [String] {
-    guard let opening = pattern.firstIndex(of: "{"), let closing = pattern[opening...].firstIndex(of: "}")
-    else { return [pattern] }
-    let (before, after) = (pattern[..<opening], pattern[pattern.index(after: closing)...])
-    return pattern[pattern.index(after: opening)..<closing].split(separator: ",").flatMap {
-      alternatives("\(before)\($0)\(after)")
-    }
-  }
+  public static func named(_ task: String) -> Preset? { all.first { isTask(task, like: $0.tasks) } }
 
   /// The settings for an agent, as arguments. Those of the agent take the place of those for all.
   public func arguments(for agent: AgentKind) -> [String] {
@@ -248,6 +235,23 @@ public struct Preset: Sendable {
     let note = notes[agent].map { " (\($0))" } ?? ""
     return "preset of \(tasks)\(origin): \(applied.joined(separator: " "))\(note)"
   }
+}
+
+/// Whether a task's name, with or without `ogbench:`, fits a shell pattern, in which `{A,B}` stands for A and for B.
+public func isTask(_ task: String, like pattern: String) -> Bool {
+  let name = task.hasPrefix("ogbench:") ? String(task.dropFirst("ogbench:".count)) : task
+  return alternatives(pattern).contains { fnmatch($0, name, 0) == 0 }
+}
+
+/// The patterns without braces that a pattern with `{A,B}` stands for.
+private func alternatives(_ pattern: String) -> [String] {
+  guard let opening = pattern.firstIndex(of: "{"), let closing = pattern[opening...].firstIndex(of: "}")
+  else { return [pattern] }
+  let (before, after) = (pattern[..<opening], pattern[pattern.index(after: closing)...])
+  return pattern[pattern.index(after: opening)..<closing].split(
+    separator: ",", omittingEmptySubsequences: false
+  )
+  .flatMap { alternatives("\(before)\($0)\(after)") }
 }
 
 extension Configuration {
