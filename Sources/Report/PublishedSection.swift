@@ -146,7 +146,10 @@ private struct PublishedRow {
 
 extension RecordedRun {
   /// The name of the run's task.
-  fileprivate var task: String { self["env"] ?? "" }
+  fileprivate var task: String {
+    benchmarkTask(
+      env: self["env"] ?? "", kwargs: self["env_kwargs"].flatMap { try? EnvironmentArguments($0) })
+  }
 
   /// 100 × success, or the normalised score where there is one, of all evaluations.
   fileprivate var scores: [Double]? {

@@ -260,7 +260,7 @@ extension Configuration {
   ///
   /// Called on the configuration that the arguments alone give.
   public func layered(under arguments: [String]) -> (arguments: [String], preset: String?) {
-    let (agent, preset) = (hyperparameters.agent, Preset.named(env))
+    let (agent, preset) = (hyperparameters.agent, Preset.named(benchmarkTask))
     return (
       agent.defaults + (preset?.arguments(for: agent) ?? []) + arguments,
       preset?.applied(to: agent, beside: arguments)
