@@ -124,7 +124,7 @@ let package = Package(
       dependencies: [
         "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Examples", "Kernels", "Randomness",
         "Running", "Settings", .product(name: "Yams", package: "Yams"),
-      ], swiftSettings: numeric),
+      ], resources: [.embedInCode("published.yaml")], swiftSettings: numeric),
     .target(
       name: "Sweeps",
       dependencies: [

@@ -15,6 +15,13 @@ public struct GymnasiumTask: Sendable, Equatable {
   /// The name of the task in that project.
   public let name: String
 
+  /// Arguments by name for the environment's constructor, a JSON object; nil for none.
+  public var arguments: String?
+  /// The number of steps after which an episode is cut off; nil for the environment's own limit.
+  public var limit: Int?
+  /// The Python class that the environment is wrapped in, `MODULE:CLASS`; nil for none.
+  public var wrapper: String?
+
   /// The task called `SOURCE:NAME`; nil if `name` does not have this form.
   init?(prefixed name: String) {
     let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)

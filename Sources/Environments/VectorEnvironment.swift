@@ -24,6 +24,13 @@ public struct EnvironmentDescription: Sendable, Equatable {
     self.referenceReturns = referenceReturns
   }
 
+  /// The same environment with other reference returns; itself for nil.
+  public func scored(by returns: [Double]?) -> EnvironmentDescription {
+    EnvironmentDescription(
+      observationSize: observationSize, actionSize: actionSize, referenceReturns: returns ?? referenceReturns,
+      observationOrder: observationOrder)
+  }
+
   /// The normalised score of a return R, 100 · (R − low) / (high − low) with the two reference returns; nil
   /// if the benchmark defines none.
   public func normalisedScore(_ total: Double) -> Double? {

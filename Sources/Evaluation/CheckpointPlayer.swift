@@ -25,12 +25,14 @@ public final class CheckpointPlayer {
   ///
   /// - Parameters:
   ///   - env: the task to play; nil for the one it was trained for.
+  ///   - environment: how the environment is made and scored; what is not given is as in the run if the task is its.
   ///   - seed: seed of the episodes; nil for the run's.
   ///   - success: when an episode has solved its task; nil for the run's rule.
   ///   - workers: how a Gymnasium environment is run.
   ///   - video: where a video of the first episode goes.
   public init(
-    path: String, env: String?, seed: UInt32?, success: SuccessRule? = nil, episodes: Int,
+    path: String, env: String?, environment given: EnvironmentOptions = EnvironmentOptions(), seed: UInt32?,
+    success: SuccessRule? = nil, episodes: Int,
     workers: WorkerOptions, video: String? = nil
   ) throws {
     saved = try SavedPolicy(path: path)
@@ -38,11 +40,13 @@ public final class CheckpointPlayer {
     step = saved.state.step
     task = env ?? configuration.env
     self.seed = seed ?? configuration.seed
-    let named = try namedTask(task)
+    let options = task == configuration.env ? given.over(configuration.environment) : given
+    let named = try namedTask(task, options)
     guard env != nil || !named.importsModule else {
       throw Failure(
         .usage, "\(path): was trained for \(task); give --env \(task) to import that Python module")
     }
+    try requireImports(given, options, path: path)
     guard video == nil || named.embedded == nil else {
       throw Failure(.usage, "--video: \(task) renders nothing; fan-dist report draws its trajectories")
     }
@@ -60,7 +64,7 @@ public final class CheckpointPlayer {
     try Failure.unavailable { try environment.describe() }.requireFit(spec, task: task, data: path)
     evaluator = Evaluator(
       environment, spec, hyperparameters, episodes: episodes, seed: self.seed,
-      success: success ?? configuration.success)
+      success: success ?? configuration.success, referenceReturns: options.referenceReturns?.values)
   }
 
   /// Whether the agent has such an actor.
@@ -69,6 +73,23 @@ public final class CheckpointPlayer {
   /// Plays all episodes; nil when the agent has no such actor.
   public func run(_ actor: Evaluator.Actor) throws -> EvaluationResult? {
     try Failure.unavailable { try evaluator.run(saved.parameters.base, actor: actor) }
+  }
+}
+
+/// Throws when only the file says which Python module to import for the environment.
+private func requireImports(
+  _ given: EnvironmentOptions, _ options: EnvironmentOptions, path: String
+) throws(Failure) {
+  if given.envWrapper == nil, let wrapper = options.envWrapper {
+    throw Failure(
+      .usage,
+      "\(path): was trained with a wrapper; give --env-wrapper \(wrapper) to import that Python module")
+  }
+  if given.envKwargs == nil, let arguments = options.envKwargs, arguments.mayImport {
+    throw Failure(
+      .usage,
+      "\(path): was trained with arguments that may name a Python module; give --env-kwargs '\(arguments)' to use them"
+    )
   }
 }
 

@@ -32,15 +32,19 @@ public final class Evaluator {
   private let episodes: Int
   private let seed: UInt32
   private let success: SuccessRule
+  private let referenceReturns: [Double]?
 
   /// An evaluator of the policies of some hyperparameters' agent.
   ///
-  /// - Parameter success: when an episode has solved its task.
+  /// - Parameters:
+  ///   - success: when an episode has solved its task.
+  ///   - referenceReturns: the two returns that score 0 and 100; nil for the environment's.
   public init(
     _ environment: any VectorEnvironment, _ spec: DataSpec, _ hyperparameters: Hyperparameters,
-    episodes: Int, seed: UInt32, success: SuccessRule
+    episodes: Int, seed: UInt32, success: SuccessRule, referenceReturns: [Double]? = nil
   ) {
     self.success = success
+    self.referenceReturns = referenceReturns
     self.environment = environment
     self.episodes = episodes
     self.seed = seed
@@ -61,7 +65,7 @@ public final class Evaluator {
     _ parameters: UnsafePointer<Float>, actor: Actor = .policy, progress: (Int) throws -> Void = { _ in }
   ) throws -> EvaluationResult? {
     guard let policy = policies[actor] else { return nil }
-    let description = try environment.describe()
+    let description = try environment.describe().scored(by: referenceReturns)
     var finished = [PlayedEpisode?](repeating: nil, count: episodes)
     // Row i of the policy's matrices is running[i].
     var running: [Running] = []

@@ -58,10 +58,17 @@ func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.co
 /// two values, or if a value is not plottable. The same values give the same interval, because the random
 /// draws are the same each time.
 package func bootstrapInterval(of values: [Double]) -> (low: Double, high: Double)? {
-  guard values.count > 1, values.allSatisfy(\.isPlottable) else { return nil }
+  bootstrapInterval(ofGroups: [values])
+}
+
+/// The same for the mean of the means of groups, such as runs of several tasks: values are drawn within each group.
+package func bootstrapInterval(ofGroups groups: [[Double]]) -> (low: Double, high: Double)? {
+  guard groups.contains(where: { $0.count > 1 }), groups.joined().allSatisfy(\.isPlottable) else {
+    return nil
+  }
   var random = RandomSequence(seed: 0, stream: .report)
   let means = (0..<1000).map { _ in
-    mean(values.map { _ in values[random.below(values.count)] })
+    mean(groups.map { values in mean(values.map { _ in values[random.below(values.count)] }) })
   }.sorted()
   return (means[24], means[974])
 }

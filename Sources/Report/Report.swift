@@ -15,9 +15,11 @@ public struct Report {
 
   /// Reads runs and makes the page.
   ///
-  /// - Parameter paths: run directories, or directories that contain run directories, such as a sweep's.
+  /// - Parameters:
+  ///   - paths: run directories, or directories that contain run directories, such as a sweep's.
+  ///   - showsPublished: whether the page has what papers report of the same tasks.
   /// - Throws: `Failure` for a path that is neither.
-  public init(paths: [String]) throws {
+  public init(paths: [String], showsPublished: Bool = false) throws {
     let runs = try paths.flatMap(Self.directories).map(RecordedRun.init)
     let groups = RunGroup.groups(of: runs)
     runCount = runs.count
@@ -26,7 +28,8 @@ public struct Report {
     html = page(
       title: "fan-dist: \(Self.title(runs))",
       """
-      \(Self.head(runs, groups))\(summary(groups))\(learning(groups))\(policies.markup)\(cost(groups))\
+      \(Self.head(runs, groups))\(summary(groups))\(showsPublished ? published(runs) : "")\(learning(groups))\
+      \(policies.markup)\(cost(groups))\
       \(values(groups))\(losses(groups))\(time(groups))\(settings(groups))\(list(of: runs))
       """)
   }

@@ -25,7 +25,7 @@ struct RunData {
   /// - Parameter releases: is told what to free at the end.
   init(_ request: RunRequest, world: Communicator, _ host: RunHost, _ releases: Releases) throws {
     let configuration = request.configuration
-    task = try world.together { try namedTask(configuration.env) }
+    task = try world.together { try namedTask(configuration.env, configuration.environment) }
     let importing = DatasetLocation.Import(
       python: request.workers.python, isCancelled: host.shouldStop, say: { host.logger.info("\($0)") })
     let location = try DatasetLocation(configuration, task, importing, world: world)

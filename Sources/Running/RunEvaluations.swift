@@ -79,7 +79,7 @@ final class RunEvaluations {
       isCancelled: { cancellation.isRequested })
     let evaluator = Evaluator(
       environment, spec, configuration.hyperparameters, episodes: episodes, seed: configuration.seed,
-      success: configuration.success)
+      success: configuration.success, referenceReturns: configuration.environment.referenceReturns?.values)
     background = BackgroundEvaluation(
       evaluator, in: environment, cancellation: cancellation, on: cores, best: best
     ) { snapshot, score in

@@ -37,6 +37,9 @@ public struct Configuration: ParsableArguments, Sendable {
       valueName: "p"))
   public var pAug = 0.0
 
+  @OptionGroup(title: "Environment")
+  public var environment: EnvironmentOptions
+
   @OptionGroup(title: "Hyperparameters")
   public var hyperparameters: Hyperparameters
 
@@ -98,12 +101,17 @@ public struct Configuration: ParsableArguments, Sendable {
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
   }
 
+  /// The name by which the task is known to presets and papers.
+  public var benchmarkTask: String { Settings.benchmarkTask(env: env, kwargs: environment.envKwargs) }
+
   /// Names of all settings, hyperparameters included.
-  public static var allSettingNames: [String] { settingNames + Hyperparameters.settingNames }
+  public static var allSettingNames: [String] {
+    settingNames + EnvironmentOptions.settingNames + Hyperparameters.settingNames
+  }
 
   /// All settings that the agent reads, with their values.
   public var allSettings: [Setting] {
-    settings + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
+    settings + environment.settings + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
   }
 
   /// The settings that decide what is learned: two runs that agree on them are the same run. The others say where it

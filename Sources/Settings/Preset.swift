@@ -4,29 +4,46 @@ import Glibc
 
 /// Settings that a task comes with, by agent, applied before configuration file and flags.
 public struct Preset: Sendable {
+  /// Where settings were published.
+  public enum Source: String, Sendable {
+    case fan = "github.com/brianlsy98/FAN, bash_scripts"
+    case fql = "github.com/seohongpark/fql, README.md"
+    case fqlPaper = "FQL's paper (arXiv 2502.02538)"
+    case rebrac = "github.com/tinkoff-ai/CORL, configs/offline/rebrac"
+    case valueFlows = "github.com/chongyi-zheng/value-flows, README.md"
+  }
+
+  private static let usualSources: [AgentKind: Source] = [
+    .fan: .fan, .faql: .fan, .nfql: .fan, .nbrac: .fan, .fql: .fql, .rebrac: .fqlPaper,
+    .iqn: .valueFlows, .codac: .valueFlows, .valueFlows: .valueFlows,
+  ]
+
   /// The tasks it is for: a shell pattern for their names.
   public let tasks: String
   /// Settings for all agents: `NAME=VALUE NAME=VALUE`.
   private let common: String
   /// Settings of single agents, written likewise.
   private let particular: [AgentKind: String]
-  /// Other published settings, as a text for people.
-  private let alternative: String?
+  /// Where they are from, of agents whose settings are not from their usual source.
+  private let sources: [AgentKind: Source]
+  /// What people should know about them, by agent.
+  public let notes: [AgentKind: String]
 
   private init(
-    _ tasks: String, common: String = "", _ particular: [AgentKind: String], alternative: String? = nil
+    _ tasks: String, common: String = "", _ particular: [AgentKind: String],
+    sources: [AgentKind: Source] = [:], notes: [AgentKind: String] = [:]
   ) {
     self.tasks = tasks
     self.common = common
     self.particular = particular
-    self.alternative = alternative
+    self.sources = sources
+    self.notes = notes
   }
 
   /// All presets; the first one that fits counts.
   ///
-  /// All but the first are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
-  /// `bash_scripts`), where they differ from an agent's defaults. For the ablations, the authors give settings of one
-  /// task of each environment.
+  /// All but the first are published settings, where they differ from an agent's defaults. For FAN's ablations and for
+  /// most tasks of FAN itself, its authors give settings of one task of each environment.
   public static let all: [Preset] = [
     // A short horizon that small networks learn in minutes.
     Preset(
@@ -43,84 +60,198 @@ public struct Preset: Sendable {
 
     // OGBench.
     Preset(
+      "antmaze-large-navigate-singletask*",
+      [.fql: "q-agg=min alpha=10", .rebrac: "alpha-actor=0.003 alpha-critic=0.01"]),
+    Preset(
+      "antmaze-giant-navigate-singletask*",
+      [
+        .fql: "discount=0.995 q-agg=min alpha=10",
+        .rebrac: "discount=0.995 alpha-actor=0.003 alpha-critic=0.01",
+      ]),
+    Preset(
+      "humanoidmaze-{medium,large}-navigate-singletask*",
+      [.fql: "discount=0.995 alpha=30", .rebrac: "discount=0.995 alpha-actor=0.01 alpha-critic=0.01"]),
+    Preset(
       "antsoccer-arena-navigate-singletask*",
       [
         .fan: "alpha1=10 alpha2=0.1", .faql: "alpha1=10 alpha2=0.1", .nbrac: "alpha1=10 alpha2=0.1",
-        .nfql: "alpha=30",
+        .nfql: "alpha=30", .fql: "discount=0.995 alpha=10",
+        .rebrac: "discount=0.995 alpha-actor=0.01 alpha-critic=0.01",
       ]),
+    Preset("cube-single-play-singletask*", [.fql: "alpha=300", .rebrac: "alpha-actor=1 alpha-critic=0"]),
     Preset(
       "cube-double-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=0", .faql: "alpha1=100 alpha2=0", .nbrac: "alpha1=100 alpha2=0",
-        .nfql: "alpha=300",
+        .nfql: "alpha=300", .fql: "alpha=300", .rebrac: "alpha-actor=0.1 alpha-critic=0",
+        .iqn: "discount=0.995", .codac: "discount=0.995 kappa=0.95 alpha=300",
+        .valueFlows: "discount=0.995 confidence-weight-temp=3",
       ]),
+    Preset(
+      "cube-triple-play-singletask*",
+      [
+        .fql: "discount=0.995 alpha=300", .rebrac: "discount=0.995 alpha-actor=0.03 alpha-critic=0",
+        .iqn: "discount=0.995 kappa=0.8", .codac: "discount=0.995 kappa=0.95 alpha=100",
+        .valueFlows: "discount=0.995 bcfm-lambda=3 confidence-weight-temp=0.03",
+      ], sources: [.fql: .valueFlows, .rebrac: .valueFlows]),
     Preset(
       "scene-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=100 alpha2=3", .nbrac: "alpha1=100 alpha2=3",
-        .nfql: "alpha=300",
+        .nfql: "alpha=300", .fql: "alpha=300", .rebrac: "alpha-actor=0.1 alpha-critic=0.01",
+        .iqn: "kappa=0.95", .codac: "kappa=0.95 alpha=100", .valueFlows: "ret-agg=min",
       ]),
     Preset(
       "puzzle-3x3-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=100 alpha2=3", .nbrac: "alpha1=100 alpha2=3",
-        .nfql: "alpha=1000",
+        .nfql: "alpha=1000", .fql: "alpha=1000", .rebrac: "alpha-actor=0.3 alpha-critic=0.01",
+        .iqn: "discount=0.995 kappa=0.8", .codac: "discount=0.995 kappa=0.95 alpha=1000",
+        .valueFlows: "bcfm-lambda=0.5 ret-agg=min",
       ]),
     Preset(
       "puzzle-4x4-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=1000 alpha2=0", .nbrac: "alpha1=100 alpha2=3",
-        .nfql: "alpha=1000",
+        .nfql: "alpha=1000", .fql: "alpha=1000", .rebrac: "alpha-actor=0.3 alpha-critic=0.01",
+        .iqn: "kappa=0.95", .codac: "kappa=0.95 alpha=1000",
+        .valueFlows: "bcfm-lambda=3 confidence-weight-temp=100 q-agg=min",
       ]),
 
-    // D4RL, whose datasets Minari has. Where two values were published, all variants were run with both.
-    Preset(
-      "minari:D4RL/antmaze/{medium,large}-{play,diverse}-v*",
-      [.fan: "steps=500000 discount=0.99 z-agg=min alpha1=3 alpha2=0.03"]),
-    Preset(
-      "minari:D4RL/pen/{human,cloned,expert}-v*",
-      [.fan: "steps=500000 discount=0.99 z-agg=min alpha1=1000 alpha2=0"], alternative: "alpha2=1"),
-    Preset(
-      "minari:D4RL/door/{human,cloned,expert}-v*",
-      [.fan: "steps=500000 discount=0.99 z-agg=min alpha1=3000 alpha2=10"], alternative: "alpha1=10000"),
-    Preset(
-      "minari:D4RL/hammer/{human,cloned,expert}-v*",
-      [.fan: "steps=500000 discount=0.99 z-agg=min alpha1=10000 alpha2=0.3"], alternative: "alpha2=1"),
-    Preset(
-      "minari:D4RL/relocate/{human,cloned,expert}-v*",
-      [.fan: "steps=500000 discount=0.99 z-agg=min alpha1=10000 alpha2=10"], alternative: "alpha1=30000"),
+    // D4RL.
+    antmaze("umaze", fql: "alpha=10", rebrac: "alpha-actor=0.003 alpha-critic=0.002"),
+    antmaze("umaze-diverse", fql: "alpha=10", rebrac: "alpha-actor=0.003 alpha-critic=0.001"),
+    antmaze("medium-play", fan: true, fql: "alpha=10", rebrac: "alpha-actor=0.001 alpha-critic=0.0005"),
+    antmaze("medium-diverse", fan: true, fql: "alpha=10", rebrac: "alpha-actor=0.001 alpha-critic=0"),
+    antmaze("large-play", fan: true, fql: "alpha=3", rebrac: "alpha-actor=0.002 alpha-critic=0.001"),
+    antmaze("large-diverse", fan: true, fql: "alpha=3", rebrac: "alpha-actor=0.002 alpha-critic=0.002"),
+
+    adroit(
+      "pen", "human", fan: "alpha1=1000 alpha2=0", also: "alpha2=1", fql: 10_000, rebrac: (0.1, 0.5),
+      iqn: "kappa=0.8 quantile-agg=min", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=3 ret-agg=min q-agg=min"),
+    adroit(
+      "pen", "cloned", fan: "alpha1=1000 alpha2=0", also: "alpha2=1", fql: 10_000, rebrac: (0.05, 0.5),
+      iqn: "kappa=0.8 quantile-agg=min", codac: "kappa=0.8 alpha=10000",
+      valueFlows: "bcfm-lambda=3 q-agg=min"),
+    adroit(
+      "pen", "expert", fan: "alpha1=1000 alpha2=0", also: "alpha2=1", fql: 3000, rebrac: (0.01, 0.01),
+      iqn: "kappa=0.8 quantile-agg=min", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=3 q-agg=min"),
+    adroit(
+      "door", "human", fan: "alpha1=3000 alpha2=10", also: "alpha1=10000", fql: 30_000, rebrac: (0.1, 0.1),
+      iqn: "quantile-agg=min", codac: "alpha=10000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=3 q-agg=min"),
+    adroit(
+      "door", "cloned", fan: "alpha1=3000 alpha2=10", also: "alpha1=10000", fql: 30_000, rebrac: (0.01, 0.1),
+      iqn: "quantile-agg=min", codac: "alpha=30000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min"),
+    adroit(
+      "door", "expert", fan: "alpha1=3000 alpha2=10", also: "alpha1=10000", fql: 30_000, rebrac: (0.05, 0.01),
+      iqn: "", codac: "alpha=10000 alpha-penalty=0.01", valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min"),
+    adroit(
+      "hammer", "human", fan: "alpha1=10000 alpha2=0.3", also: "alpha2=1", fql: 30_000, rebrac: (0.01, 0.5),
+      iqn: "kappa=0.7", codac: "kappa=0.8 alpha=30000", valueFlows: "bcfm-lambda=3 q-agg=min"),
+    adroit(
+      "hammer", "cloned", fan: "alpha1=10000 alpha2=0.3", also: "alpha2=1", fql: 10_000, rebrac: (0.1, 0.5),
+      iqn: "kappa=0.7 quantile-agg=min", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=3 q-agg=min"),
+    adroit(
+      "hammer", "expert", fan: "alpha1=10000 alpha2=0.3", also: "alpha2=1", fql: 30_000, rebrac: (0.01, 0.01),
+      iqn: "kappa=0.7", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min"),
+    adroit(
+      "relocate", "human", fan: "alpha1=10000 alpha2=10", also: "alpha1=30000", fql: 10_000,
+      rebrac: (0.1, 0.01), iqn: "", codac: "alpha=30000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min"),
+    adroit(
+      "relocate", "cloned", fan: "alpha1=10000 alpha2=10", also: "alpha1=30000", fql: 30_000,
+      rebrac: (0.1, 0.01), iqn: "", codac: "alpha=30000 alpha-penalty=0.01",
+      valueFlows: "bcfm-lambda=3 q-agg=min"),
+    adroit(
+      "relocate", "expert", fan: "alpha1=10000 alpha2=10", also: "alpha1=30000", fql: 30_000,
+      rebrac: (0.05, 0.01), iqn: "quantile-agg=min", codac: "alpha=10000",
+      valueFlows: "bcfm-lambda=3 ret-agg=min q-agg=min"),
   ]
 
+  // MARK: D4RL
+
+  // Tasks are D4RL's own, such as pen-human-v1, and Minari's, minari:D4RL/pen/human-v2.
+
+  private static let updatesInD4RL = "steps=500000"
+  private static let fanInD4RL = "discount=0.99 z-agg=min"
+  private static let rebracInD4RL =
+    "steps=1000000 actor-hidden-dims=256,256,256 value-hidden-dims=256,256,256"
+
+  private static func antmaze(_ name: String, fan: Bool = false, fql: String, rebrac: String) -> Preset {
+    var particular: [AgentKind: String] = [.fql: fql, .rebrac: "\(rebracInD4RL) discount=0.999 \(rebrac)"]
+    if fan { particular[.fan] = "\(fanInD4RL) alpha1=3 alpha2=0.03" }
+    return Preset(
+      "{antmaze-\(name),minari:D4RL/antmaze/\(name)}-v*", common: updatesInD4RL, particular,
+      sources: [.rebrac: .rebrac],
+      notes: [.rebrac: "published with networks of ReLU and a learning rate of 0.00005 for the critics"])
+  }
+
+  private static func adroit(
+    _ task: String, _ data: String, fan: String, also: String, fql alpha: Int,
+    rebrac: (actor: Double, critic: Double), iqn: String, codac: String, valueFlows: String
+  ) -> Preset {
+    Preset(
+      "{\(task)-\(data),minari:D4RL/\(task)/\(data)}-v*", common: updatesInD4RL,
+      [
+        .fan: "\(fanInD4RL) \(fan)", .fql: "q-agg=min alpha=\(alpha)",
+        .rebrac: "\(rebracInD4RL) alpha-actor=\(rebrac.actor) alpha-critic=\(rebrac.critic)",
+        .iqn: iqn, .codac: codac, .valueFlows: valueFlows,
+      ],
+      sources: [.rebrac: .rebrac],
+      notes: [.fan: "published as well: \(also)", .rebrac: "published with networks of ReLU"])
+  }
+
   /// The preset of a task, if it has one.
-  public static func named(_ task: String) -> Preset? {
-    let name = task.hasPrefix("ogbench:") ? String(task.dropFirst("ogbench:".count)) : task
-    return all.first { preset in alternatives(preset.tasks).contains { fnmatch($0, name, 0) == 0 } }
-  }
+  public static func named(_ task: String) -> Preset? { all.first { isTask(task, like: $0.tasks) } }
 
-  /// The patterns without braces that a pattern with `{A,B}` stands for.
-  private static func alternatives(_ pattern: String) -> [String] {
-    guard let opening = pattern.firstIndex(of: "{"), let closing = pattern[opening...].firstIndex(of: "}")
-    else { return [pattern] }
-    let (before, after) = (pattern[..<opening], pattern[pattern.index(after: closing)...])
-    return pattern[pattern.index(after: opening)..<closing].split(separator: ",").flatMap {
-      alternatives("\(before)\($0)\(after)")
-    }
-  }
-
-  /// The settings for an agent, as arguments.
+  /// The settings for an agent, as arguments. Those of the agent take the place of those for all.
   public func arguments(for agent: AgentKind) -> [String] {
-    (common + " " + (particular[agent] ?? "")).split(separator: " ").map { "--\($0)" }
+    func settings(_ text: String) -> [Substring] { text.split(separator: " ") }
+    func name(_ setting: Substring) -> Substring { setting.prefix { $0 != "=" } }
+    let own = settings(particular[agent] ?? "")
+    let names = Set(own.map(name))
+    return (settings(common).filter { !names.contains(name($0)) } + own).map { "--\($0)" }
   }
 
-  /// Says which settings of the preset apply beside what arguments set, nil if none does.
+  /// Where an agent's settings for these tasks were published; nil if they were not.
+  public func source(for agent: AgentKind) -> Source? {
+    guard tasks != PointMazeTask.defaultName, particular[agent] != nil else { return nil }
+    return sources[agent] ?? Self.usualSources[agent]
+  }
+
+  /// Says which settings of the preset apply beside what arguments set, and where they are from; nil if none does.
   public func applied(to agent: AgentKind, beside given: [String]) -> String? {
     func name(_ argument: String) -> Substring { argument.prefix { $0 != "=" } }
     let set = Set(given.map(name))
     let applied = arguments(for: agent).filter { !set.contains(name($0)) }
     guard !applied.isEmpty else { return nil }
-    let also = particular[agent] == nil ? nil : alternative.map { " (published as well: \($0))" }
-    return "preset of \(tasks): \(applied.joined(separator: " "))\(also ?? "")"
+    let origin = source(for: agent).map { " from \($0.rawValue)" } ?? ""
+    let note = notes[agent].map { " (\($0))" } ?? ""
+    return "preset of \(tasks)\(origin): \(applied.joined(separator: " "))\(note)"
   }
+}
+
+/// Whether a task's name, with or without `ogbench:`, fits a shell pattern, in which `{A,B}` stands for A and for B.
+public func isTask(_ task: String, like pattern: String) -> Bool {
+  let name = task.hasPrefix("ogbench:") ? String(task.dropFirst("ogbench:".count)) : task
+  return alternatives(pattern).contains { fnmatch($0, name, 0) == 0 }
+}
+
+/// The patterns without braces that a pattern with `{A,B}` stands for.
+private func alternatives(_ pattern: String) -> [String] {
+  guard let opening = pattern.firstIndex(of: "{"), let closing = pattern[opening...].firstIndex(of: "}")
+  else { return [pattern] }
+  let (before, after) = (pattern[..<opening], pattern[pattern.index(after: closing)...])
+  return pattern[pattern.index(after: opening)..<closing].split(
+    separator: ",", omittingEmptySubsequences: false
+  )
+  .flatMap { alternatives("\(before)\($0)\(after)") }
 }
 
 extension Configuration {
@@ -129,7 +260,7 @@ extension Configuration {
   ///
   /// Called on the configuration that the arguments alone give.
   public func layered(under arguments: [String]) -> (arguments: [String], preset: String?) {
-    let (agent, preset) = (hyperparameters.agent, Preset.named(env))
+    let (agent, preset) = (hyperparameters.agent, Preset.named(benchmarkTask))
     return (
       agent.defaults + (preset?.arguments(for: agent) ?? []) + arguments,
       preset?.applied(to: agent, beside: arguments)

@@ -11,11 +11,26 @@ public func embeddedTask(_ name: String) throws -> PointMazeTask {
 /// The task that `--env` names.
 ///
 /// - Throws: `Failure` that lists the names there are.
-public func namedTask(_ name: String) throws -> NamedTask {
-  do { return try NamedTask(name: name) } catch {
+public func namedTask(_ name: String, _ options: EnvironmentOptions = EnvironmentOptions()) throws
+  -> NamedTask
+{
+  let task: NamedTask
+  do { task = try NamedTask(name: name) } catch {
     throw Failure(
       .usage,
       "--env: \(error); others are OGBench's NAME-singletask[-taskN]-v0, ogbench:NAME, gymnasium:ID and minari:ID"
     )
+  }
+  switch task {
+  case .gymnasium(var task):
+    task.arguments = options.envKwargs?.description
+    task.limit = options.maxEpisodeSteps
+    task.wrapper = options.envWrapper
+    return .gymnasium(task)
+  case .embedded:
+    if let setting = options.forGymnasium.first {
+      throw Failure(.usage, "--\(setting.name): \(name) is embedded; this is for Gymnasium environments")
+    }
+    return task
   }
 }

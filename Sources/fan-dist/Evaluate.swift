@@ -19,6 +19,9 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Task to play; the one it was trained for by default.")
   var env: String?
 
+  @OptionGroup(title: "Environment")
+  var environment: EnvironmentOptions
+
   @Option(help: "Seed of starts and noise; the run's own by default.")
   var seed: UInt32?
 
@@ -48,7 +51,8 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let player = try CheckpointPlayer(
-      path: checkpoint, env: env, seed: seed, success: success, episodes: episodes, workers: workers,
+      path: checkpoint, env: env, environment: environment, seed: seed, success: success, episodes: episodes,
+      workers: workers,
       video: video)
     if behaviour && !player.plays(.behaviour) {
       throw Failure(.usage, "--behaviour: \(player.agent.title) learns no flow of the dataset's actions")

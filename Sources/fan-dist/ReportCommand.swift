@@ -16,10 +16,13 @@ struct ReportCommand: ParsableCommand {
   @Option(help: "The page to write.")
   var out = "report.html"
 
+  @Flag(help: "Show what papers report of the same tasks, too.")
+  var published = false
+
   func validate() throws { try requirePath(out, "--out") }
 
   func run() throws {
-    let report = try Report(paths: runs)
+    let report = try Report(paths: runs, showsPublished: published)
     try report.write(to: out)
     for note in report.notes { try StandardStream.output.say("note: \(note)") }
     try StandardStream.output.say("\(out): \(report.runCount) run(s)")

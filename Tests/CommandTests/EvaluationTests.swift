@@ -105,6 +105,51 @@ struct RealEnvironmentTests {
     #expect(played.code == 0 && played.output.hasSuffix("policy: \(outcome)\n"), "\(played) \(outcome)")
   }
 
+  // MARK: Environments with arguments
+
+  /// They are recorded, and used in training, for checkpoints and in `evaluate`.
+  @Test func argumentsLimitWrapperAndReferences() throws {
+    let result = try train(
+      "--env-kwargs", "stride=0.25", "--max-episode-steps", "4", "--env-wrapper",
+      "faulty_environment:Constant", "--reference-returns", "0,4")
+    try #require(result.code == 0 && result.errorLines == [], "\(result)")
+    let table = try evaluations
+    #expect(try table.numbers("length") == [4, 4] && table.numbers("return") == [1, 1])
+    #expect(try table.numbers("normalised_score") == [25, 25])
+    #expect(try runs.text("run", "config.yaml").contains(#"env_kwargs: '{"stride":0.25}'"#))
+    let evaluate = [
+      "evaluate", runs.folder.file("run/checkpoints/best.safetensors"), "--env", Self.name, "--episodes", "5",
+      "--python", pythonWithPackages!,
+    ]
+    // No file decides which module is imported.
+    let refused = try run(built("fan-dist"), evaluate, environment: environment)
+    expectFailure(refused, 64, ["--env-wrapper faulty_environment:Constant"])
+    let played = try run(
+      built("fan-dist"),
+      evaluate + ["--env-wrapper", "faulty_environment:Constant", "--env-kwargs", "stride=0.5"],
+      environment: environment)
+    #expect(
+      played.output.contains("return 2.0 ± 0.0, normalised score 50.0 ± 0.0, length 4.0"), "\(played)")
+  }
+
+  @Test(arguments: [
+    (["--env-kwargs", "pace=1"], "pace"), (["--env-wrapper", "faulty_environment:Nothing"], "Nothing"),
+    (["--env-wrapper", "no_such_module:Wrapper"], "no_such_module"),
+    (["--env-wrapper", "faulty_environment:no_wrapper"], "is no gymnasium.Env"),
+  ]) func environmentsThatCannotBeMadeEndTheRun(options: [String], part: String) throws {
+    let line = line(options)
+    expectFailure(
+      try run(line[0], Array(line.dropFirst()), environment: environment), 69, ["cannot be evaluated", part])
+  }
+
+  @Test func d4rlsEnvironmentsNameTheirReferenceReturns() throws {
+    let result = try train("--env", "gymnasium:faulty_environment:Scored-v0")
+    try #require(result.code == 0, "\(result)")
+    let table = try evaluations
+    let (returns, scores) = (try table.numbers("return"), try table.numbers("normalised_score"))
+    #expect(zip(returns, scores).allSatisfy { abs(($0 + 100) / 2 - $1) < 1e-9 })
+  }
+
   /// Episodes that wait for the end of training do not keep it from ending.
   @Test func trainingDoesNotWait() throws {
     try wish("wait")

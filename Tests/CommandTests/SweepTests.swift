@@ -35,15 +35,20 @@ import Testing
     }
   }
 
-  /// The sweeps in the repository have three seeds of every agent.
-  @Test(arguments: ["default-task", "cube-single"])
-  func theRepositorysSweepsRunEveryAgentThreeTimes(name: String) throws {
+  /// The sweeps in the repository have as many runs of every agent, tasks times seeds.
+  @Test(arguments: [
+    ("default-task", 3), ("cube-single", 3), ("published/antsoccer", 40), ("published/cube-double", 40),
+    ("published/scene", 40), ("published/puzzle-3x3", 40), ("published/puzzle-4x4", 40),
+    ("published/d4rl-antmaze", 48), ("published/d4rl-adroit", 96), ("published/visual", 16),
+  ])
+  func theRepositorysSweepsRunEveryAgent(name: String, times: Int) throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
     let result = try sweep(root.appendingPathComponent("sweeps/\(name).yaml").standardized.path, "--list")
     #expect(result.code == 0 && result.errors == "", "\(result)")
     let lines = result.output.split(separator: "\n")
+    #expect(lines.count == times * AgentKind.allCases.count)
     for agent in AgentKind.allCases {
-      #expect(lines.count { $0.contains("--agent=\(agent) ") } == 3, "\(agent)")
+      #expect(lines.count { $0.contains("--agent=\(agent) ") } == times, "\(agent)")
     }
   }
 

@@ -25,6 +25,7 @@ struct PresetTests {
     ("puzzle-4x4-play-singletask-task4-v0", "faql", "1000.0", "0.0"),
     ("minari:D4RL/antmaze/large-diverse-v1", "fan", "3.0", "0.03"),
     ("minari:D4RL/pen/cloned-v2", "fan", "1000.0", "0.0"),
+    ("pen-cloned-v1", "fan", "1000.0", "0.0"),
     // Others have the agent's defaults.
     ("cube-single-play-singletask-v0", "fan", "10.0", "10.0"),
     ("cube-double-noisy-singletask-v0", "fan", "10.0", "10.0"),
@@ -39,13 +40,42 @@ struct PresetTests {
     #expect(settings["steps"] == "500000" && settings["discount"] == "0.99" && settings["z-agg"] == "min")
   }
 
+  /// One line of each source's list.
+  @Test(arguments: [
+    ("fql", "antmaze-giant-navigate-singletask-task3-v0", ["discount=0.995", "q-agg=min", "alpha=10.0"]),
+    ("fql", "minari:D4RL/antmaze/large-play-v1", ["alpha=3.0", "steps=500000", "q-agg=mean"]),
+    ("rebrac", "humanoidmaze-medium-navigate-singletask-v0", ["alpha-actor=0.01", "alpha-critic=0.01"]),
+    ("rebrac", "door-cloned-v1", ["alpha-critic=0.1", "steps=1000000", "value-hidden-dims=256,256,256"]),
+    ("iqn", "minari:D4RL/hammer/cloned-v2", ["kappa=0.7", "quantile-agg=min"]),
+    ("codac", "scene-play-singletask-task1-v0", ["kappa=0.95", "alpha=100.0", "discount=0.99"]),
+    ("value-flows", "puzzle-4x4-play-singletask-v0", ["confidence-weight-temp=100.0", "q-agg=min"]),
+  ]) func ofEverySource(agent: String, task: String, expected: [String]) throws {
+    let settings = try settings("--env", task, "--agent", agent)
+    let all = settings.map { "\($0)=\($1)" }
+    #expect(expected.allSatisfy(all.contains), "\(settings)")
+  }
+
+  @Test func theSourceIsSaid() throws {
+    let cube = try #require(Preset.named("cube-double-play-singletask-v0"))
+    #expect(
+      cube.applied(to: .valueFlows, beside: [])
+        == "preset of cube-double-play-singletask* from github.com/chongyi-zheng/value-flows, README.md: --discount=0.995 --confidence-weight-temp=3"
+    )
+    let door = try #require(Preset.named("minari:D4RL/door/human-v2"))
+    #expect(door.applied(to: .fan, beside: [])?.hasSuffix("(published as well: alpha1=10000)") == true)
+    // The number of updates is the benchmark's; settings of this agent were not published.
+    #expect(door.source(for: .faql) == nil && door.applied(to: .faql, beside: [])?.contains("from") == false)
+  }
+
   @Test func flagsWin() throws {
     let task = "cube-double-play-singletask-v0"
     let settings = try settings("--env", task, "--alpha1", "7")
     #expect(settings["alpha1"] == "7.0" && settings["alpha2"] == "0.0")
     let preset = try #require(Preset.named(task))
-    #expect(preset.applied(to: .fan, beside: ["--alpha1", "7"]) == "preset of \(preset.tasks): --alpha2=0")
+    #expect(
+      preset.applied(to: .fan, beside: ["--alpha1", "7"])
+        == "preset of \(preset.tasks) from github.com/brianlsy98/FAN, bash_scripts: --alpha2=0")
     #expect(preset.applied(to: .fan, beside: ["--alpha1=7", "--alpha2=1"]) == nil)
-    #expect(preset.applied(to: .fql, beside: []) == nil)
+    #expect(preset.applied(to: .fql, beside: ["--alpha=1"]) == nil)
   }
 }

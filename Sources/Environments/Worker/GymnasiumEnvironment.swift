@@ -113,7 +113,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
   private struct Opening: Encodable {
     let source, name: String
     let environments: Int
-    let video: String?
+    let video, arguments, wrapper: String?
+    let limit: Int?
   }
 
   /// The payload of the answer to ``Opening``.
@@ -132,7 +133,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
       let opening = Opening(
         source: task.source.rawValue, name: task.name,
         environments: (capacity + options.workers - 1) / options.workers,
-        video: i == 0 ? options.video : nil)
+        video: i == 0 ? options.video : nil, arguments: task.arguments, wrapper: task.wrapper,
+        limit: task.limit)
       try with(i) { worker in
         try worker.start(python: options.python, PackageResources.worker_py)
         // Strings and numbers can always be encoded.

@@ -2,7 +2,7 @@
 
 An observation has O numbers, f32, or is an image of O bytes (height, width, 3); an action has A numbers. The payloads of request and answer for each kind of frame:
 
-    1 open    JSON {source, name, environments, video?}
+    1 open    JSON {source, name, environments, video?, arguments?, limit?, wrapper?}
               JSON {observation_shape, action_size, observation_order, reference_returns}
     2 reset   count u32, count x (environment u32, seed u32)
               count x observation
@@ -18,9 +18,11 @@ OPEN, RESET, STEP = 1, 2, 3
 TERMINATED, TRUNCATED, KNOWS_SUCCESS, SUCCESS, UNCLEAR_SUCCESS = 1, 2, 4, 8, 16
 
 
-def make(source, name, renders):
-    """The environment of the dataset or id `name`."""
+def make(source, name, renders, arguments, limit):
+    """The environment of the dataset or id `name`, with arguments by name and a limit of its steps, if there are any."""
     options = {"render_mode": "rgb_array"} if renders else {}
+    options |= json.loads(arguments) if arguments else {}
+    options |= {"max_episode_steps": limit} if limit else {}
     if source == "ogbench":
         import ogbench
 
@@ -34,24 +36,42 @@ def make(source, name, renders):
     return gymnasium.make(name, **options)
 
 
-def reference_returns(source, name):
-    """The two returns that the benchmark scores 0 and 100; None if it defines no score."""
-    if source != "minari":
-        return None
-    import minari
+def wrapped(environment, wrapper):
+    """The environment in the class MODULE:CLASS, after importing MODULE."""
+    import importlib
 
-    metadata = minari.load_dataset(name).storage.metadata
-    returns = [metadata.get("ref_min_score"), metadata.get("ref_max_score")]
+    import gymnasium
+
+    module, name = wrapper.split(":")
+    environment = getattr(importlib.import_module(module), name)(environment)
+    if not isinstance(environment, gymnasium.Env):
+        raise TypeError(f"{wrapper} makes {type(environment)}, which is no gymnasium.Env")
+    return environment
+
+
+def reference_returns(source, name, environment):
+    """The two returns that the benchmark scores 0 and 100; None if it defines no score."""
+    if source == "minari":
+        import minari
+
+        metadata = minari.load_dataset(name).storage.metadata
+        returns = [metadata.get("ref_min_score"), metadata.get("ref_max_score")]
+    else:
+        # D4RL's environments have these attributes.
+        inner = environment.unwrapped
+        returns = [getattr(inner, name, None) for name in ("ref_min_score", "ref_max_score")]
     return None if None in returns else [float(value) for value in returns]
 
 
 class Slot:
     """One environment, the bounds of its actions, and the video of its first episode if one is wanted."""
 
-    def __init__(self, source, name, video=None):
+    def __init__(self, source, name, video=None, arguments=None, limit=None, wrapper=None):
         import gymnasium
 
-        self.environment = make(source, name, renders=video is not None)
+        self.environment = make(source, name, video is not None, arguments, limit)
+        if wrapper:
+            self.environment = wrapped(self.environment, wrapper)
         self.video = video
         self.recording = None
         action = self.environment.action_space
@@ -150,7 +170,8 @@ class Server:
             if not 0 <= index < self.arguments["environments"]:
                 raise IndexError(f"there is no environment {index}")
             video = self.arguments.get("video") if index == 0 else None
-            self.slots[index] = Slot(self.arguments["source"], self.arguments["name"], video)
+            made = {name: self.arguments.get(name) for name in ("arguments", "limit", "wrapper")}
+            self.slots[index] = Slot(self.arguments["source"], self.arguments["name"], video, **made)
         return self.slots[index]
 
     def open(self, payload):
@@ -160,7 +181,7 @@ class Server:
             choose_renderer()
         os.environ.setdefault("MUJOCO_GL", "disable")
         first = self.slot(0)
-        returns = reference_returns(self.arguments["source"], self.arguments["name"])
+        returns = reference_returns(self.arguments["source"], self.arguments["name"], first.environment)
         sizes = {"observation_shape": first.observation_shape, "action_size": first.action_size}
         return json.dumps({**sizes, "observation_order": order(first.entries), "reference_returns": returns}).encode()
 

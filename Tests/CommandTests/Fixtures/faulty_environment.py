@@ -20,8 +20,8 @@ class Point(gymnasium.Env):
     observation_space = Box(-np.inf, np.inf, (2,))
     action_space = Box(-1, 1, (2,))
 
-    def __init__(self, render_mode=None):
-        self.render_mode = render_mode
+    def __init__(self, render_mode=None, stride=0.1):
+        self.render_mode, self.stride = render_mode, stride
 
     def reset(self, seed=None, options=None):
         super().reset(seed=seed)
@@ -37,7 +37,7 @@ class Point(gymnasium.Env):
         if wanted("raise"):
             raise RuntimeError("the simulation is unstable")
         self.steps += 1
-        self.place = self.place + 0.1 * action
+        self.place = self.place + self.stride * action
         reward = -float(np.abs(self.place).sum())
         info = {"success": reward > -1}
         if wanted("solve once"):
@@ -55,4 +55,23 @@ class Point(gymnasium.Env):
         return frame
 
 
+class Constant(gymnasium.Wrapper):
+    """Gives the stride of the point as the reward of every step."""
+
+    def step(self, action):
+        place, _, *rest = self.env.step(action)
+        return place, self.unwrapped.stride, *rest
+
+
+class Scored(Point):
+    """Names its reference returns as D4RL's environments do."""
+
+    ref_min_score, ref_max_score = -100, 100
+
+
+def no_wrapper(environment):
+    return None
+
+
+gymnasium.register("Scored-v0", Scored)
 gymnasium.register("Point-v0", Point)

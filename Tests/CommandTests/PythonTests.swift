@@ -1,0 +1,131 @@
+import Agents
+import Foundation
+import TestSupport
+import Testing
+
+/// `fan_dist.py`.
+@Suite(.serialized, .enabled(if: hasNumPy, "python3 has no NumPy")) struct PythonTests {
+  private let runs = Runs()
+  private static let module = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../../python").standardized.path
+
+  /// Runs a script that has `fan_dist`, `np`, `json` and the arguments.
+  private func python(_ script: String, _ arguments: String...) throws -> CommandResult {
+    try run(
+      "python3", ["-c", "import json, sys, numpy as np, fan_dist\n" + script] + arguments,
+      environment: ["PYTHONPATH": Self.module])
+  }
+
+  private func value<T: Decodable>(_ result: CommandResult, _: T.Type = T.self) throws -> T {
+    try #require(result.code == 0, "\(result)")
+    return try JSONDecoder().decode(T.self, from: Data(result.output.utf8))
+  }
+
+  /// Acts on observations with noise of its own; writes both as lines for `act`, and prints the actions.
+  private static let acting = """
+    policy = fan_dist.Policy.load(sys.argv[1])
+    rng = np.random.default_rng(0)
+    actions = []
+    with open(sys.argv[2], "w") as lines:
+        for i in range(50):
+            observation = 3 * rng.standard_normal(policy.observation_size)
+            noise = {
+                name: rng.random(shape) if name == "taus" else rng.standard_normal([size or 1 for size in shape])
+                for name, shape in policy.inputs.items()}
+            noise = {name: x.astype(np.float32) for name, x in noise.items()}
+            observation = observation.astype(np.float32)
+            row = {"observation": observation.tolist()} | {name: x.ravel().tolist() for name, x in noise.items()}
+            print(json.dumps(row), file=lines)
+            actions.append(policy(observation, **noise).tolist())
+    print(json.dumps(actions))
+    """
+
+  @Test(
+    arguments: AgentKind.allCases.map { ["--agent", $0.rawValue] }
+      + [
+        ["--actor-layer-norm"], ["--agent", "rebrac", "--no-tanh-squash"],
+        ["--agent", "iqn", "--quantile-agg", "min", "--no-clip-flow-actions", "--num-samples", "3"],
+        ["--agent", "value-flows", "--q-agg", "min", "--no-clip-flow-returns", "--num-samples", "3"],
+      ])
+  func policiesActAsTheCommandDoes(options: [String]) throws {
+    try runs.complete("run", ["--steps", "30"] + options)
+    let policy = runs.folder.file("policy.safetensors")
+    let exported = try run(
+      built("fan-dist"), ["export", runs.folder.file("run/checkpoints/best.safetensors"), "--out", policy])
+    try #require(exported.code == 0, "\(exported)")
+    let inputs = runs.folder.file("inputs")
+    let actions: [[Double]] = try value(python(Self.acting, policy, inputs))
+    let acted = try run(
+      "bash", ["-c", #"exec "$0" act "$1" < "$2""#, built("fan-dist"), policy, inputs])
+    let expected = try acted.output.split(separator: "\n").map {
+      try JSONDecoder().decode([Double].self, from: Data($0.utf8))
+    }
+    try #require(expected.count == 50 && actions.count == 50, "\(acted)")
+    for (a, b) in zip(actions.joined(), expected.joined()) { #expect(abs(a - b) <= 1e-6) }
+    // A checkpoint acts as its policy does.
+    let again: [[Double]] = try value(
+      python(Self.acting, runs.folder.file("run/checkpoints/best.safetensors"), inputs))
+    #expect(again == actions)
+  }
+
+  @Test func severalObservationsAndNoiseThatIsDrawn() throws {
+    try runs.complete("run", "--steps", "5")
+    let script = """
+      policy = fan_dist.Policy.load(sys.argv[1])
+      same = policy([0.5, 1], np.random.default_rng(3)) == policy([0.5, 1], np.random.default_rng(3))
+      batch = policy(np.zeros((4, 2)), np.random.default_rng(3))
+      print(json.dumps([bool(same.all()), list(batch.shape) == [4, 2], len(np.unique(batch)) == 8,
+          policy.agent == "fan", policy.inputs == {"noise": (None, 2)}]))
+      """
+    let holds: [Bool] = try value(
+      python(script, runs.folder.file("run/checkpoints/best.safetensors")))
+    #expect(holds == [true, true, true, true, true])
+  }
+
+  @Test func wrongInputsAndFilesAreNamed() throws {
+    try runs.complete("run", "--steps", "5")
+    let policy = runs.folder.file("run/checkpoints/best.safetensors")
+    let script = """
+      def message(body):
+          try:
+              body()
+          except ValueError as error:
+              return str(error)
+      policy = fan_dist.Policy.load(sys.argv[1])
+      data = open(sys.argv[1], "rb").read()
+      def load(data):
+          with open(sys.argv[2], "wb") as file:
+              file.write(data)
+          fan_dist.Policy.load(sys.argv[2])
+      print(json.dumps([message(body) for body in (
+          lambda: policy([1, 2, 3]), lambda: policy([1, 2], nose=[0, 0]), lambda: policy([1, 2], noise=[0]),
+          lambda: load(b"x"), lambda: load(data[:-8]), lambda: load(data.replace(b'"step":', b'"newer":')),
+          lambda: load(data.replace(b'"observation_size":"2"', b'"observation_size":"3"')))]))
+      """
+    let messages: [String] = try value(python(script, policy, runs.folder.file("damaged")))
+    let parts = [
+      "(3,); its size is 2", "'nose'; there are noise", "'noise' has shape (1,)", "not a safetensors file",
+      "is not whole", "says 'newer'", "damaged",
+    ]
+    for (message, part) in zip(messages, parts) { #expect(message.contains(part), "\(message)") }
+  }
+
+  @Test func runsAreTables() throws {
+    try runs.complete("run", "--steps", "6", "--log-interval", "2", "--eval-interval", "3", "--seed", "4")
+    // A row that is being written.
+    let file = try #require(FileHandle(forWritingAtPath: runs.folder.file("run/train.csv")))
+    try file.seekToEnd()
+    try file.write(contentsOf: Data("8,0.5".utf8))
+    let script = """
+      run, = fan_dist.runs(sys.argv[1])
+      evaluations = run.evaluations
+      print(json.dumps([
+          run.training["step"].tolist() == [2, 4, 6], run.training["critic/critic_loss"].dtype == np.float64,
+          evaluations["actor"].tolist() == ["policy", "policy", "behaviour"],
+          bool(np.isnan(evaluations["normalised_score"]).all()), run.settings["seed"] == "4",
+          run.policy.endswith("best.safetensors")]))
+      """
+    let holds: [Bool] = try value(python(script, runs.folder.path))
+    #expect(holds == [true, true, true, true, true, true])
+  }
+}

@@ -1,0 +1,62 @@
+import Basics
+import Settings
+import Testing
+
+/// How environments are made and scored.
+@Suite struct EnvironmentOptionsTests {
+  private func options(_ arguments: String...) throws -> EnvironmentOptions {
+    try Configuration.parse(arguments).environment
+  }
+
+  @Test(arguments: [
+    ("env_id=pen-human-v1", #"{"env_id":"pen-human-v1"}"#),
+    ("b=2,a=true,c=1e3,d=", #"{"a":true,"b":2,"c":1000,"d":""}"#),
+    (#"mode="3",other=x=y"#, #"{"mode":"3","other":"x=y"}"#),
+    (#"{"sizes": [1, 2], "deep": {"k": null}}"#, #"{"deep":{"k":null},"sizes":[1,2]}"#),
+  ]) func argumentsBecomeJSON(text: String, json: String) throws {
+    #expect(try options("--env-kwargs", text).envKwargs?.description == json)
+    #expect(try EnvironmentArguments(json).description == json)
+  }
+
+  @Test(arguments: [
+    (["--env-kwargs", "stride"], "KEY=VALUE"), (["--env-kwargs", "a=1,a=2"], "given twice"),
+    (["--env-kwargs", "{\"a\": }"], "not a JSON object"), (["--env-kwargs", "a b=1"], "'a b'"),
+    (["--env-kwargs", "=1"], "''"), (["--env-kwargs", "a=" + String(repeating: "x", count: 5000)], "4096"),
+    (["--max-episode-steps", "0"], "between 1 and 100000"), (["--env-wrapper", "module"], "MODULE:CLASS"),
+    (["--env-wrapper", "os:system('x')"], "MODULE:CLASS"), (["--reference-returns", "1"], "1"),
+    (["--reference-returns", "3,3"], "3,3"), (["--reference-returns", "0,inf"], "0,inf"),
+  ]) func mistakesAreNamed(arguments: [String], part: String) {
+    let error = #expect(throws: (any Error).self) { try Configuration.parse(arguments) }
+    let message = error.map { Configuration.message(for: $0) } ?? ""
+    #expect(message.contains(part), "\(message)")
+  }
+
+  @Test func aConfigurationFileHoldsThem() throws {
+    let given = [
+      "--env=gymnasium:A-v0", "--env-kwargs=a=it's,b=2", "--env-wrapper=some.module:Class",
+      "--max-episode-steps=7", "--reference-returns=-10,20",
+    ]
+    let configuration = try Configuration.parse(given)
+    let again = try Configuration.parse(arguments(ofConfiguration: configuration.yaml, file: "c.yaml"))
+    #expect(again.allSettings == configuration.allSettings)
+    #expect(configuration.yaml.contains(#"env_kwargs: '{"a":"it''s","b":2}'"#))
+    #expect(again.environment.referenceReturns?.values == [-10, 20])
+  }
+
+  @Test func embeddedTasksHaveNone() throws {
+    let failure = #expect(throws: Failure.self) {
+      try namedTask("pointmaze-u-stitch-singletask-v0", options("--max-episode-steps", "7"))
+    }
+    #expect(failure?.code == .usage && failure?.message.contains("--max-episode-steps") == true)
+    _ = try namedTask("pointmaze-u-stitch-singletask-v0", options("--reference-returns=-60,0"))
+  }
+
+  /// D4RL's environments are made through another one.
+  @Test func presetsKnowTheEnvironmentInside() throws {
+    let configuration = try Configuration.layered([
+      "--env=gymnasium:shimmy:GymV21Environment-v0", "--env-kwargs=env_id=d4rl:door-human-v1",
+    ])
+    #expect(configuration.benchmarkTask == "door-human-v1")
+    #expect(configuration.hyperparameters.alpha1 == 3000 && configuration.steps == 500_000)
+  }
+}

@@ -1,0 +1,253 @@
+"""Policies and runs of fan-dist in Python. This one file needs NumPy alone; launch/python-env installs it.
+
+    import numpy, fan_dist
+    policy = fan_dist.Policy.load("policy.safetensors")     # of `fan-dist export`, or a checkpoint
+    action = policy(observation, numpy.random.default_rng(0))
+
+    run = fan_dist.Run.load("runs/my-run")
+    run.evaluations["step"], run.evaluations["success"]
+"""
+
+import json
+import math
+import os
+
+import numpy as np
+
+__all__ = ["Policy", "Run", "runs", "table"]
+
+
+class Policy:
+    """A trained policy for vectors.
+
+    agent             as --agent names it
+    settings          the run's settings, name -> text
+    observation_size  O
+    action_size       A
+    inputs            name -> shape of the random inputs of one call; the first axis, None, is that of observations
+    """
+
+    FORMATS = ("fan-dist policy 1", "fan-dist checkpoint 2")
+    # What a file may say beside its tensors. A key that is not here might change how the policy acts.
+    KEYS = {
+        "format", "version", "step", "optimiser_steps", "configuration", "dataset_digest", "observation_size",
+        "action_size", "observation_order", "smallest_reward", "largest_reward", "success", "return", "agent", "env",
+        "acting", "networks", "inputs", "outputs",
+    }
+
+    @classmethod
+    def load(cls, path):
+        """The policy of a file. Raises ValueError that says what is wrong with it, or OSError."""
+        try:
+            return cls(path)
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"{path}: not a policy of fan-dist: {error!r}") from error
+
+    def __init__(self, path):
+        metadata, self._tensors = read_safetensors(path)
+        if metadata.get("format") not in self.FORMATS:
+            raise ValueError(f"{path}: not a policy or checkpoint of this version of fan-dist")
+        unknown = sorted(key for key in metadata if key not in self.KEYS and not key.startswith("crc32"))
+        if unknown:
+            raise ValueError(f"{path}: says '{unknown[0]}', which this fan_dist.py does not know; take a newer one")
+        if any("/encoder/" in name for name in self._tensors):
+            raise ValueError(f"{path}: this policy sees pictures; fan_dist.py knows vectors, the .onnx file both")
+        self.metadata, self.settings = metadata, settings(metadata["configuration"])
+        self.agent = self.settings["agent"]
+        self.observation_size, self.action_size = int(metadata["observation_size"]), int(metadata["action_size"])
+        size = self.action_size
+        if self.agent in ("iqn", "value-flows"):
+            self._candidates = int(self.settings["num_samples"])
+            size *= self._candidates
+        self.inputs = {} if self.agent == "rebrac" else {"noise": (None, size)}
+        if self.agent == "iqn":
+            self.inputs["taus"] = (self._candidates, int(self.settings["num_quantiles"]))
+        elif self.agent == "value-flows":
+            self.inputs["return_noise"] = (None, self._candidates)
+        agents = {"rebrac": self._deterministic, "iqn": self._best_quantiles, "value-flows": self._best_return}
+        self._act = agents.get(self.agent, self._one_step)
+        # A tensor that is missing or has another shape is noticed here.
+        self(np.zeros(self.observation_size), np.random.default_rng(0))
+
+    def __call__(self, observation, rng=None, **inputs):
+        """The action for an observation of shape (O), or the actions, (batch, A), for (batch, O), in [-1, 1].
+
+        Random inputs that are not given are drawn from `rng`, a numpy.random.Generator, in the order of `inputs`;
+        without it, from a fresh one.
+        """
+        observation = np.asarray(observation, np.float64)
+        batch = np.atleast_2d(observation)
+        if observation.ndim not in (1, 2) or batch.shape[1] != self.observation_size:
+            raise ValueError(f"the observation has shape {observation.shape}; its size is {self.observation_size}")
+        rng = rng if rng is not None else np.random.default_rng()
+        unknown = set(inputs) - set(self.inputs)
+        if unknown:
+            raise ValueError(f"there is no input {min(unknown)!r}; there are {', '.join(self.inputs) or 'none'}")
+        drawn = {}
+        for name, shape in self.inputs.items():
+            shape = tuple(len(batch) if size is None else size for size in shape)
+            if name not in inputs:
+                drawn[name] = rng.random(shape) if name == "taus" else rng.standard_normal(shape)
+                continue
+            drawn[name] = np.asarray(inputs[name], np.float64)
+            if drawn[name].size != math.prod(shape):
+                raise ValueError(f"'{name}' has shape {drawn[name].shape}, not {shape}")
+            drawn[name] = drawn[name].reshape(shape)
+        action = np.clip(self._act(batch, **drawn), -1, 1).astype(np.float32)
+        return action[0] if observation.ndim == 1 else action
+
+    # How the agents act
+
+    def _one_step(self, s, noise):
+        return self._network("actor_onestep_flow", np.concatenate([s, noise], -1))
+
+    def _deterministic(self, s):
+        action = self._network("actor", s)
+        return np.tanh(action) if self.settings["tanh_squash"] == "true" else action
+
+    def _best_quantiles(self, s, noise, taus):
+        states, actions = self._candidate_actions(s, noise)
+        pair = self._network("critic/sa_embedding_net", np.concatenate([states, actions], -1))
+        count = self._tensors["critic/tau_embedding_net/dense0/weight"].shape[0]
+        level = self._network("critic/tau_embedding_net", np.cos(np.pi * np.arange(1, count + 1) * taus[..., None]))
+        z = [self._network("critic", pair[:, :, None] * level, member)[..., 0] for member in (0, 1)]
+        return self._best(actions, self._joined(z, "quantile_agg").mean(-1))
+
+    def _best_return(self, s, noise, return_noise):
+        states, actions = self._candidate_actions(s, noise)
+        z = return_noise[..., None]
+        rows = np.concatenate([z, np.zeros_like(z), states, actions], -1)
+        values = [(z + self._network(name, rows))[..., 0] for name in ("critic_flow1", "critic_flow2")]
+        if self.settings["clip_flow_returns"] == "true":
+            horizon = 1 / (1 - float(self.settings["discount"]))
+            low, high = (float(self.metadata[name]) * horizon for name in ("smallest_reward", "largest_reward"))
+            values = [np.clip(value, low, high) for value in values]
+        return self._best(actions, self._joined(values, "q_agg"))
+
+    def _candidate_actions(self, s, noise):
+        """N actions of the data's flow for each observation, and the observations as often."""
+        states = np.repeat(s[:, None], self._candidates, 1)
+        x = noise.reshape(len(s), self._candidates, self.action_size)
+        steps = int(self.settings["flow_steps"])
+        for i in range(steps):
+            time = np.full((*x.shape[:2], 1), i / steps)
+            x = x + self._network("actor_flow", np.concatenate([states, x, time], -1)) / steps
+            if self.settings["clip_flow_actions"] == "true" or i == steps - 1:
+                x = np.clip(x, -1, 1)
+        return states, x
+
+    def _joined(self, members, setting):
+        return np.mean(members, 0) if self.settings[setting] == "mean" else np.min(members, 0)
+
+    @staticmethod
+    def _best(actions, values):
+        return np.take_along_axis(actions, values.argmax(-1)[:, None, None], 1)[:, 0]
+
+    def _network(self, name, x, member=None):
+        """Hidden layers of dense, GELU and, where there is one, layer norm; then one dense layer."""
+
+        def tensor(name):
+            values = self._tensors[name]
+            return values if member is None else values[member]
+
+        layer = 0
+        while True:
+            x = x @ tensor(f"{name}/dense{layer}/weight") + tensor(f"{name}/dense{layer}/bias")
+            if f"{name}/dense{layer + 1}/weight" not in self._tensors:
+                return x
+            x = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+            if f"{name}/norm{layer}/scale" in self._tensors:
+                x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+                x = x * tensor(f"{name}/norm{layer}/scale") + tensor(f"{name}/norm{layer}/bias")
+            layer += 1
+
+
+class Run:
+    """What a run has written so far.
+
+    path         its directory
+    settings     config.yaml, name -> text
+    training     train.csv, a table
+    evaluations  eval.csv, a table; the rows of the policy and of behaviour cloning
+    policy       the path of the best policy; None if there is none
+    """
+
+    @classmethod
+    def load(cls, path):
+        """The run in a directory. Raises OSError if there is none, and ValueError for files that are not a run's."""
+        run = cls()
+        run.path = os.fspath(path)
+        with open(os.path.join(path, "config.yaml"), encoding="utf-8") as file:
+            run.settings = settings(file.read())
+        names = {"training": "train.csv", "evaluations": "eval.csv"}
+        for attribute, name in names.items():
+            file = os.path.join(path, name)
+            setattr(run, attribute, table(file) if os.path.exists(file) else {})
+        best = os.path.join(path, "checkpoints", "best.safetensors")
+        run.policy = best if os.path.exists(best) else None
+        return run
+
+    def __repr__(self):
+        return f"Run({self.path!r})"
+
+
+def runs(directory):
+    """The runs directly inside a directory, such as a sweep's, by name."""
+    paths = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
+    return [Run.load(path) for path in paths if os.path.exists(os.path.join(path, "config.yaml"))]
+
+
+def table(path):
+    """A CSV file of a run as columns, name -> array: float64 where all fields are numbers or empty (NaN), else text.
+
+    pandas.DataFrame(table(path)) makes a data frame of it. A last line that is being written, and lines that are no
+    rows, are left out.
+    """
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+        lines = file.read().split("\n")[:-1]
+    if not lines:
+        return {}
+    names = lines[0].split(",")
+    rows = [fields for fields in (line.split(",") for line in lines[1:]) if len(fields) == len(names)]
+    return {name: column([fields[i] for fields in rows]) for i, name in enumerate(names)}
+
+
+def column(fields):
+    try:
+        return np.array([float(field) if field else math.nan for field in fields], np.float64)
+    except ValueError:
+        return np.array(fields, np.str_)
+
+
+def settings(text):
+    """The settings of a configuration file as fan-dist writes them: one on a line, in quotes where YAML needs them."""
+    found = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(": ")
+        if colon and not line.startswith("#"):
+            quoted = len(value) > 1 and value[0] == value[-1] == "'"
+            found[name] = value[1:-1].replace("''", "'") if quoted else value
+    return found
+
+
+def read_safetensors(path):
+    """The metadata of a safetensors file and its F32 tensors, as float64."""
+    with open(path, "rb") as file:
+        data = file.read()
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, 100_000_000):
+        raise ValueError(f"{path}: not a safetensors file")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        metadata = header.pop("__metadata__", {})
+        places = {name: (entry["dtype"], entry["shape"], *entry["data_offsets"]) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a safetensors file: its header is wrong") from error
+    tensors = {}
+    for name, (kind, shape, start, end) in places.items():
+        is_sound = kind == "F32" and all(isinstance(size, int) and size >= 0 for size in shape)
+        if not is_sound or not 0 <= start <= end <= len(data) - 8 - length or end - start != 4 * math.prod(shape):
+            raise ValueError(f"{path}: tensor {name!r} is not whole, or not of F32")
+        values = np.frombuffer(data, "<f4", (end - start) // 4, 8 + length + start)
+        tensors[name] = values.reshape(shape).astype(np.float64)
+    return metadata, tensors
