@@ -1,6 +1,16 @@
 import Agents
+import ArgumentParser
+import Basics
 import Environments
 import Glibc
+
+/// What a preset is for.
+public enum PresetKind: String, ExpressibleByArgument, CaseIterable, Sendable {
+  /// Training on the dataset alone.
+  case offline
+  /// Training on the dataset and then in the environment.
+  case online
+}
 
 /// Settings that a task comes with, by agent, applied before configuration file and flags.
 public struct Preset: Sendable {
@@ -10,17 +20,27 @@ public struct Preset: Sendable {
   private let common: String
   /// Settings of single agents, written likewise.
   private let particular: [AgentKind: String]
+  /// Settings of single agents for training that goes on online, on top of those; nil if there is no such preset.
+  private let online: [AgentKind: String]?
+  /// Settings of all agents for the same.
+  private let onlineCommon: String
   /// Other published settings, as a text for people.
   private let alternative: String?
 
   private init(
-    _ tasks: String, common: String = "", _ particular: [AgentKind: String], alternative: String? = nil
+    _ tasks: String, common: String = "", _ particular: [AgentKind: String],
+    online: [AgentKind: String]? = nil, onlineCommon: String = publishedOnline, alternative: String? = nil
   ) {
     self.tasks = tasks
     self.common = common
     self.particular = particular
+    self.online = online
+    self.onlineCommon = onlineCommon
     self.alternative = alternative
   }
+
+  /// The length of the published runs that go on online.
+  private static let publishedOnline = "steps=1000000 online-steps=1000000"
 
   /// All presets; the first one that fits counts.
   ///
@@ -47,31 +67,39 @@ public struct Preset: Sendable {
       [
         .fan: "alpha1=10 alpha2=0.1", .faql: "alpha1=10 alpha2=0.1", .nbrac: "alpha1=10 alpha2=0.1",
         .nfql: "alpha=30",
-      ]),
+      ],
+      online: [.fan: "alpha1=10 alpha2=0 online-alpha1=10 online-alpha2=0"]),
     Preset(
       "cube-double-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=0", .faql: "alpha1=100 alpha2=0", .nbrac: "alpha1=100 alpha2=0",
         .nfql: "alpha=300",
+      ],
+      online: [
+        .fan: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0",
+        .faql: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0",
       ]),
     Preset(
       "scene-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=100 alpha2=3", .nbrac: "alpha1=100 alpha2=3",
         .nfql: "alpha=300",
-      ]),
+      ],
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=10 online-alpha2=0"]),
     Preset(
       "puzzle-3x3-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=100 alpha2=3", .nbrac: "alpha1=100 alpha2=3",
         .nfql: "alpha=1000",
-      ]),
+      ],
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=10 online-alpha2=0"]),
     Preset(
       "puzzle-4x4-play-singletask*",
       [
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=1000 alpha2=0", .nbrac: "alpha1=100 alpha2=3",
         .nfql: "alpha=1000",
-      ]),
+      ],
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=100 online-alpha2=0"]),
 
     // D4RL, whose datasets Minari has. Where two values were published, all variants were run with both.
     Preset(
@@ -107,19 +135,33 @@ public struct Preset: Sendable {
     }
   }
 
-  /// The settings for an agent, as arguments.
-  public func arguments(for agent: AgentKind) -> [String] {
-    (common + " " + (particular[agent] ?? "")).split(separator: " ").map { "--\($0)" }
+  /// Whether there is a preset for training that goes on online.
+  public var hasOnline: Bool { online != nil }
+
+  /// The settings for an agent, as arguments, each of them once.
+  public func arguments(for agent: AgentKind, _ kind: PresetKind = .offline) -> [String] {
+    var texts = [common, particular[agent] ?? ""]
+    if kind == .online, let online { texts += [onlineCommon, online[agent] ?? ""] }
+    var arguments: [String] = []
+    for argument in texts.flatMap({ $0.split(separator: " ") }).map({ "--\($0)" }) {
+      arguments.removeAll { Self.name($0) == Self.name(argument) }
+      arguments.append(argument)
+    }
+    return arguments
   }
 
+  private static func name(_ argument: String) -> Substring { argument.prefix { $0 != "=" } }
+
   /// Says which settings of the preset apply beside what arguments set, nil if none does.
-  public func applied(to agent: AgentKind, beside given: [String]) -> String? {
-    func name(_ argument: String) -> Substring { argument.prefix { $0 != "=" } }
-    let set = Set(given.map(name))
-    let applied = arguments(for: agent).filter { !set.contains(name($0)) }
+  public func applied(
+    to agent: AgentKind, _ kind: PresetKind = .offline, beside given: [String]
+  ) -> String? {
+    let set = Set(given.map(Self.name))
+    let applied = arguments(for: agent, kind).filter { !set.contains(Self.name($0)) }
     guard !applied.isEmpty else { return nil }
     let also = particular[agent] == nil ? nil : alternative.map { " (published as well: \($0))" }
-    return "preset of \(tasks): \(applied.joined(separator: " "))\(also ?? "")"
+    let words = kind == .online && hasOnline ? "online preset" : "preset"
+    return "\(words) of \(tasks): \(applied.joined(separator: " "))\(also ?? "")"
   }
 }
 
@@ -128,11 +170,20 @@ extension Configuration {
   /// log that says what the preset gave.
   ///
   /// Called on the configuration that the arguments alone give.
-  public func layered(under arguments: [String]) -> (arguments: [String], preset: String?) {
-    let (agent, preset) = (hyperparameters.agent, Preset.named(env))
+  ///
+  /// - Throws: `Failure` when an online preset is asked for and the task has none.
+  public func layered(under arguments: [String]) throws(Failure) -> (arguments: [String], preset: String?) {
+    let (agent, task) = (hyperparameters.agent, Preset.named(env))
+    if preset == .online && task?.hasOnline != true {
+      let tasks = Preset.all.filter(\.hasOnline).map(\.tasks).joined(separator: ", ")
+      throw Failure(
+        .usage,
+        "--preset online: \(env) has no such preset; give --online-steps instead. The presets are of \(tasks)")
+    }
+    let kind = preset ?? (online.onlineSteps > 0 ? .online : .offline)
     return (
-      agent.defaults + (preset?.arguments(for: agent) ?? []) + arguments,
-      preset?.applied(to: agent, beside: arguments)
+      agent.defaults + (task?.arguments(for: agent, kind) ?? []) + arguments,
+      task?.applied(to: agent, kind, beside: arguments)
     )
   }
 
@@ -142,6 +193,6 @@ extension Configuration {
   public static func layered(_ arguments: [String]) throws -> Configuration {
     let named = try parse(arguments)
     try named.hyperparameters.agent.requireReads(arguments)
-    return try parse(named.layered(under: arguments).arguments)
+    return try parse(try named.layered(under: arguments).arguments)
   }
 }

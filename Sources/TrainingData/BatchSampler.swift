@@ -59,14 +59,17 @@ public final class BatchSampler {
     do { try gather(step: step) } catch { throw RankFailure(Failure(error)) }
     // The next update's data are on their way while this one computes.
     source.prefetch { body in
-      shards.samples(step: step + 1, seed: seed) { _, transition in body(transition) }
+      shards.samples(step: step + 1, seed: seed, in: source.range(ofSample:)) { _, transition in
+        body(transition)
+      }
     }
     drawNoise(step: step)
   }
 
   private func gather(step: Int) throws(FileError) {
     var rows = 0
-    try shards.samples(step: step, seed: seed) { (sample, transition) throws(FileError) in
+    try shards.samples(step: step, seed: seed, in: source.range(ofSample:)) {
+      (sample, transition) throws(FileError) in
       sampleNumbers[rows] = UInt32(sample)
       try source.gather(
         transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),
