@@ -110,8 +110,8 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Agents", "Basics", "Datasets", "Kernels", "Learning", "MPI", "Profiling", "Randomness",
-        "TrainingData",
+        "Agents", "Basics", "Datasets", "Environments", "Exploration", "Kernels", "Learning", "MPI",
+        "Profiling", "Randomness", "Settings", "TrainingData",
       ], swiftSettings: numeric),
     .target(
       name: "Checks",

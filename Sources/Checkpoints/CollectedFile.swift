@@ -23,7 +23,8 @@ public enum CollectedFile {
     guard files.allSatisfy({ (0...1 << 40).contains($0.first) && (1...1 << 40).contains($0.count) }) else {
       return false
     }
-    return zip(files, files.dropFirst()).allSatisfy { $0.end <= $1.first } && files.last?.end ?? 0 == collected
+    return zip(files, files.dropFirst()).allSatisfy { $0.end <= $1.first }
+      && files.last?.end ?? 0 == collected
   }
 
   /// Writes transitions, `width` numbers each.

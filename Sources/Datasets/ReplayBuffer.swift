@@ -74,7 +74,8 @@ public final class ReplayBuffer: TransitionSource, @unchecked Sendable {
   ///   - memory: `plan.byteCount` bytes, which outlive the buffer; ranks may share them.
   ///   - offlineRatio: the share of each batch that is drawn from the dataset; nil draws all from everything.
   public init(
-    _ dataset: any TransitionSource, _ plan: ReplayPlan, memory: UnsafeMutableRawPointer, offlineRatio: Double?
+    _ dataset: any TransitionSource, _ plan: ReplayPlan, memory: UnsafeMutableRawPointer,
+    offlineRatio: Double?
   ) {
     precondition(dataset.transitionCount == plan.dataset, "the plan is for another dataset")
     self.dataset = dataset
@@ -125,7 +126,8 @@ public final class ReplayBuffer: TransitionSource, @unchecked Sendable {
   public func range(ofSample sample: Int) -> Range<Int>? {
     guard let offlineRatio, collected > 0 else { return nil }
     // Samples of both kinds alternate as evenly as the share allows.
-    let isOffline = (Double(sample + 1) * offlineRatio).rounded(.down) > (Double(sample) * offlineRatio).rounded(.down)
+    let isOffline =
+      (Double(sample + 1) * offlineRatio).rounded(.down) > (Double(sample) * offlineRatio).rounded(.down)
     return isOffline ? 0..<plan.dataset : plan.dataset..<transitionCount
   }
 

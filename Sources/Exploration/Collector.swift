@@ -61,7 +61,9 @@ public final class Collector {
     isStopped: @escaping () -> Bool, warn: @escaping (String) -> Void
   ) throws {
     let (online, plan) = (configuration.online, replay.buffer.plan)
-    (self.online, self.replay, self.world, self.isStopped, self.warn) = (online, replay, world, isStopped, warn)
+    (self.online, self.replay, self.world, self.isStopped, self.warn) = (
+      online, replay, world, isStopped, warn
+    )
     frameCount = 1 + online.onlineEnvironments * plan.rowWidth
     frame = .allocate(capacity: frameCount)
     frame.initialize(repeating: 0, count: frameCount)
@@ -78,7 +80,8 @@ public final class Collector {
       explorer = nil
     }
     try world.workTogether { [explorer] in
-      do { try explorer?.requireFit(spec, task: configuration.env, data: data) } catch let failure as Failure {
+      do { try explorer?.requireFit(spec, task: configuration.env, data: data) } catch let failure as Failure
+      {
         throw failure
       } catch {
         throw Failure(
@@ -103,7 +106,10 @@ public final class Collector {
       if !isOpen { try world.workTogether { opening = Result { try explorer?.open() } } }
       isOpen = true
       if let explorer {
-        frame[0] = attempt { try opening.get(); try explorer.act(parameters); try explorer.step() }.rawValue
+        frame[0] =
+          attempt {
+            try opening.get(); try explorer.act(parameters); try explorer.step()
+          }.rawValue
       }
       switch try deliver() {
       case .done, .again: continue
@@ -228,7 +234,9 @@ public final class Collector {
     guard let state, let explorer else { return }
     let lost = explorer.restore(state)
     if lost > 0 {
-      say("\(lost) episode(s) of the environment cannot go on, because a simulator's state cannot be saved: new ones begin")
+      say(
+        "\(lost) episode(s) of the environment cannot go on, because a simulator's state cannot be saved: new ones begin"
+      )
     }
   }
 
@@ -240,7 +248,9 @@ public final class Collector {
     for start in stride(from: 0, to: count, by: piece) {
       let part = min(piece, count - start)
       if !rows.isEmpty {
-        rows.withUnsafeBufferPointer { buffer.update(from: $0.baseAddress! + start * width, count: part * width) }
+        rows.withUnsafeBufferPointer {
+          buffer.update(from: $0.baseAddress! + start * width, count: part * width)
+        }
       }
       try world.broadcast(buffer, count: part * width * MemoryLayout<Float>.stride)
       try replay.append(buffer, count: part)

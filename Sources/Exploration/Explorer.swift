@@ -126,7 +126,9 @@ final class Explorer: @unchecked Sendable {
   func act(_ parameters: UnsafePointer<Float>) throws {
     try begin()
     guard rounds >= randomRounds else {
-      return randomActions.fill(actions, rows: count, key: SIMD2(seed, RandomStream.exploring.rawValue), step: rounds) {
+      return randomActions.fill(
+        actions, rows: count, key: SIMD2(seed, RandomStream.exploring.rawValue), step: rounds
+      ) {
         UInt32($0)
       }
     }

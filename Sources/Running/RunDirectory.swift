@@ -130,7 +130,9 @@ public struct RunDirectory: Sendable {
     guard
       let evaluations = try? String(contentsOfFile: evaluation, encoding: .utf8)
     else { return false }
-    return evaluations.split(separator: "\n").contains { $0.hasPrefix("\(configuration.updates),policy,done,") }
+    return evaluations.split(separator: "\n").contains {
+      $0.hasPrefix("\(configuration.updates),policy,done,")
+    }
   }
 
   /// How many periodic checkpoints stay.

@@ -69,8 +69,9 @@ final class RunLog {
   private func online(_ reading: Meter.Reading) -> [String?] {
     let speed: [String?] = [decimals(reading.rate, 3), decimals(reading.communication, 4)]
     guard let collector else { return speed }
-    return [state.step > configuration.steps ? "online" : "offline"] + collector.takeFigures().map { $0.map { "\($0)" } } + speed
-      + [decimals(reading.environment, 4)]
+    let isOnline = state.step > configuration.steps
+    return [isOnline ? "online" : "offline"] + collector.takeFigures().map { $0.map { "\($0)" } } + speed
+      + [isOnline ? decimals(reading.environment, 4) : nil]
   }
 
   /// Says on rank 0 where the run stands, if some time has passed since it was said last.
@@ -91,7 +92,8 @@ final class RunLog {
       RunStatus(
         step: state.step, steps: configuration.updates, isLogged: isLogged, updatesPerSecond: reading.rate,
         communicationShare: reading.communication,
-        environmentShare: collector.map { _ in reading.environment }, figures: figures, success: evaluations?.results[.policy]?.success?.mean,
+        environmentShare: collector.map { _ in reading.environment }, figures: figures,
+        success: evaluations?.results[.policy]?.success?.mean,
         evaluating: evaluations?.progress.map { ($0.step, $0.episodes, configuration.evalEpisodes) }))
   }
 }

@@ -81,7 +81,8 @@ final class RunState {
     }
     guard state.step == configuration.steps else {
       throw Failure(
-        .configuration, "\(origin): has done \(state.step) updates; leave out --steps, or give --steps \(state.step)")
+        .configuration,
+        "\(origin): has done \(state.step) updates; leave out --steps, or give --steps \(state.step)")
     }
     try checkpoint.read(into: NamedTensors(of: learner))
     learner.optimiserSteps = state.optimiserSteps
@@ -112,7 +113,8 @@ final class RunState {
     }
     guard state.step <= configuration.updates else {
       let isOnline = configuration.online.onlineSteps > 0
-      let (name, given) = isOnline ? ("online-steps", configuration.online.onlineSteps) : ("steps", configuration.steps)
+      let (name, given) =
+        isOnline ? ("online-steps", configuration.online.onlineSteps) : ("steps", configuration.steps)
       let done = isOnline ? state.step - configuration.steps : state.step
       throw Failure(
         .configuration,

@@ -140,7 +140,8 @@ public final class Trainer {
     let shift = data.training.data.rewardShift
     if shift != 0 { host.logger.info("the environment's rewards count \(shift) more, as in the data") }
     return try Collector(
-      request.configuration, data.task, request.workers, data.spec, data: request.configuration.dataset, replay,
+      request.configuration, data.task, request.workers, data.spec, data: request.configuration.dataset,
+      replay,
       rewardShift: shift, cores: cores, world: world, isStopped: host.shouldStop,
       warn: { host.logger.warning("\($0)") })
   }
@@ -318,7 +319,8 @@ public final class Trainer {
 
   /// Writes what was collected since the last checkpoint, and gives the state of the online phase if it has begun.
   private func saveCollected() throws -> OnlineState? {
-    guard let buffer = data.training.replay?.buffer, buffer.collected > 0, var online = collector?.state else {
+    guard let buffer = data.training.replay?.buffer, buffer.collected > 0, var online = collector?.state
+    else {
       return nil
     }
     try collectedFiles?.save(buffer)

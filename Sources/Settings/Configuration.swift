@@ -124,7 +124,8 @@ public struct Configuration: ParsableArguments, Sendable {
   /// computes, how long, and how often it reports. Where the online phase begins belongs to the former.
   public var identity: [Setting] {
     let incidental: Set = [
-      online.onlineSteps > 0 ? "online-steps" : "steps", "dataset", "dataset-memory", "dataset-digest", "log-interval", "eval-interval",
+      online.onlineSteps > 0 ? "online-steps" : "steps", "dataset", "dataset-memory", "dataset-digest",
+      "log-interval", "eval-interval",
       "eval-episodes", "save-interval", "threads", "ranks-per-node", "stall-timeout",
     ]
     return allSettings.filter { !incidental.contains($0.name) }

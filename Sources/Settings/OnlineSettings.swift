@@ -19,10 +19,14 @@ public struct OnlineSettings: ParsableArguments, Sendable {
       valueName: "updates"))
   public var onlineSteps = 0
 
-  @Option(help: ArgumentHelp("alpha1 in the online phase.", discussion: "As before by default.", valueName: "weight"))
+  @Option(
+    help: ArgumentHelp(
+      "alpha1 in the online phase.", discussion: "As before by default.", valueName: "weight"))
   public var onlineAlpha1: Double?
 
-  @Option(help: ArgumentHelp("alpha2 in the online phase.", discussion: "As before by default.", valueName: "weight"))
+  @Option(
+    help: ArgumentHelp(
+      "alpha2 in the online phase.", discussion: "As before by default.", valueName: "weight"))
   public var onlineAlpha2: Double?
 
   @Option(
@@ -60,9 +64,12 @@ public struct OnlineSettings: ParsableArguments, Sendable {
   /// Rejects values that are out of range.
   public func validate() throws {
     try require((0...1_000_000_000).contains(onlineSteps), "--online-steps must be between 0 and 1000000000")
-    try require((onlineAlpha1 ?? 0) >= 0 && (onlineAlpha1 ?? 0).isFinite, "--online-alpha1 must not be negative")
-    try require((onlineAlpha2 ?? 0) >= 0 && (onlineAlpha2 ?? 0).isFinite, "--online-alpha2 must not be negative")
-    try require((1...1_000_000_000).contains(bufferSize), "--buffer-size must be between 1 and 1000000000")
+    try require(
+      (onlineAlpha1 ?? 0) >= 0 && (onlineAlpha1 ?? 0).isFinite, "--online-alpha1 must not be negative")
+    try require(
+      (onlineAlpha2 ?? 0) >= 0 && (onlineAlpha2 ?? 0).isFinite, "--online-alpha2 must not be negative")
+    try require(
+      (1...1_000_000_000_000).contains(bufferSize), "--buffer-size must be between 1 and 1000000000000")
     try require(
       (0...1_000_000_000).contains(onlineStartSteps), "--online-start-steps must be between 0 and 1000000000")
     try require((1e-4...1e4).contains(updatesPerStep), "--updates-per-step must be between 0.0001 and 10000")

@@ -39,20 +39,22 @@ public struct Preset: Sendable {
     self.alternative = alternative
   }
 
+  /// Networks and intervals for the small maze.
+  private static let smallMaze =
+    "actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=5000 save-interval=5000"
+
   /// The length of the published runs that go on online.
   private static let publishedOnline = "steps=1000000 online-steps=1000000"
 
   /// All presets; the first one that fits counts.
   ///
-  /// All but the first are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
+  /// All but the first two are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
   /// `bash_scripts`), where they differ from an agent's defaults. For the ablations, the authors give settings of one
   /// task of each environment.
   public static let all: [Preset] = [
     // A short horizon that small networks learn in minutes.
     Preset(
-      PointMazeTask.defaultName,
-      common:
-        "steps=30000 actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=5000 save-interval=5000",
+      PointMazeTask.defaultName, common: "steps=30000 \(smallMaze)",
       [
         .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
         .nfql: "alpha=1", .fql: "alpha=1",
@@ -60,6 +62,12 @@ public struct Preset: Sendable {
         .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
         .valueFlows: "num-samples=8",
       ]),
+    // The same with data that never show the goal.
+    Preset(
+      PointMazeTask.halfName, common: "steps=5000 \(smallMaze)",
+      [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1"],
+      online: [.fan: "online-alpha1=0.3 online-alpha2=0", .faql: "online-alpha1=0.3 online-alpha2=0"],
+      onlineCommon: "online-steps=20000"),
 
     // OGBench.
     Preset(
@@ -178,7 +186,8 @@ extension Configuration {
       let tasks = Preset.all.filter(\.hasOnline).map(\.tasks).joined(separator: ", ")
       throw Failure(
         .usage,
-        "--preset online: \(env) has no such preset; give --online-steps instead. The presets are of \(tasks)")
+        "--preset online: \(env) has no such preset; give --online-steps instead. The presets are of \(tasks)"
+      )
     }
     let kind = preset ?? (online.onlineSteps > 0 ? .online : .offline)
     return (

@@ -38,7 +38,9 @@ public struct RolloutDataset {
     }
     try episodes.flush()
     let statistics = try writer.finish(
-      provenance: ["source": "collected online in \(task)", "environment": task, "written by": "fan-dist \(version)"],
+      provenance: [
+        "source": "collected online in \(task)", "environment": task, "written by": "fan-dist \(version)",
+      ],
       observationOrder: observationOrder)
     try directory.commit()
     return "collected: \(statistics.lines.first ?? ""), written to \(path)"

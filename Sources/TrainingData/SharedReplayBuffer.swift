@@ -21,7 +21,8 @@ public final class SharedReplayBuffer {
     _ data: SharedDataset, _ online: OnlineSettings, world: Communicator, _ releases: Releases
   ) throws {
     guard case .vector(let observationSize) = data.spec.observation else {
-      throw Failure(.usage, "--online-steps: \(data.path): observations that are images cannot be trained on online")
+      throw Failure(
+        .usage, "--online-steps: \(data.path): observations that are images cannot be trained on online")
     }
     let plan = ReplayPlan(
       dataset: data.transitions.transitionCount, size: online.bufferSize,

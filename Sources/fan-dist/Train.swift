@@ -32,7 +32,8 @@ struct Train: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Begin with what another run has learned, at the online phase.",
-      discussion: "Settings are those of the checkpoint where flags do not say otherwise; needs --online-steps.",
+      discussion:
+        "Settings are those of the checkpoint where flags do not say otherwise; needs --online-steps.",
       valueName: "checkpoint"))
   var from: String?
 
