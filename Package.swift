@@ -97,17 +97,25 @@ let package = Package(
         "Settings",
       ], swiftSettings: numeric),
     .target(
+      name: "Exploration",
+      dependencies: [
+        "Agents", "Basics", "Checkpoints", "Environments", "Evaluation", "Kernels", "MPI", "Randomness",
+        "Settings", "TrainingData",
+      ], swiftSettings: numeric),
+    .target(
       name: "Running",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Evaluation", "Kernels",
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Datasets", "Environments", "Evaluation",
+        "Exploration",
+        "Kernels",
         "Learning", "MPI", "ProtobufFiles", "Settings", "TrainingData",
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Agents", "Basics", "Datasets", "Kernels", "Learning", "MPI", "Profiling", "Randomness",
-        "TrainingData",
+        "Agents", "Basics", "Datasets", "Environments", "Exploration", "Kernels", "Learning", "MPI",
+        "Profiling", "Randomness", "Settings", "TrainingData",
       ], swiftSettings: numeric),
     .target(
       name: "Checks",

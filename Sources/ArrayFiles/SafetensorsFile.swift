@@ -12,6 +12,9 @@ public final class SafetensorsFile: Sendable {
   /// The tensors by name.
   public let tensors: [String: SafetensorsTensor]
 
+  /// The checksum of the whole file, as it says itself; nil if it does not.
+  public var checksum: String? { checksums[checksumKey] }
+
   private static let longestHeader = 100_000_000
   private let file: RandomAccessFile
   /// The bytes in front of the tensors, of which metadata and tensors were read.

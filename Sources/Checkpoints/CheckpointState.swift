@@ -27,6 +27,8 @@ public struct CheckpointState: Sendable {
   public var spec: DataSpec
   /// The score of its policy, if it was saved because that was the best; nil when it was saved for another reason.
   public var score: EvaluationScore?
+  /// Where the online phase of the run is, if it has one and has begun it.
+  public var online: OnlineState?
 
   /// The state as a file's metadata: texts by name.
   public var metadata: [String: String] {
@@ -43,6 +45,7 @@ public struct CheckpointState: Sendable {
     if let order = spec.observationOrder, let text = try? JSONEncoder().encode(order) {
       metadata["observation_order"] = String(decoding: text, as: UTF8.self)
     }
+    if let online { metadata["online"] = online.text }
     if let score {
       metadata["success"] = "\(score.success)"
       metadata["return"] = "\(score.totalReward)"
@@ -109,6 +112,7 @@ public struct CheckpointState: Sendable {
     spec = DataSpec(
       observation: observation, actionSize: try number("action_size"),
       rewards: rewards.0...rewards.1, observationOrder: order)
+    online = try file.metadata["online"].map { try OnlineState($0, file.path) }
     if let success = file.metadata["success"].flatMap(Double.init),
       let totalReward = file.metadata["return"].flatMap(Double.init)
     {

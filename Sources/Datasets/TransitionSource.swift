@@ -20,6 +20,9 @@ public protocol TransitionSource: Sendable {
     nextObservation: UnsafeMutableRawPointer, nextAction: UnsafeMutablePointer<Float>
   ) throws(FileError)
 
+  /// The transitions that a sample of a batch is drawn from; nil for all of them.
+  func range(ofSample sample: Int) -> Range<Int>?
+
   /// Lets the system begin to read transitions that are gathered soon, if they must be read.
   ///
   /// - Parameter forEach: calls its argument with each of these transitions.
@@ -27,6 +30,9 @@ public protocol TransitionSource: Sendable {
 }
 
 extension TransitionSource {
+  /// All samples are drawn from everything.
+  public func range(ofSample sample: Int) -> Range<Int>? { nil }
+
   /// Nothing must be read: the transitions are in memory.
   public func prefetch(_ forEach: (_ body: (_ transition: Int) -> Void) -> Void) {}
 }

@@ -75,14 +75,20 @@ public struct VirtualShards: Sendable {
   /// The transition's place in its shard is the upper half of the 128-bit product of 64 random bits and the
   /// shard's size; its distribution is uniform to within size / 2⁶⁴. The bits are the first two words of
   /// Philox with key (seed, `RandomStream.sampling`) and counter (i, lower word of t, upper word of t, 0).
+  ///
+  /// - Parameter range: transitions that a sample is drawn from instead of its shard; nil for its shard.
   @inlinable
   public func samples<Failure: Error>(
-    step: Int, seed: UInt32, _ body: (_ sample: Int, _ transition: Int) throws(Failure) -> Void
+    step: Int, seed: UInt32, in range: (_ sample: Int) -> Range<Int>? = { _ in nil },
+    _ body: (_ sample: Int, _ transition: Int) throws(Failure) -> Void
   ) throws(Failure) {
     let numbers = batchAndParts
     var shard = firstShard(step: step)
     for sample in 0..<numbers.batch {
-      if isHeld(shard) { try body(sample, transition(sample, step, seed, shard)) }
+      if isHeld(shard) {
+        let choice = range(sample) ?? bound(shard)..<bound(shard + 1)
+        try body(sample, transition(sample, step, seed, choice))
+      }
       shard += 1
       if shard == numbers.parts { shard = 0 }
     }
@@ -95,15 +101,15 @@ public struct VirtualShards: Sendable {
   /// The shard of sample 0, tB mod K, computed so that no step overflows.
   @usableFromInline func firstShard(step: Int) -> Int { (step % parts) * (batch % parts) % parts }
 
-  @usableFromInline func transition(_ sample: Int, _ step: Int, _ seed: UInt32, _ shard: Int) -> Int {
-    let start = bound(shard)
+  @usableFromInline
+  func transition(_ sample: Int, _ step: Int, _ seed: UInt32, _ range: Range<Int>) -> Int {
     let counter = SIMD4(
       UInt32(sample), UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32), 0)
     let words = Philox.words(counter: counter, key: SIMD2(seed, RandomStream.sampling.rawValue))
     let bits = UInt64(words.y) << 32 | UInt64(words.x)
-    return start + Int(bits.multipliedFullWidth(by: UInt64(bound(shard + 1) - start)).high)
+    return range.lowerBound + Int(bits.multipliedFullWidth(by: UInt64(range.count)).high)
   }
 
   /// The first transition of a shard: ⌊shard · N / K⌋.
-  private func bound(_ shard: Int) -> Int { shard * transitions / parts }
+  @usableFromInline func bound(_ shard: Int) -> Int { shard * transitions / parts }
 }

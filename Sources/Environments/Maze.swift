@@ -48,6 +48,12 @@ public struct Maze: Sendable {
     SIMD2(Double(4 * cell.column - 4), Double(4 * cell.row - 4))
   }
 
+  /// Whether the point `position` (x, y) lies in the grid.
+  func contains(_ position: SIMD2<Double>) -> Bool {
+    let index = (position * 0.25 + 1.5).rounded(.down)
+    return index.x >= 0 && index.y >= 0 && index.x < Double(columns) && index.y < Double(rows)
+  }
+
   /// The cell that contains the point `position` (x, y).
   public func cell(at position: SIMD2<Double>) -> Cell {
     let index = (position * 0.25 + 1.5).rounded(.down)

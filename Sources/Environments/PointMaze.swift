@@ -80,6 +80,14 @@ extension PointMaze {
     return Episode(position: position)
   }
 
+  /// An episode that has come to `position` (x, y) with so many actions; nil if none can have.
+  func episode(at position: SIMD2<Double>, steps: Double) -> Episode? {
+    guard steps >= 0, steps < Double(stepLimit), maze.contains(position) else { return nil }
+    let cell = maze.cell(at: position)
+    guard !maze.isWall(cell), maze.depth(at: position) <= 0.25 else { return nil }
+    return Episode(position: position, steps: Int(steps))
+  }
+
   /// The observation of the episode's present state: 2 numbers.
   public func observation(of episode: Episode) -> SIMD2<Float> { observation(at: episode.position) }
 

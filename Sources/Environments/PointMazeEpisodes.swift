@@ -41,6 +41,20 @@ public final class PointMazeEpisodes: VectorEnvironment {
     }
   }
 
+  public func state(of slot: Int) -> [Double]? {
+    running[slot].map { [$0.position.x, $0.position.y, Double($0.steps)] }
+  }
+
+  public func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutablePointer<Float>) -> Bool {
+    guard state.count == 3, let episode = maze.episode(at: SIMD2(state[0], state[1]), steps: state[2]) else {
+      return false
+    }
+    running[slot] = episode
+    let shown = maze.observation(of: episode)
+    (observation[0], observation[1]) = (shown.x, shown.y)
+    return true
+  }
+
   public func stop() {}
 
   /// The disc's centre in the episode that runs in a slot.

@@ -9,6 +9,9 @@ public enum Behaviour: String, Sendable, CaseIterable {
   case stitch
   /// The agent goes in random directions, each for ten steps.
   case explore
+  /// As in `stitch`, but the agent stays in the half of the maze that is nearer to the task's start. The data never show
+  /// the goal: it is found by acting.
+  case half
 }
 
 /// An error: the name is not that of an embedded task.
@@ -19,9 +22,9 @@ public struct UnknownTask: Error, CustomStringConvertible {
   /// One line with the name and the names that exist.
   public var description: String {
     let mazes = PointMazeTask.benchmark.map { $0[0].maze.name }.joined(separator: ",")
-    let behaviours = Behaviour.allCases.map(\.rawValue).joined(separator: ",")
+    let behaviours = PointMazeTask.benchmarkBehaviours.map(\.rawValue).joined(separator: ",")
     return """
-      unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName) and \
+      unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName), \(PointMazeTask.halfName) and \
       pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0, and the same names after \
       'visual-' with images as observations
       """
@@ -32,13 +35,16 @@ public struct UnknownTask: Error, CustomStringConvertible {
 /// `pointmaze-medium-navigate-singletask-v0` (task 1, the default) or
 /// `pointmaze-medium-navigate-singletask-task3-v0`.
 ///
-/// `pointmaze-u-stitch-singletask-v0` is not one of OGBench's; it is small enough to be solved in minutes. Tasks whose
-/// names begin with `visual-` are the same but for their observations: images of the maze from above.
+/// `pointmaze-u-stitch-singletask-v0` and `pointmaze-u-half-singletask-v0` are not OGBench's; they are small enough to be
+/// solved in minutes. Tasks whose names begin with `visual-` are the same but for their observations: images of the maze
+/// from above.
 public struct PointMazeTask: Sendable {
   /// The number of numbers in an action: the displacement along x and y, scaled to [−1, 1].
   public static let actionSize = 2
   /// The name of the small task.
   public static let defaultName = "pointmaze-u-stitch-singletask-v0"
+  /// The name of the small task whose data lack the goal.
+  public static let halfName = "pointmaze-u-half-singletask-v0"
 
   /// The task's name.
   public let name: String
@@ -99,7 +105,8 @@ public struct PointMazeTask: Sendable {
 
   /// The tasks on a maze for which data of `behaviour` exist.
   private static func tasks(maze: Substring, behaviour: Behaviour) -> [PointMaze]? {
-    if maze == small.maze.name { return behaviour == .stitch ? [small] : nil }
+    if maze == small.maze.name { return [.stitch, .half].contains(behaviour) ? [small] : nil }
+    guard benchmarkBehaviours.contains(behaviour) else { return nil }
     return benchmark.first { $0[0].maze.name == maze }
   }
 
@@ -107,6 +114,9 @@ public struct PointMazeTask: Sendable {
   /// 25 steps instead of hundreds.
   static let small = PointMaze(
     .u, from: Maze.Cell(1, 1), to: Maze.Cell(3, 1), movesPerAction: 5, observationScale: 4, stepLimit: 60)
+
+  /// Behaviours of which there are data in OGBench's mazes.
+  static let benchmarkBehaviours: [Behaviour] = [.navigate, .stitch, .explore]
 
   /// OGBench's tasks 1 to 5 on each of its mazes.
   static let benchmark: [[PointMaze]] = [

@@ -96,6 +96,26 @@ public protocol VectorEnvironment: AnyObject {
   ///   - place: where the next observation in `slots[i]` goes, for row i.
   func step(_ slots: [Int], _ actions: Matrix<Float>, _ place: ObservationPlace) throws -> [StepOutcome]
 
+  /// The state of the episode in a slot as numbers, from which it can go on with the same bits; nil for a simulator, which
+  /// cannot give it.
+  func state(of slot: Int) -> [Double]?
+
+  /// Goes on with an episode in a slot.
+  ///
+  /// - Parameters:
+  ///   - state: what `state(of:)` gave, or what a file says that it gave.
+  ///   - observation: receives the observation of the state.
+  /// - Returns: false if no episode can be in such a state.
+  func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutablePointer<Float>) -> Bool
+
   /// Ends all episodes and processes. The environment may be used again and then starts afresh.
   func stop()
+}
+
+extension VectorEnvironment {
+  public func state(of slot: Int) -> [Double]? { nil }
+
+  public func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutablePointer<Float>) -> Bool {
+    false
+  }
 }

@@ -27,20 +27,25 @@ public struct Estimate: Sendable, Equatable {
 }
 
 /// An episode that has been played.
-struct PlayedEpisode: Sendable, Equatable {
+package struct PlayedEpisode: Sendable, Equatable {
   /// Whether the task was solved, by the rule; nil where the environment did not say.
-  var success: Bool?
+  package var success: Bool?
   /// Whether the environment said NaN where it should say whether the task is solved.
-  var isUnclear = false
+  package var isUnclear = false
   /// Whether the environment said anything about success, at any step.
-  var tellsSuccess = false
+  package var tellsSuccess = false
   /// Sum of the rewards, undiscounted.
-  var total = 0.0
+  package var total = 0.0
   /// Number of steps.
-  var length = 0
+  package var length = 0
+
+  /// An episode that has come so far.
+  package init(success: Bool? = nil, total: Double = 0, length: Int = 0) {
+    (self.success, self.total, self.length) = (success, total, length)
+  }
 
   /// Takes note of a step.
-  mutating func add(_ outcome: StepOutcome, _ rule: SuccessRule) {
+  package mutating func add(_ outcome: StepOutcome, _ rule: SuccessRule) {
     total += outcome.reward
     length += 1
     tellsSuccess = tellsSuccess || outcome.success != nil

@@ -52,7 +52,9 @@ public final class Learner {
   /// The names of the figures of an update, in their order.
   public var figureNames: [String] { lossNames + [Self.gradientNorm] }
 
-  private let objective: Objective<Float>
+  private var objective: Objective<Float>
+  private let spec: DataSpec
+  private let rows: Int
   private let ranks: RankGroups
   private let exchange: GradientExchange
   private let optimiser: OwnedOptimiser
@@ -66,6 +68,7 @@ public final class Learner {
     _ hyperparameters: Hyperparameters, _ spec: DataSpec, rows: Int, world: Communicator,
     ranksPerNode: Int? = nil
   ) throws(MPIError) {
+    (self.spec, self.rows) = (spec, rows)
     objective = Objective(hyperparameters, spec, rows: rows, profile: profile)
     layout = objective.layout
     lossNames = objective.figures.map(\.name)
@@ -98,6 +101,12 @@ public final class Learner {
 
   /// Gives the memory back; the learner is of no use afterwards. Collective over all ranks; `Releases` says when.
   public func free() throws(MPIError) { try memory.free() }
+
+  /// Goes on with other weights in its losses. The networks must be the same.
+  public func use(_ hyperparameters: Hyperparameters) {
+    objective = Objective(hyperparameters, spec, rows: rows, profile: profile)
+    precondition(objective.layout.count == layout.count, "other networks")
+  }
 
   // MARK: Learning
 

@@ -26,13 +26,19 @@ public struct SpareCores: Sendable, Equatable {
     count = free.isEmpty ? max(0, usable.count - node.size * threads) : free.count
   }
 
-  /// Moves the calling thread, and what it starts from now on, to these cores, with less priority than the ranks.
-  public func moveHere() {
-    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+  /// Moves the calling thread, and what it starts from now on, to these cores, with less priority than the ranks unless
+  /// they wait for it.
+  public func moveHere(withLessPriority: Bool = true) {
+    if withLessPriority { yield() }
     var mask = [UInt8](repeating: 0, count: Self.limit / 8)
     for core in cores { mask[core / 8] |= 1 << UInt8(core % 8) }
     // Where the system does not allow that, the thread stays on its cores.
     _ = cmpi_set_cores(0, mask, mask.count)
+  }
+
+  /// Lets others run before this thread and what it starts.
+  private func yield() {
+    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
   }
 
   /// Cores are numbered below this.

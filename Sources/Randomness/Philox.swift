@@ -85,6 +85,8 @@ public struct RandomStream: RawRepresentable, Sendable {
   public static func acting(_ index: Int) -> RandomStream {
     index == 0 ? acting : RandomStream(rawValue: 128 + UInt32(index))
   }
+  /// Random actions at the start of an online phase.
+  public static let exploring = RandomStream(rawValue: 6)
   /// Draws of a report: runs for bootstrap intervals, and noise for critics.
   public static let report = RandomStream(rawValue: 7)
   /// How far the images of a batch move.

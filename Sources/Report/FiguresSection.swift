@@ -82,6 +82,7 @@ private func chart(_ column: String, _ groups: [RunGroup]) -> Markup? {
   var chart = LineChart(description: "\(column) over updates", x: "", y: column, series: series)
   chart.isLogarithmic = least > 0 && most > 100 * least
   (chart.width, chart.height, chart.hasLabels) = (300, 190, false)
+  chart.marks = onlineMarks(groups)
   return figure(chart.svg)
 }
 

@@ -20,12 +20,20 @@ private func chart(_ measure: Measure, _ groups: [RunGroup], isSmall: Bool) -> M
     description: "\(measure.name) over updates, for \(groups.map(\.name).joined(separator: "; "))",
     x: isSmall ? "" : "updates", y: measure.name, series: curves.flatMap { series($0, $1) },
     including: measure.limits)
+  chart.marks = onlineMarks(groups)
   if isSmall { (chart.width, chart.height, chart.hasLabels) = (300, 190, false) }
   let imitation = imitation(measure, groups)
   if !isSmall, let imitation { chart.series.append(reference(imitation, over: chart.series)) }
   let caption: Markup =
-    isSmall ? "" : "\(imitation == nil ? "" : "Dotted grey: behaviour cloning, at the end.")"
+    isSmall
+    ? ""
+    : "\(imitation == nil ? "" : "Dotted grey: behaviour cloning, at the end.")\(chart.marks.isEmpty ? "" : " Vertical line: from here on runs also learn from what they collect in the environment.")"
   return figure(chart.svg, caption, numbers: numbers(curves, x: "updates"))
+}
+
+/// The updates after which runs go on online.
+func onlineMarks(_ groups: [RunGroup]) -> [Double] {
+  groups.flatMap(\.runs).compactMap(\.onlineFrom).unique().map(Double.init)
 }
 
 /// The lines of one group's curve: one for all runs, and a dotted one where only some runs have the figure.

@@ -48,7 +48,14 @@ package struct RecordedRun {
   }
 
   /// The number of updates that the run is set to do.
-  var steps: Int? { self["steps"].flatMap { Int($0) } }
+  var steps: Int? { number("steps").map { $0 + (number("online_steps") ?? 0) } }
+
+  /// The update after which the run goes on online; nil if it does not.
+  var onlineFrom: Int? { number("online_steps").flatMap { $0 > 0 ? number("steps") : nil } }
+
+  private func number(_ setting: String) -> Int? {
+    self[setting].flatMap { Int($0) }.flatMap { (0...1_000_000_000).contains($0) ? $0 : nil }
+  }
 
   private mutating func table(_ path: String) -> CSVTable? {
     guard let text = text(path, limit: CSVTable.sizeLimit) else { return nil }

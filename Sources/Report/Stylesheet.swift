@@ -65,6 +65,7 @@ let stylesheet: Markup = """
   svg .name { fill: var(--c, var(--ink)); font-weight: 550; }
   .axes .grid { stroke: var(--hair); }
   .base, .axes .mark { stroke: var(--base); }
+  .switch { stroke: var(--muted); stroke-width: 1.5; stroke-dasharray: 6 4; }
   .line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
   .dashed .line { stroke-dasharray: 2 5; stroke-width: 1.75; }
   .dotted .line { stroke-dasharray: 7 4; }

@@ -13,7 +13,11 @@ func time(_ groups: [RunGroup]) -> Markup {
     description: "updates a second over updates", x: "updates", y: "updates a second", series: rates,
     including: [0], height: 240)
   return section(
-    "Time", "Medians over the lines of train.csv, means over runs; evaluation is not counted.",
+    "Time",
+    """
+    Medians over the lines of train.csv, means over runs; evaluation is not counted. The share of the environment is that \
+    of the online phase.
+    """,
     [figure(bars(timed).svg, numbers: table(timed)), figure(lines.svg)])
 }
 

@@ -63,12 +63,16 @@ public struct RunDirectory: Sendable {
     /// Its policy was being evaluated when a periodic checkpoint was saved. A run that continues from that one
     /// evaluates it again.
     case unevaluated = "unevaluated-"
+    /// What a run has collected online up to a transition, since the file before. Checkpoints say which they need.
+    case collected = "collected-"
   }
 
   package func path(_ purpose: Purpose, step: Int) -> String {
     let zeros = String(repeating: "0", count: max(0, 9 - "\(step)".count))
     return "\(checkpoints)/\(purpose.rawValue)\(zeros)\(step).safetensors"
   }
+
+  func path(of file: CollectedFile.Entry) -> String { path(.collected, step: file.end) }
 
   /// Creates the directory and takes its lock.
   ///
@@ -95,7 +99,11 @@ public struct RunDirectory: Sendable {
     let steps = try steps(.periodic)
     var problem = ""
     for step in steps.reversed() {
-      do { return try Checkpoint(path: checkpoint(step: step)) } catch {
+      do {
+        let found = try Checkpoint(path: checkpoint(step: step))
+        for file in found.state.online?.files ?? [] { _ = try CollectedFile.open(path(of: file), file) }
+        return found
+      } catch {
         rejected("\(error)")
         if problem.isEmpty { problem = "\(error)" }
       }
@@ -114,7 +122,7 @@ public struct RunDirectory: Sendable {
   /// False when in doubt: continuing a run that is finished does no harm. It evaluates again, or says what disagrees.
   public func isFinished(_ configuration: Configuration) -> Bool {
     guard let checkpoint = try? newestCheckpoint(rejected: { _ in }),
-      checkpoint.state.step == configuration.steps,
+      checkpoint.state.step == configuration.updates,
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
       trained.dataset == configuration.dataset
     else { return false }
@@ -122,7 +130,9 @@ public struct RunDirectory: Sendable {
     guard
       let evaluations = try? String(contentsOfFile: evaluation, encoding: .utf8)
     else { return false }
-    return evaluations.split(separator: "\n").contains { $0.hasPrefix("\(configuration.steps),policy,done,") }
+    return evaluations.split(separator: "\n").contains {
+      $0.hasPrefix("\(configuration.updates),policy,done,")
+    }
   }
 
   /// How many periodic checkpoints stay.

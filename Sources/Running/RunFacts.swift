@@ -15,6 +15,7 @@ struct RunFacts {
   private let ranks: String
   private let memory: String
   private let batch: String
+  private let buffer: String?
 
   /// The facts of a run. Collective.
   init(_ configuration: Configuration, _ training: BatchSource, _ learner: Learner, world: Communicator)
@@ -27,6 +28,7 @@ struct RunFacts {
       "\(world.size) rank(s) on \(try world.nodeCount()) node(s), \(configuration.threads) thread(s) each"
     let share = megabytes(learner.memory.byteCount / learner.groupSize)
     memory = "\(data.place); parameters and gradients \(share) MB per rank"
+    buffer = training.replay?.place
     let parameters = learner.layout.slots.reduce(0) { $0 + $1.count }
     batch =
       "batch \(configuration.hyperparameters.batchSize), up to \(training.sampler.batch.capacity) on a rank; "
@@ -40,6 +42,7 @@ struct RunFacts {
     for line in lines { host.logger.info("\(line)") }
     for warning in statistics.warnings { host.logger.warning("dataset: \(warning)") }
     host.logger.info("\(batch)")
+    if let buffer { host.logger.info("\(buffer)") }
     host.logger.info("writing to \(directory.path)")
   }
 

@@ -26,7 +26,7 @@ struct RunFiles {
     let events = try EventFile(directory: directory.path, from: step)
     let columns =
       learner.figureNames + (validates ? learner.lossNames.map(RunLog.validationName) : [])
-      + RunLog.speedColumns
+      + RunLog.columnsBehind(configuration)
     training = try FigureLog(
       path: directory.training, columns: ["step"] + columns, events: events, from: step, group: { _ in "" },
       warn: warn
@@ -75,13 +75,18 @@ struct RecordedEvaluations {
 
 extension Configuration {
   /// Whether an update's figures go to the log.
-  func logs(_ step: Int) -> Bool { step % logInterval == 0 || step == steps }
+  func logs(_ step: Int) -> Bool { step % logInterval == 0 || step == updates }
 
   /// Whether the policy is evaluated after an update, other than the last one.
-  func evaluatesOnTheWay(_ step: Int) -> Bool { isDue(evalInterval, step) && step < steps }
+  func evaluatesOnTheWay(_ step: Int) -> Bool {
+    (isDue(evalInterval, step) || isSwitch(step)) && step < updates
+  }
 
   /// Whether a checkpoint is saved after an update, other than the last one.
-  func savesOnTheWay(_ step: Int) -> Bool { isDue(saveInterval, step) && step < steps }
+  func savesOnTheWay(_ step: Int) -> Bool { (isDue(saveInterval, step) || isSwitch(step)) && step < updates }
+
+  /// Whether the online phase begins after an update.
+  private func isSwitch(_ step: Int) -> Bool { step == steps && online.onlineSteps > 0 }
 
   private func isDue(_ interval: Int, _ step: Int) -> Bool { interval > 0 && step % interval == 0 }
 }

@@ -1,11 +1,16 @@
 import Basics
+import Exploration
 import Learning
 import Settings
 
 /// Tells people how training goes: writes rows of train.csv, and says where the run stands.
 final class RunLog {
   /// The last columns of train.csv.
-  static let speedColumns = ["time/updates_per_second", "time/communication_share"]
+  static func columnsBehind(_ configuration: Configuration) -> [String] {
+    let speed = ["time/updates_per_second", "time/communication_share"]
+    guard configuration.online.onlineSteps > 0 else { return speed }
+    return ["phase"] + Collector.figureNames + speed + ["time/environment_share"]
+  }
 
   /// The name of a figure of validation data.
   static func validationName(_ figure: String) -> String { "validation/\(figure)" }
@@ -16,6 +21,7 @@ final class RunLog {
   /// On rank 0.
   private let evaluations: RunEvaluations?
   private let file: FigureLog?
+  private let collector: Collector?
 
   private var meter = Meter()
   private var figures: [Learner.NamedFigure] = []
@@ -26,53 +32,68 @@ final class RunLog {
 
   /// A log of a run; only rank 0 has a file to write to.
   init(
-    _ configuration: Configuration, _ state: RunState, _ evaluations: RunEvaluations?, file: FigureLog?,
-    watch: @escaping (RunStatus) -> Void
+    _ configuration: Configuration, _ state: RunState, _ evaluations: RunEvaluations?,
+    _ collector: Collector?, file: FigureLog?, watch: @escaping (RunStatus) -> Void
   ) {
     self.configuration = configuration
     self.state = state
     self.evaluations = evaluations
+    self.collector = collector
     self.file = file
     self.watch = watch
   }
 
   /// Begins a new interval of updates, after something else has taken time.
   func restartMeter() {
-    meter.restart(step: state.step, communication: state.learner.communicationSeconds)
+    meter.restart(
+      step: state.step, communication: state.learner.communicationSeconds,
+      environment: collector?.seconds ?? 0)
   }
 
   /// Writes the figures of the last update, on rank 0, and says where the run stands.
   func write(_ figures: [Learner.NamedFigure]) throws {
-    let (rate, share) = reading
+    let reading = reading
     restartMeter()
     self.figures = figures
     if let file {
       let before: [String?] = ["\(state.step)"] + figures.map { "\($0.value)" }
-      let after: [String?] = [decimals(rate, 3), decimals(share, 4)]
+      let after = online(reading)
       // Validation figures come last; without them their columns stay empty.
       let absent = [String?](repeating: nil, count: file.columnCount - before.count - after.count)
       try file.append(before + absent + after)
     }
-    if file != nil { report(rate: rate, share: share, isLogged: true) }
+    if file != nil { report(reading, isLogged: true) }
+  }
+
+  /// The last values of a row, as many as `columnsBehind` names.
+  private func online(_ reading: Meter.Reading) -> [String?] {
+    let speed: [String?] = [decimals(reading.rate, 3), decimals(reading.communication, 4)]
+    guard let collector else { return speed }
+    let isOnline = state.step > configuration.steps
+    return [isOnline ? "online" : "offline"] + collector.takeFigures().map { $0.map { "\($0)" } } + speed
+      + [isOnline ? decimals(reading.environment, 4) : nil]
   }
 
   /// Says on rank 0 where the run stands, if some time has passed since it was said last.
   func reportNowAndThen() {
     guard file != nil, ContinuousClock.now - lastStatus > Self.statusInterval else { return }
-    let (rate, share) = reading
-    report(rate: rate, share: share, isLogged: false)
+    report(reading, isLogged: false)
   }
 
-  private var reading: (rate: Double, share: Double) {
-    meter.reading(step: state.step, communication: state.learner.communicationSeconds)
+  private var reading: Meter.Reading {
+    meter.reading(
+      step: state.step, communication: state.learner.communicationSeconds,
+      environment: collector?.seconds ?? 0)
   }
 
-  private func report(rate: Double, share: Double, isLogged: Bool) {
+  private func report(_ reading: Meter.Reading, isLogged: Bool) {
     lastStatus = .now
     watch(
       RunStatus(
-        step: state.step, steps: configuration.steps, isLogged: isLogged, updatesPerSecond: rate,
-        communicationShare: share, figures: figures, success: evaluations?.results[.policy]?.success?.mean,
+        step: state.step, steps: configuration.updates, isLogged: isLogged, updatesPerSecond: reading.rate,
+        communicationShare: reading.communication,
+        environmentShare: collector.map { _ in reading.environment }, figures: figures,
+        success: evaluations?.results[.policy]?.success?.mean,
         evaluating: evaluations?.progress.map { ($0.step, $0.episodes, configuration.evalEpisodes) }))
   }
 }

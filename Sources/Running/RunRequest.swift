@@ -12,15 +12,22 @@ public struct RunRequest: Sendable {
   public let directory: RunDirectory
   /// Whether to continue from the newest whole checkpoint in `directory`, if there is one.
   public let resumes: Bool
+  /// The checkpoint whose parameters and moments a new run begins with; nil to begin with those of the seed.
+  public let origin: String?
+  /// Where what was collected online is written at the end, as a dataset directory; nil for nowhere.
+  public let rollouts: String?
 
   /// A request for a run.
   public init(
-    _ configuration: Configuration, workers: WorkerOptions, directory: RunDirectory, resumes: Bool
+    _ configuration: Configuration, workers: WorkerOptions, directory: RunDirectory, resumes: Bool,
+    origin: String? = nil, rollouts: String? = nil
   ) {
     self.configuration = configuration
     self.workers = workers
     self.directory = directory
     self.resumes = resumes
+    self.origin = origin
+    self.rollouts = rollouts
   }
 }
 

@@ -20,6 +20,8 @@ final class RunState {
   var remedy = Failure.lowerRate
   /// Updates done when the groups of ranks were last compared.
   private var comparedStep: Int?
+  /// The state of the online phase that the run continues with, if it has begun; on rank 0.
+  private(set) var online: OnlineState?
   /// The order of the entries of an observation in the environment, for data that do not say theirs.
   var environmentOrder: [String]?
 
@@ -33,36 +35,72 @@ final class RunState {
 
   // MARK: Start
 
-  /// Starts on all ranks, from the newest whole checkpoint in the run's directory or from the seed. Returns whether
-  /// there was a checkpoint. Collective.
+  /// Starts on all ranks, from the newest whole checkpoint in the run's directory, from the checkpoint that the request
+  /// names, or from the seed. Returns whether there was a checkpoint in the directory. Collective.
   ///
   /// - Parameter say: is told on rank 0 what goes on; warnings are about checkpoints that are passed over.
   func start(
     _ request: RunRequest, world: Communicator, say: (_ line: String, _ isWarning: Bool) -> Void
   ) throws -> Bool {
-    let isResumed = try world.workTogether {
-      guard world.rank == 0, request.resumes else { return false }
+    let start: Start = try world.workTogether {
+      guard world.rank == 0 else { return .seed }
       let rejected = { (line: String) in say("passed over a checkpoint: \(line)", true) }
-      guard let checkpoint = try request.directory.newestCheckpoint(rejected: rejected) else { return false }
-      try restore(checkpoint, from: request.directory)
-      say("continuing \(request.directory.path) after update \(step)", false)
-      return true
+      if request.resumes, let checkpoint = try request.directory.newestCheckpoint(rejected: rejected) {
+        try restore(checkpoint, from: request.directory)
+        say("continuing \(request.directory.path) after update \(step)", false)
+        return .resumed
+      }
+      guard let origin = request.origin else { return .seed }
+      try begin(with: origin)
+      say("beginning with \(origin), after its update \(step)", false)
+      return .origin
     }
     var position = Int64(step)
     try world.broadcast(&position, count: MemoryLayout.size(ofValue: position))
     step = Int(position)
-    if try world.broadcast([isResumed ? 1 : 0])[0] == 1 {
-      try learner.distribute()
-    } else {
+    let first = Start(rawValue: try world.broadcast([start.rawValue])[0])
+    if first == .seed {
       try learner.start(seed: configuration.seed)
+    } else {
+      try learner.distribute()
     }
     try requireSameReplicas(world)
-    return isResumed
+    return first == .resumed
+  }
+
+  /// What a run starts with.
+  private enum Start: UInt8 { case seed, origin, resumed }
+
+  /// Takes over what another run has learned.
+  private func begin(with origin: String) throws {
+    let checkpoint = try Checkpoint(path: origin)
+    let state = checkpoint.state
+    guard state.datasetDigest == datasetDigest else {
+      throw Failure(
+        .configuration,
+        "\(origin): was trained on data with digest \(state.datasetDigest), not \(datasetDigest); name its data with --dataset"
+      )
+    }
+    guard state.step == configuration.steps else {
+      throw Failure(
+        .configuration,
+        "\(origin): has done \(state.step) updates; leave out --steps, or give --steps \(state.step)")
+    }
+    try checkpoint.read(into: NamedTensors(of: learner))
+    learner.optimiserSteps = state.optimiserSteps
+    step = state.step
   }
 
   private func restore(_ checkpoint: Checkpoint, from directory: RunDirectory) throws {
     let state = checkpoint.state
-    let saved = try checkpoint.configuration().identity
+    let trained = try checkpoint.configuration()
+    guard (trained.online.onlineSteps > 0) == (configuration.online.onlineSteps > 0) else {
+      throw Failure(
+        .configuration,
+        "\(directory.path): was trained with --online-steps \(trained.online.onlineSteps), not \(configuration.online.onlineSteps); to go on online from an offline run, give its checkpoint to a new one with --from"
+      )
+    }
+    let saved = trained.identity
     if let (now, then) = zip(configuration.identity, saved).first(where: { $0 != $1 }) {
       throw Failure(
         .configuration,
@@ -75,12 +113,25 @@ final class RunState {
         "\(directory.path): was trained on data with digest \(state.datasetDigest), not \(datasetDigest)"
       )
     }
-    guard state.step <= configuration.steps else {
+    guard state.step <= configuration.updates else {
+      let isOnline = configuration.online.onlineSteps > 0
+      let (name, given) =
+        isOnline ? ("online-steps", configuration.online.onlineSteps) : ("steps", configuration.steps)
+      let done = isOnline ? state.step - configuration.steps : state.step
       throw Failure(
         .configuration,
-        "\(directory.path): has done \(state.step) updates, more than --steps \(configuration.steps); give --steps \(state.step) or more to resume, or another --run-dir"
+        "\(directory.path): has done \(done) updates, more than --\(name) \(given); give --\(name) \(done) or more to resume, or another --run-dir"
       )
     }
+    let environments = configuration.online.onlineEnvironments
+    if let online = state.online {
+      guard online.episodes.count == environments, online.collected == online.rounds * environments else {
+        throw Failure(.data, "\(directory.path): the state of the online phase contradicts the settings")
+      }
+    } else if state.step > configuration.steps {
+      throw Failure(.data, "\(directory.path): has begun its online phase and does not say what it collected")
+    }
+    online = state.online
     try checkpoint.read(into: NamedTensors(of: learner))
     learner.optimiserSteps = state.optimiserSteps
     step = state.step
@@ -102,8 +153,12 @@ final class RunState {
   }
 
   /// Writes a checkpoint.
-  func save(to path: String) throws {
-    try Checkpoint.write(path, checkpointState, NamedTensors(of: learner))
+  ///
+  /// - Parameter online: the state of the online phase, if it has begun.
+  func save(to path: String, online: OnlineState?) throws {
+    var state = checkpointState
+    state.online = online
+    try Checkpoint.write(path, state, NamedTensors(of: learner))
   }
 
   private var checkpointState: CheckpointState {

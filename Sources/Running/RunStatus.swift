@@ -10,6 +10,8 @@ public struct RunStatus: Sendable {
   public let updatesPerSecond: Double
   /// Share of the time spent exchanging or waiting for other ranks over the last log interval.
   public let communicationShare: Double
+  /// Share of the time spent acting and waiting for environments; nil for a run that never goes online.
+  public let environmentShare: Double?
   /// The figures of the last logged update, by name.
   public let figures: [(name: String, value: Double)]
   /// Success of the last evaluation.

@@ -1,6 +1,8 @@
 import Basics
 import Checkpoints
+import Datasets
 import Evaluation
+import Exploration
 import Kernels
 import Learning
 import MPI
@@ -11,6 +13,7 @@ import TrainingData
 ///
 /// An update, with who takes part in each collective:
 ///
+///     collector online: rank 0 steps the environment                     all: broadcast; each node: barrier
 ///     sampler   this rank's rows of the batch, and their noise           nobody else
 ///     learner   losses and gradients, into the rank's slab               all, when losses are normalised
 ///               sum over ranks, Adam and targets on the owned piece      all: barrier, sums, barrier
@@ -53,6 +56,11 @@ public final class Trainer {
   private let files: RunFiles?
   /// On rank 0, unless no evaluation is wanted.
   private let evaluations: RunEvaluations?
+  /// Nil for a run that never goes online.
+  private let collector: Collector?
+  /// On rank 0, for a run that goes online.
+  private let collectedFiles: CollectedFiles?
+  private let rollouts: RolloutDataset?
   private let phases: [Phase]
   private var skipped = 0
 
@@ -113,22 +121,61 @@ public final class Trainer {
     let isResumed = try state.start(request, world: world) { line, isWarning in
       isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")
     }
+    let cores = try SpareCores(world, threads: configuration.threads)
+    collector = try Self.collector(request, data, cores, world, host)
+    collectedFiles = world.rank == 0 && collector != nil ? CollectedFiles(request.directory) : nil
+    rollouts = try Self.rollouts(request, data.training.replay?.buffer, world, isResumed: isResumed)
     (evaluations, files, log) = try Self.open(
-      request, data, state, facts, world, host, isResumed: isResumed)
+      request, data, state, facts, collector, cores, world, host, isResumed: isResumed)
     state.environmentOrder = evaluations?.observationOrder
-    phases = [.offline(data.training.sampler, updates: configuration.steps)]
+    let (sampler, steps, updates) = (data.training.sampler, configuration.steps, configuration.updates)
+    phases =
+      [.offline(sampler, updates: steps)]
+      + (collector.map { [.online(sampler, $0, updates: steps..<updates)] } ?? [])
+    try restoreCollected()
+  }
+
+  /// What collects transitions, for a run that goes online.
+  private static func collector(
+    _ request: RunRequest, _ data: RunData, _ cores: SpareCores, _ world: Communicator, _ host: RunHost
+  ) throws -> Collector? {
+    guard let replay = data.training.replay else { return nil }
+    let shift = data.training.data.rewardShift
+    if shift != 0 { host.logger.info("the environment's rewards count \(shift) more, as in the data") }
+    return try Collector(
+      request.configuration, data.task, request.workers, data.spec, data: request.configuration.dataset,
+      replay,
+      rewardShift: shift, cores: cores, world: world, isStopped: host.shouldStop,
+      warn: { host.logger.warning("\($0)") })
+  }
+
+  /// Where rank 0 writes what was collected, if somebody wants it.
+  private static func rollouts(
+    _ request: RunRequest, _ buffer: ReplayBuffer?, _ world: Communicator, isResumed: Bool
+  ) throws -> RolloutDataset? {
+    try world.together {
+      guard world.rank == 0, let path = request.rollouts, let buffer else { return nil }
+      return try RolloutDataset(path, of: buffer, task: request.configuration.env, isResumed: isResumed)
+    }
+  }
+
+  /// Brings back what was collected before the run continued.
+  private func restoreCollected() throws {
+    try collector?.restore(
+      state.online, read: { try CollectedFile.read(directory.path(of: $0), $0, width: $1) },
+      say: { host.logger.warning("\($0)") })
+    collectedFiles?.restore(state.online?.files ?? [])
   }
 
   /// Rank 0 opens the run's files and starts the evaluating thread, which begins with what was not evaluated before.
   private static func open(
-    _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts, _ world: Communicator,
-    _ host: RunHost, isResumed: Bool
+    _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts, _ collector: Collector?,
+    _ cores: SpareCores, _ world: Communicator, _ host: RunHost, isResumed: Bool
   ) throws -> (RunEvaluations?, RunFiles?, RunLog) {
     let configuration = request.configuration
-    let cores = try SpareCores(world, threads: configuration.threads)
     return try world.workTogether {
       guard world.rank == 0 else {
-        return (nil, nil, RunLog(configuration, state, nil, file: nil, watch: host.watch))
+        return (nil, nil, RunLog(configuration, state, nil, collector, file: nil, watch: host.watch))
       }
       let evaluations =
         configuration.evalEpisodes > 0
@@ -142,7 +189,7 @@ public final class Trainer {
       try evaluations?.resubmit(state, configuration, except: files.recorded)
       return (
         evaluations, files,
-        RunLog(configuration, state, evaluations, file: files.training, watch: host.watch)
+        RunLog(configuration, state, evaluations, collector, file: files.training, watch: host.watch)
       )
     }
   }
@@ -152,16 +199,16 @@ public final class Trainer {
   /// Trains until the configured number of updates is done or a signal stops it.
   private func run() throws -> Summary {
     log.restartMeter()
-    for phase in phases {
+    for phase in phases where state.step < phase.lastUpdate {
+      begin(phase)
       while state.step < phase.lastUpdate {
         let start = ContinuousClock.now
-        host.watchdog.enter("an update")
         let stops = try update(phase)
         // Updates that are logged take longer.
         let isOrdinary = !configuration.logs(state.step)
         evaluations?.follow(updateTook: isOrdinary ? ContinuousClock.now - start : nil)
         log.reportNowAndThen()
-        if stops && state.step < configuration.steps {
+        if stops && state.step < configuration.updates {
           try save()
           return try summary(wasStopped: true)
         }
@@ -173,20 +220,52 @@ public final class Trainer {
       }
     }
     try save()
-    return try summary(wasStopped: try !evaluateTheEnd())
+    let wasStopped = try !evaluateTheEnd()
+    if !wasStopped { try writeRollouts() }
+    return try summary(wasStopped: wasStopped)
+  }
+
+  /// Goes on with the weights of a phase.
+  private func begin(_ phase: Phase) {
+    guard phase.collector != nil else { return }
+    let (now, before) = (configuration.onlineHyperparameters, configuration.hyperparameters)
+    if now.settings != before.settings { state.learner.use(now) }
+    if world.rank == 0 { host.logger.info("online from update \(state.step + 1) on") }
   }
 
   /// Does one update and writes its figures. Returns whether some rank asked to stop.
   private func update(_ phase: Phase) throws -> Bool {
+    if let collector = phase.collector, try !collect(phase, collector) { return true }
+    host.watchdog.enter("an update")
+    let number = state.step - phase.firstUpdate
+    phase.collector?.beginAhead(of: number, state.learner.memory.parameters)
     let isLogged = configuration.logs(state.step + 1)
     try phase.sampler.load(step: state.step)
     let outcome = try state.learner.update(
       phase.sampler.batch, logging: isLogged, stop: host.shouldStop())
     state.step += 1
+    try phase.collector?.endAhead(of: number)
     try judge(outcome)
     if isLogged { try write(outcome.figures) }
     if state.step % Self.comparisonInterval == 0 { try state.requireSameReplicas(world) }
     return outcome.stops
+  }
+
+  /// Collects what the next update needs. Returns false if somebody asked to stop. An environment that cannot be used any
+  /// more ends the run, which is saved.
+  private func collect(_ phase: Phase, _ collector: Collector) throws -> Bool {
+    host.watchdog.enter("a step of the environment")
+    let number = state.step - phase.firstUpdate
+    switch try collector.collect(before: number, state.learner.memory.parameters) {
+    case .done: return true
+    case .stopped: return false
+    case .failed(let failure):
+      try save()
+      throw Failure(
+        failure.code,
+        "update \(state.step): the environment failed twice, and everything is saved: \(failure.message). Repair that and give the same command with --run-dir \(directory.path) --resume auto"
+      )
+    }
   }
 
   /// An update whose gradient is not finite was skipped by all ranks; several in a row end the run.
@@ -233,10 +312,32 @@ public final class Trainer {
       evaluations?.follow(updateTook: nil)
       try evaluations?.requireWritten()
       try files?.synchronize()
+      let online = try saveCollected()
       let path = directory.checkpoint(step: state.step)
-      try state.save(to: path)
+      try state.save(to: path, online: online)
       try directory.prune(step: state.step)
       host.logger.info("update \(state.step): saved \(path)")
+    }
+  }
+
+  /// Writes what was collected since the last checkpoint, and gives the state of the online phase if it has begun.
+  private func saveCollected() throws -> OnlineState? {
+    guard let buffer = data.training.replay?.buffer, buffer.collected > 0, var online = collector?.state
+    else {
+      return nil
+    }
+    try collectedFiles?.save(buffer)
+    online.files = collectedFiles?.entries ?? []
+    return online
+  }
+
+  private func writeRollouts() throws {
+    guard configuration.online.onlineSteps > 0 else { return }
+    host.watchdog.enter("writing what was collected")
+    try onRankZero {
+      guard let rollouts else { return }
+      let line = try rollouts.write(observationOrder: data.spec.observationOrder)
+      host.logger.info("\(line)")
     }
   }
 

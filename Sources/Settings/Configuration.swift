@@ -43,8 +43,17 @@ public struct Configuration: ParsableArguments, Sendable {
   @OptionGroup(title: "Hyperparameters")
   public var hyperparameters: Hyperparameters
 
-  @Option(help: "Number of updates.")
+  @Option(help: "Number of updates on the dataset.")
   public var steps = 1_000_000
+
+  @OptionGroup(title: "Online")
+  public var online: OnlineSettings
+
+  @Option(
+    help: ArgumentHelp(
+      "The task's settings to begin with: offline, or online for training that goes on in the environment.",
+      discussion: "By default online when --online-steps is given."))
+  public var preset: PresetKind?
 
   @Option(help: "Seed of initial parameters, batches, noise and evaluation.")
   public var seed: UInt32 = 0
@@ -99,6 +108,22 @@ public struct Configuration: ParsableArguments, Sendable {
     try require((1...86_400).contains(stallTimeout), "--stall-timeout must be between 1 and 86400 seconds")
     try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+    for (name, weight) in [("alpha1", online.onlineAlpha1), ("alpha2", online.onlineAlpha2)] {
+      try require(
+        weight == nil || hyperparameters.agent.reads(name),
+        "--online-\(name): not a setting of --agent \(hyperparameters.agent)")
+    }
+  }
+
+  /// Updates of the whole run, on the dataset and online.
+  public var updates: Int { steps + online.onlineSteps }
+
+  /// The hyperparameters of the online phase.
+  public var onlineHyperparameters: Hyperparameters {
+    var changed = hyperparameters
+    changed.alpha1 = online.onlineAlpha1 ?? changed.alpha1
+    changed.alpha2 = online.onlineAlpha2 ?? changed.alpha2
+    return changed
   }
 
   /// The name by which the task is known to presets and papers.
@@ -106,19 +131,23 @@ public struct Configuration: ParsableArguments, Sendable {
 
   /// Names of all settings, hyperparameters included.
   public static var allSettingNames: [String] {
-    settingNames + EnvironmentOptions.settingNames + Hyperparameters.settingNames
+    settingNames + EnvironmentOptions.settingNames + OnlineSettings.settingNames
+      + Hyperparameters.settingNames
   }
 
-  /// All settings that the agent reads, with their values.
+  /// All settings that the run reads, with their values.
   public var allSettings: [Setting] {
-    settings + environment.settings + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
+    settings.filter { $0.name != "preset" } + environment.settings
+      + (online.onlineSteps > 0 ? online.settings : [])
+      + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
   }
 
   /// The settings that decide what is learned: two runs that agree on them are the same run. The others say where it
-  /// computes, how long, and how often it reports.
+  /// computes, how long, and how often it reports. Where the online phase begins belongs to the former.
   public var identity: [Setting] {
     let incidental: Set = [
-      "steps", "dataset", "dataset-memory", "dataset-digest", "log-interval", "eval-interval",
+      online.onlineSteps > 0 ? "online-steps" : "steps", "dataset", "dataset-memory", "dataset-digest",
+      "log-interval", "eval-interval",
       "eval-episodes", "save-interval", "threads", "ranks-per-node", "stall-timeout",
     ]
     return allSettings.filter { !incidental.contains($0.name) }

@@ -1,6 +1,15 @@
 import Agents
+import ArgumentParser
 import Environments
 import Glibc
+
+/// What a preset is for.
+public enum PresetKind: String, ExpressibleByArgument, CaseIterable, Sendable {
+  /// Training on the dataset alone.
+  case offline
+  /// Training on the dataset and then in the environment.
+  case online
+}
 
 /// Settings that a task comes with, by agent, applied before configuration file and flags.
 public struct Preset: Sendable {
@@ -24,6 +33,10 @@ public struct Preset: Sendable {
   private let common: String
   /// Settings of single agents, written likewise.
   private let particular: [AgentKind: String]
+  /// Settings of single agents for training that goes on online, on top of those; nil if there is no such preset.
+  private let online: [AgentKind: String]?
+  /// Settings of all agents for the same.
+  private let onlineCommon: String
   /// Where they are from, of agents whose settings are not from their usual source.
   private let sources: [AgentKind: Source]
   /// What people should know about them, by agent.
@@ -31,25 +44,33 @@ public struct Preset: Sendable {
 
   private init(
     _ tasks: String, common: String = "", _ particular: [AgentKind: String],
+    online: [AgentKind: String]? = nil, onlineCommon: String = publishedOnline,
     sources: [AgentKind: Source] = [:], notes: [AgentKind: String] = [:]
   ) {
     self.tasks = tasks
     self.common = common
     self.particular = particular
+    self.online = online
+    self.onlineCommon = onlineCommon
     self.sources = sources
     self.notes = notes
   }
 
+  /// Networks and intervals for the small maze.
+  private static let smallMaze =
+    "actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=5000 save-interval=5000"
+
+  /// The length of the published runs that go on online.
+  private static let publishedOnline = "steps=1000000 online-steps=1000000"
+
   /// All presets; the first one that fits counts.
   ///
-  /// All but the first are published settings, where they differ from an agent's defaults. For FAN's ablations and for
+  /// All but those of small mazes are published settings, where they differ from an agent's defaults. For FAN's ablations and for
   /// most tasks of FAN itself, its authors give settings of one task of each environment.
   public static let all: [Preset] = [
     // A short horizon that small networks learn in minutes.
     Preset(
-      PointMazeTask.defaultName,
-      common:
-        "steps=30000 actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=5000 save-interval=5000",
+      PointMazeTask.defaultName, common: "steps=30000 \(smallMaze)",
       [
         .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
         .nfql: "alpha=1", .fql: "alpha=1",
@@ -57,6 +78,12 @@ public struct Preset: Sendable {
         .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
         .valueFlows: "num-samples=8",
       ]),
+    // The same with data that never show the goal.
+    Preset(
+      PointMazeTask.halfName, common: "steps=5000 \(smallMaze)",
+      [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1"],
+      online: [.fan: "online-alpha1=0.3 online-alpha2=0", .faql: "online-alpha1=0.3 online-alpha2=0"],
+      onlineCommon: "online-steps=20000"),
 
     // OGBench.
     Preset(
@@ -77,7 +104,8 @@ public struct Preset: Sendable {
         .fan: "alpha1=10 alpha2=0.1", .faql: "alpha1=10 alpha2=0.1", .nbrac: "alpha1=10 alpha2=0.1",
         .nfql: "alpha=30", .fql: "discount=0.995 alpha=10",
         .rebrac: "discount=0.995 alpha-actor=0.01 alpha-critic=0.01",
-      ]),
+      ],
+      online: [.fan: "alpha1=10 alpha2=0 online-alpha1=10 online-alpha2=0"]),
     Preset("cube-single-play-singletask*", [.fql: "alpha=300", .rebrac: "alpha-actor=1 alpha-critic=0"]),
     Preset(
       "cube-double-play-singletask*",
@@ -86,6 +114,10 @@ public struct Preset: Sendable {
         .nfql: "alpha=300", .fql: "alpha=300", .rebrac: "alpha-actor=0.1 alpha-critic=0",
         .iqn: "discount=0.995", .codac: "discount=0.995 kappa=0.95 alpha=300",
         .valueFlows: "discount=0.995 confidence-weight-temp=3",
+      ],
+      online: [
+        .fan: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0",
+        .faql: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0",
       ]),
     Preset(
       "cube-triple-play-singletask*",
@@ -100,7 +132,8 @@ public struct Preset: Sendable {
         .fan: "alpha1=100 alpha2=3", .faql: "alpha1=100 alpha2=3", .nbrac: "alpha1=100 alpha2=3",
         .nfql: "alpha=300", .fql: "alpha=300", .rebrac: "alpha-actor=0.1 alpha-critic=0.01",
         .iqn: "kappa=0.95", .codac: "kappa=0.95 alpha=100", .valueFlows: "ret-agg=min",
-      ]),
+      ],
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=10 online-alpha2=0"]),
     Preset(
       "puzzle-3x3-play-singletask*",
       [
@@ -108,7 +141,8 @@ public struct Preset: Sendable {
         .nfql: "alpha=1000", .fql: "alpha=1000", .rebrac: "alpha-actor=0.3 alpha-critic=0.01",
         .iqn: "discount=0.995 kappa=0.8", .codac: "discount=0.995 kappa=0.95 alpha=1000",
         .valueFlows: "bcfm-lambda=0.5 ret-agg=min",
-      ]),
+      ],
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=10 online-alpha2=0"]),
     Preset(
       "puzzle-4x4-play-singletask*",
       [
@@ -116,7 +150,8 @@ public struct Preset: Sendable {
         .nfql: "alpha=1000", .fql: "alpha=1000", .rebrac: "alpha-actor=0.3 alpha-critic=0.01",
         .iqn: "kappa=0.95", .codac: "kappa=0.95 alpha=1000",
         .valueFlows: "bcfm-lambda=3 confidence-weight-temp=100 q-agg=min",
-      ]),
+      ],
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=100 online-alpha2=0"]),
 
     // D4RL.
     antmaze("umaze", fql: "alpha=10", rebrac: "alpha-actor=0.003 alpha-critic=0.002"),
@@ -210,30 +245,42 @@ public struct Preset: Sendable {
   /// The preset of a task, if it has one.
   public static func named(_ task: String) -> Preset? { all.first { isTask(task, like: $0.tasks) } }
 
-  /// The settings for an agent, as arguments. Those of the agent take the place of those for all.
-  public func arguments(for agent: AgentKind) -> [String] {
-    func settings(_ text: String) -> [Substring] { text.split(separator: " ") }
-    func name(_ setting: Substring) -> Substring { setting.prefix { $0 != "=" } }
-    let own = settings(particular[agent] ?? "")
-    let names = Set(own.map(name))
-    return (settings(common).filter { !names.contains(name($0)) } + own).map { "--\($0)" }
+  /// Whether there is a preset for training that goes on online.
+  public var hasOnline: Bool { online != nil }
+
+  /// The settings for an agent, as arguments, each of them once: those of the agent take the place of those for all,
+  /// and those of online training the place of both.
+  public func arguments(for agent: AgentKind, _ kind: PresetKind = .offline) -> [String] {
+    var texts = [common, particular[agent] ?? ""]
+    if kind == .online, let online { texts += [onlineCommon, online[agent] ?? ""] }
+    var arguments: [String] = []
+    for argument in texts.flatMap({ $0.split(separator: " ") }).map({ "--\($0)" }) {
+      arguments.removeAll { Self.name($0) == Self.name(argument) }
+      arguments.append(argument)
+    }
+    return arguments
   }
+
+  private static func name(_ argument: String) -> Substring { argument.prefix { $0 != "=" } }
 
   /// Where an agent's settings for these tasks were published; nil if they were not.
   public func source(for agent: AgentKind) -> Source? {
-    guard tasks != PointMazeTask.defaultName, particular[agent] != nil else { return nil }
+    let own = [PointMazeTask.defaultName, PointMazeTask.halfName]
+    guard !own.contains(tasks), particular[agent] != nil else { return nil }
     return sources[agent] ?? Self.usualSources[agent]
   }
 
   /// Says which settings of the preset apply beside what arguments set, and where they are from; nil if none does.
-  public func applied(to agent: AgentKind, beside given: [String]) -> String? {
-    func name(_ argument: String) -> Substring { argument.prefix { $0 != "=" } }
-    let set = Set(given.map(name))
-    let applied = arguments(for: agent).filter { !set.contains(name($0)) }
+  public func applied(
+    to agent: AgentKind, _ kind: PresetKind = .offline, beside given: [String]
+  ) -> String? {
+    let set = Set(given.map(Self.name))
+    let applied = arguments(for: agent, kind).filter { !set.contains(Self.name($0)) }
     guard !applied.isEmpty else { return nil }
+    let words = kind == .online && hasOnline ? "online preset" : "preset"
     let origin = source(for: agent).map { " from \($0.rawValue)" } ?? ""
     let note = notes[agent].map { " (\($0))" } ?? ""
-    return "preset of \(tasks)\(origin): \(applied.joined(separator: " "))\(note)"
+    return "\(words) of \(tasks)\(origin): \(applied.joined(separator: " "))\(note)"
   }
 }
 
@@ -259,11 +306,21 @@ extension Configuration {
   /// log that says what the preset gave.
   ///
   /// Called on the configuration that the arguments alone give.
-  public func layered(under arguments: [String]) -> (arguments: [String], preset: String?) {
-    let (agent, preset) = (hyperparameters.agent, Preset.named(benchmarkTask))
+  ///
+  /// - Throws: `Failure` when an online preset is asked for and the task has none.
+  public func layered(under arguments: [String]) throws(Failure) -> (arguments: [String], preset: String?) {
+    let (agent, task) = (hyperparameters.agent, Preset.named(benchmarkTask))
+    if preset == .online && task?.hasOnline != true {
+      let tasks = Preset.all.filter(\.hasOnline).map(\.tasks).joined(separator: ", ")
+      throw Failure(
+        .usage,
+        "--preset online: \(env) has no such preset; give --online-steps instead. The presets are of \(tasks)"
+      )
+    }
+    let kind = preset ?? (online.onlineSteps > 0 ? .online : .offline)
     return (
-      agent.defaults + (preset?.arguments(for: agent) ?? []) + arguments,
-      preset?.applied(to: agent, beside: arguments)
+      agent.defaults + (task?.arguments(for: agent, kind) ?? []) + arguments,
+      task?.applied(to: agent, kind, beside: arguments)
     )
   }
 
@@ -273,6 +330,6 @@ extension Configuration {
   public static func layered(_ arguments: [String]) throws -> Configuration {
     let named = try parse(arguments)
     try named.hyperparameters.agent.requireReads(arguments)
-    return try parse(named.layered(under: arguments).arguments)
+    return try parse(try named.layered(under: arguments).arguments)
   }
 }

@@ -67,7 +67,9 @@ public final class BatchSampler {
     do { try gather(step: step) } catch { throw RankFailure(Failure(error)) }
     // The next update's data are on their way while this one computes.
     source.prefetch { body in
-      shards.samples(step: step + 1, seed: seed) { _, transition in body(transition) }
+      shards.samples(step: step + 1, seed: seed, in: source.range(ofSample:)) { _, transition in
+        body(transition)
+      }
     }
     drawNoise(step: step)
   }
@@ -75,7 +77,8 @@ public final class BatchSampler {
   private func gather(step: Int) throws(FileError) {
     var rows = 0
     let crop = crop.flatMap { $0.moves(step: step) ? $0 : nil }
-    try shards.samples(step: step, seed: seed) { (sample, transition) throws(FileError) in
+    try shards.samples(step: step, seed: seed, in: source.range(ofSample:)) {
+      (sample, transition) throws(FileError) in
       sampleNumbers[rows] = UInt32(sample)
       try source.gather(
         transition, observation: batch.observations.row(rows), action: batch.actions.row(rows),

@@ -8,6 +8,8 @@ public struct BatchSource {
   public let data: SharedDataset
   /// What draws batches from them.
   public let sampler: BatchSampler
+  /// What the sampler draws from, if the run collects more.
+  public let replay: SharedReplayBuffer?
 
   /// What a run trains on. Collective.
   ///
@@ -16,7 +18,10 @@ public struct BatchSource {
     _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
   ) throws -> BatchSource {
     let data = try SharedDataset(configuration, at: location, world: world, releases)
-    return try BatchSource(data, like: data, configuration, seed: configuration.seed, world)
+    let replay =
+      configuration.online.onlineSteps > 0
+      ? try SharedReplayBuffer(data, configuration.online, world: world, releases) : nil
+    return try BatchSource(data, like: data, replay, configuration, seed: configuration.seed, world)
   }
 
   /// What a run's losses are validated on, if there are such data, enough for all ranks. Collective.
@@ -38,7 +43,7 @@ public struct BatchSource {
     }
     return try data.map {
       try BatchSource(
-        $0, like: training, configuration, seed: validationSeed(configuration.seed), world)
+        $0, like: training, nil, configuration, seed: validationSeed(configuration.seed), world)
     }
   }
 
@@ -47,7 +52,8 @@ public struct BatchSource {
 
   /// Batches of `data` for networks that are made for the data `training`. Whatever a run computes with passes here.
   private init(
-    _ data: SharedDataset, like training: SharedDataset, _ configuration: Configuration, seed: UInt32,
+    _ data: SharedDataset, like training: SharedDataset, _ replay: SharedReplayBuffer?,
+    _ configuration: Configuration, seed: UInt32,
     _ world: Communicator
   ) throws {
     let hyperparameters = configuration.hyperparameters
@@ -57,8 +63,9 @@ public struct BatchSource {
       try data.spec.requireFit(spec, of: training.path, data: data.path)
     }
     self.data = data
+    self.replay = replay
     sampler = try BatchSampler(
-      data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
+      replay?.buffer ?? data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
       batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards,
       moving: configuration.pAug, seed: seed, world: world)
   }

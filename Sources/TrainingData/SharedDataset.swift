@@ -26,6 +26,9 @@ public struct SharedDataset {
   public let place: String
   private let memory: SharedMemory
 
+  /// What is added to an environment's rewards, so that they are like these data's.
+  public var rewardShift: Double { provenance["convention"] == "D4RL antmaze" ? -1 : 0 }
+
   /// What to do when numbers become too large in training: on the first rank of each node it says what of the data is
   /// too large itself.
   public var remedy: String {

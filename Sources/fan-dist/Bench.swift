@@ -3,6 +3,7 @@ import ArgumentParser
 import Basics
 import Benchmarks
 import CAllocations
+import Environments
 import Foundation
 import Kernels
 import MPI
@@ -53,6 +54,21 @@ struct Bench: ParsableCommand {
   @Option(help: "Updates in a round; about half a second's by default.")
   var updates: Int?
 
+  @Flag(help: "Time updates with their steps in an environment, and without, instead.")
+  var online = false
+
+  @Option(help: "The task of --online, with its dataset.")
+  var env = PointMazeTask.defaultName
+
+  @Option(help: ArgumentHelp("Environments that --online steps at once.", valueName: "k"))
+  var onlineEnvironments = 1
+
+  @Option(help: ArgumentHelp("Updates of --online for each step in an environment.", valueName: "number"))
+  var updatesPerStep = 1.0
+
+  @Option(help: "Python interpreter that runs the Gymnasium environments of --online.")
+  var python = "python3"
+
   @Flag(help: "Print what updates would take on 1 to 256 ranks, from constants measured now.")
   var model = false
 
@@ -71,6 +87,8 @@ struct Bench: ParsableCommand {
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
     try require(products == nil || threads == 1, "--products is for one thread: several are OpenBLAS's")
     try require(!model || agents == nil, "--model and --agents ask for different measurements")
+    try require(
+      !online || (!model && agents == nil), "--online, --model and --agents ask for different measurements")
     try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
 
@@ -83,7 +101,13 @@ struct Bench: ParsableCommand {
   func run(_ job: Job) throws {
     let world = try job.world()
     try Releases.around { releases in
-      if let agents { try compare(agents.agents, world, releases) } else { try measure(world, releases) }
+      if online {
+        try timeOnline(world, releases)
+      } else if let agents {
+        try compare(agents.agents, world, releases)
+      } else {
+        try measure(world, releases)
+      }
     }
   }
 
@@ -106,6 +130,25 @@ struct Bench: ParsableCommand {
       rounds: rounds, updates: updates, allocations: { allocation_count() })
     guard world.rank == 0 else { return }
     try StandardStream.output.say(json ? try encoded(result) : table(result))
+  }
+
+  /// Times updates with steps in an environment and without.
+  private func timeOnline(_ world: Communicator, _ releases: Releases) throws {
+    let benchmark = try OnlineBenchmark(
+      env: env, try published(hyperparameters.agent), environments: onlineEnvironments,
+      updatesPerStep: updatesPerStep, threads: threads, try WorkerOptions.parse(["--python", python]),
+      world: world,
+      releases, say: { StandardStream.error.attempt($0 + "\n") })
+    products?.use()
+    let r = try benchmark.run(rounds: rounds, updates: updates ?? 50)
+    guard world.rank == 0 else { return }
+    guard !json else { return try StandardStream.output.say(try encoded(r)) }
+    try StandardStream.output.say(
+      """
+      \(r.env): \(r.ranks) rank(s), \(r.environments) environment(s), \(r.updatesPerStep) update(s) for a step
+      without steps  \(decimals(r.update, 3)) ms an update, \(decimals(r.updatesPerSecond, 1)) updates/s
+      with steps     \(decimals(r.updateWithSteps, 3)) ms an update, \(decimals(r.updatesPerSecondWithSteps, 1)) updates/s; environment \(decimals(100 * r.environmentShare, 1)) % of the time
+      """)
   }
 
   /// What the command line says after `bench`.

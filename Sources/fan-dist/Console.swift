@@ -60,6 +60,7 @@ final class Console: @unchecked Sendable {
     }
     parts.append("\(decimals(status.updatesPerSecond, 1)) updates/s")
     parts.append("comm \(decimals(100 * status.communicationShare, 0)) %")
+    if let share = status.environmentShare { parts.append("env \(decimals(100 * share, 0)) %") }
     let seconds = Double(status.steps - status.step) / max(status.updatesPerSecond, 1e-9)
     parts.append("ETA \(duration(seconds))")
     return parts.joined(separator: "  ")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ArrayFiles
 import Basics
+import Checkpoints
 import Checks
 import Foundation
 import Logging
@@ -28,6 +29,19 @@ struct Train: ParsableCommand {
     help: ArgumentHelp("Where to write the run.", discussion: "By default a new directory under runs/."))
   var runDir: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Begin with what another run has learned, at the online phase.",
+      discussion:
+        "Settings are those of the checkpoint where flags do not say otherwise; needs --online-steps.",
+      valueName: "checkpoint"))
+  var from: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "At the end, write what was collected online as a dataset directory.", valueName: "directory"))
+  var saveRollouts: String?
+
   @OptionGroup(title: "Gymnasium environments")
   var workers: WorkerOptions
 
@@ -44,6 +58,8 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     try requirePath(runDir, "--run-dir")
+    try requirePath(from, "--from")
+    try requirePath(saveRollouts, "--save-rollouts")
     if resume == .auto && runDir == nil {
       throw ValidationError("--resume auto needs --run-dir, to say which run to continue")
     }
@@ -75,7 +91,8 @@ struct Train: ParsableCommand {
       logger: console.logger, watch: console.show, shouldStop: { Signals.stopRequested },
       watchdog: watchdog)
     let request = RunRequest(
-      settings, workers: workers, directory: directory, resumes: resume == .auto)
+      settings, workers: workers, directory: directory, resumes: resume == .auto, origin: from,
+      rollouts: saveRollouts)
     let summary = try Trainer.run(request, world: world, host: host, notes: notes)
     console.endLine()
     try conclude(summary, directory, world, console.logger)
@@ -133,19 +150,40 @@ struct Train: ParsableCommand {
           .usage, "\(config): \(Train.message(for: error).split(separator: "\n").joined(separator: " "))")
       }
     }
-    let named = try Train.parse(file + flags).settings
-    let agent = named.hyperparameters.agent
+    let named = try Train.parse(file + flags)
+    if let origin = named.from { return (try Self.parse(file + flags, over: origin), nil) }
+    let agent = named.settings.hyperparameters.agent
     if let config { try agent.requireReads(file, source: config) }
     try agent.requireReads(flags)
-    let (arguments, preset) = named.layered(under: file + flags)
-    return (try Train.parse(arguments), preset)
+    let (arguments, preset) = try named.settings.layered(under: file + flags)
+    let train = try Train.parse(arguments)
+    if train.settings.online.onlineSteps == 0 {
+      if train.saveRollouts != nil { throw Failure(.usage, "--save-rollouts needs --online-steps") }
+      try OnlineSettings.requireNone(in: file + flags)
+    }
+    return (train, preset)
+  }
+
+  /// Arguments over the settings of a checkpoint, whose updates count as done.
+  private static func parse(_ arguments: [String], over origin: String) throws -> Train {
+    let checkpoint = try Checkpoint(path: origin)
+    let saved = try checkpoint.configuration()
+    let kept = saved.allSettings.filter { $0.name != "steps" }.flatMap(\.arguments)
+    let online = Preset.named(saved.env)?.arguments(for: saved.hyperparameters.agent, .online) ?? []
+    let weights = online.filter { $0.hasPrefix("--online-alpha") }
+    let train = try Train.parse(weights + kept + ["--steps", "\(checkpoint.state.step)"] + arguments)
+    try train.settings.hyperparameters.agent.requireReads(arguments)
+    guard train.settings.online.onlineSteps > 0 else {
+      throw Failure(.usage, "--from needs --online-steps, the updates of the online phase")
+    }
+    return train
   }
 
   /// Throws unless all ranks were given the same options beside the configuration: these decide, too, what the ranks
   /// do together.
   private func agree(_ world: Communicator) throws {
     var digest = Digest()
-    Array("\(check) \(resume)".utf8).withUnsafeBytes { digest.update($0) }
+    Array("\(check) \(resume) \(from ?? "") \(saveRollouts ?? "")".utf8).withUnsafeBytes { digest.update($0) }
     try world.requireAgreement(
       on: "the command line", digest.value, advice: "start all ranks with the same arguments")
   }

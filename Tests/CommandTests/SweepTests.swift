@@ -52,6 +52,17 @@ import Testing
     }
   }
 
+  @Test func runsOfASweepCanGoOnline() throws {
+    let file = try write("grid: {online_alpha1: [1, 3]}\nruns: [{steps: 4, online_steps: 6}]")
+    let result = try sweep(file)
+    #expect(result.code == 0, "\(result)")
+    for run in ["online_alpha1=1", "online_alpha1=3"] {
+      let names = try FileManager.default.contentsOfDirectory(atPath: runs.folder.file("s"))
+      let name = try #require(names.first { $0.contains(run) }, "\(names)")
+      #expect(try runs.table("s/\(name)").steps == [5, 10])
+    }
+  }
+
   @Test func optionsOfWorkersArePassedToRuns() throws {
     let file = try write("seeds: [0]")
     let line = try sweep(file, "--list", "--python", "/some/python", "--eval-workers", "3").output

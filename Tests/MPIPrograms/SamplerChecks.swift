@@ -19,6 +19,10 @@ let samplerChecks: [(name: String, body: @Sendable (Communicator) throws -> Void
   ("data in files give the same batches", checkFiles),
   ("shared draws are the same on all ranks", checkSharedDraws),
   ("more ranks than parts are refused", checkTooManyRanks),
+  ("collected transitions take the oldest places", checkPlaces),
+  ("a buffer without collected transitions gives the dataset's batches", checkEmptyBuffer),
+  ("a grown buffer gives the same batch on any number of ranks", checkGrownBuffer),
+  ("a share of each batch is the dataset's", checkShare),
 ]
 
 /// A small dataset in memory and in files: row r has the observation (r, −r), the action r / 200, the reward 2 r and
@@ -320,4 +324,113 @@ private func checkVectorsDoNotMove(_ world: Communicator) throws {
     throw Problem(description: "accepted")
   }
   try expect(failure.code == .usage && failure.message.contains("--p-aug"), failure.message)
+}
+
+// MARK: - Replay buffers
+
+/// A buffer over the small dataset, in ordinary memory. Collected transition a has the state (1000 + a, 0), the action
+/// a / 1000, the next state (2000 + a, 0), the reward 3000 + a and the mask 0.5.
+private final class Buffer {
+  let data: Data
+  let buffer: ReplayBuffer
+  private let memory: UnsafeMutableRawPointer
+
+  init(size: Int, mostCollected: Int, environments: Int = 1, inFiles: Bool = false, share: Double? = nil)
+    throws
+  {
+    data = try Data()
+    let source: any TransitionSource = inFiles ? data.files : data.memory
+    let plan = ReplayPlan(
+      dataset: source.transitionCount, size: size, keepsDataset: share != nil, mostCollected: mostCollected,
+      environments: environments, observationSize: 2, actionSize: 1)
+    memory = allocateZeroed(byteCount: plan.byteCount)
+    buffer = ReplayBuffer(source, plan, memory: memory, offlineRatio: share)
+  }
+
+  deinit { memory.deallocate() }
+
+  func collect(_ count: Int) {
+    for _ in 0..<count {
+      let a = Float(buffer.collected)
+      buffer.append([1000 + a, 0, a / 1000, 2000 + a, 0, 3000 + a, 0.5, 0], count: 1, writes: true)
+    }
+  }
+
+  /// What a place holds: state, action, next state, next action, reward and mask.
+  func place(_ number: Int) throws -> [Float] {
+    var (s, a, r, m, next, nextAction) = (
+      [Float](repeating: 0, count: 2), Float(0), Float(0), Float(0), [Float](repeating: 0, count: 2), Float(0)
+    )
+    try buffer.gather(
+      number, observation: &s, action: &a, reward: &r, mask: &m, nextObservation: &next,
+      nextAction: &nextAction)
+    return [s[0], a, next[0], nextAction, r, m]
+  }
+}
+
+/// The published ring: an array of the dataset's transitions, which each collected one is appended to or, once it is
+/// full, overwrites from its beginning on.
+private func checkPlaces(_ world: Communicator) throws {
+  for (size, mostCollected, environments, inFiles) in [
+    (100, 250, 1, false), (100, 500, 3, true), (50, 250, 1, false), (1000, 250, 2, false),
+  ] {
+    let subject = try Buffer(
+      size: size, mostCollected: mostCollected, environments: environments, inFiles: inFiles)
+    let capacity = max(size, 99)
+    var ring = try (0..<98).map { try subject.place($0) }
+    for a in 0..<250 {
+      subject.collect(1)
+      let taken: [Float] = [1000 + Float(a), Float(a) / 1000, 2000 + Float(a), 0, 3000 + Float(a), 0.5]
+      if ring.count < capacity { ring.append(taken) } else { ring[(98 + a) % capacity] = taken }
+      try expect(subject.buffer.transitionCount == ring.count, "\(subject.buffer.transitionCount) places")
+    }
+    for (place, expected) in ring.enumerated() {
+      var expected = expected
+      if expected[4] >= 3000 {
+        let next = Int(expected[4]) - 3000 + environments
+        expected[3] = Float(next < 250 ? next : next - environments) / 1000
+      }
+      try expect(
+        try subject.place(place) == expected, "place \(place) of \(capacity): \(try subject.place(place))")
+    }
+  }
+}
+
+private func checkEmptyBuffer(_ world: Communicator) throws {
+  let subject = try Buffer(size: 500, mostCollected: 100)
+  let (dataset, buffer) = (try Rows(subject.data.memory, world), try Rows(subject.buffer, world))
+  for step in updates { try expect(try dataset.load(step) == buffer.load(step), "update \(step)") }
+}
+
+private func checkGrownBuffer(_ world: Communicator) throws {
+  let subject = try Buffer(size: 120, mostCollected: 300, inFiles: true)
+  let (whole, own) = (try Rows(subject.buffer, alone(world)), try Rows(subject.buffer, world))
+  var drawn: Set<Float> = []
+  for step in 0..<60 {
+    subject.collect(1)
+    let (batch, rows) = (try whole.load(step), try own.load(step))
+    var owners = batch.map { row in Int64(rows.count { $0 == row }) }
+    try expect(owners.reduce(0, +) == rows.count, "update \(step): rows that are not in the batch")
+    try world.allReduce(&owners, count: owners.count)
+    try expect(owners.allSatisfy { $0 == 1 }, "update \(step): ranks with each row: \(owners)")
+    drawn.formUnion(batch.map { $0[0] }.filter { $0 >= 1000 })
+  }
+  try expect(
+    drawn.contains(1059) || drawn.count > 30, "collected transitions that were drawn: \(drawn.sorted())")
+}
+
+private func checkShare(_ world: Communicator) throws {
+  let subject = try Buffer(size: 40, mostCollected: 300, share: 0.25)
+  let whole = try Rows(subject.buffer, alone(world))
+  var places: Set<Float> = []
+  for step in 0..<300 {
+    subject.collect(1)
+    let states = try whole.load(step).map { $0[0] }
+    try expect(states.count { $0 < 1000 } == batchSize / 4, "update \(step): \(states)")
+    // What is collected overwrites itself alone.
+    let oldest = Float(1000 + max(0, step + 1 - 40))
+    try expect(states.allSatisfy { $0 < 1000 || $0 >= oldest }, "update \(step): \(states.sorted())")
+    places.formUnion(states.filter { $0 < 1000 })
+  }
+  try expect(places.count == 98, "\(places.count) transitions of the dataset were drawn")
 }

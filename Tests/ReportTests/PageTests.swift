@@ -57,6 +57,14 @@ import Testing
       try runs.page().chart("success over updates").nodes(forXPath: ".//path[@class='band']").count == 1)
   }
 
+  @Test func theMomentFromWhichARunIsOnlineIsMarked() throws {
+    try runs.write(
+      "run", configuration: "env: maze\nsteps: 200\nonline_steps: 300\n",
+      successes: ["0", "0", "0.5", "1", "1"])
+    let chart = try runs.page().chart("success over updates")
+    #expect(try chart.nodes(forXPath: ".//line[@class='switch']").count == 1)
+  }
+
   @Test func aSingleRunHasNoBand() throws {
     try runs.write("run", successes: ["0.1", "0.5"])
     #expect(try runs.page().chart("success over updates").nodes(forXPath: ".//path[@class='band']").isEmpty)

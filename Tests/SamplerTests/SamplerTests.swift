@@ -57,6 +57,22 @@ import Testing
     try expectHolds("vectors do not move", ranks)
   }
 
+  @Test(arguments: jobs) func collectedTransitionsTakeTheOldestPlaces(ranks: Int?) throws {
+    try expectHolds("collected transitions take the oldest places", ranks)
+  }
+
+  @Test(arguments: jobs) func anEmptyBufferGivesTheDatasetsBatches(ranks: Int?) throws {
+    try expectHolds("a buffer without collected transitions gives the dataset's batches", ranks)
+  }
+
+  @Test(arguments: jobs) func aGrownBufferGivesTheSameBatches(ranks: Int?) throws {
+    try expectHolds("a grown buffer gives the same batch on any number of ranks", ranks)
+  }
+
+  @Test(arguments: jobs) func aShareOfEachBatchIsTheDatasets(ranks: Int?) throws {
+    try expectHolds("a share of each batch is the dataset's", ranks)
+  }
+
   @Test(arguments: jobs) func moreRanksThanPartsOfTheDataAreRefused(ranks: Int?) throws {
     try expectHolds("more ranks than parts are refused", ranks)
   }

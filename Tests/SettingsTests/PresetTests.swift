@@ -12,9 +12,11 @@ struct PresetTests {
   @Test(arguments: Preset.all.map(\.tasks)) func allSettingsAreRead(tasks: String) throws {
     let preset = try #require(Preset.all.first { $0.tasks == tasks })
     for agent in AgentKind.allCases {
-      let arguments = preset.arguments(for: agent)
-      try agent.requireReads(arguments)
-      _ = try Configuration.parse(agent.defaults + arguments)
+      for kind in PresetKind.allCases {
+        let arguments = preset.arguments(for: agent, kind)
+        try agent.requireReads(arguments)
+        _ = try Configuration.parse(agent.defaults + arguments)
+      }
     }
   }
 
@@ -65,6 +67,32 @@ struct PresetTests {
     #expect(door.applied(to: .fan, beside: [])?.hasSuffix("(published as well: alpha1=10000)") == true)
     // The number of updates is the benchmark's; settings of this agent were not published.
     #expect(door.source(for: .faql) == nil && door.applied(to: .faql, beside: [])?.contains("from") == false)
+  }
+
+  /// Published for FAN's runs that go on online.
+  @Test(arguments: [
+    ("antsoccer-arena-navigate-singletask-v0", "fan", ["10.0", "0.0", "10.0", "0.0"]),
+    ("cube-double-play-singletask-v0", "fan", ["100.0", "0.0", "30.0", "0.0"]),
+    ("cube-double-play-singletask-v0", "faql", ["100.0", "0.0", "30.0", "0.0"]),
+    ("puzzle-3x3-play-singletask-v0", "fan", ["100.0", "3.0", "10.0", "0.0"]),
+    ("puzzle-4x4-play-singletask-v0", "fan", ["100.0", "3.0", "100.0", "0.0"]),
+    ("ogbench:scene-play-singletask-v0", "fan", ["100.0", "3.0", "10.0", "0.0"]),
+  ]) func online(task: String, agent: String, weights: [String]) throws {
+    for asked in [["--preset", "online"], ["--online-steps", "1000000"]] {
+      let configuration = try Configuration.layered(["--env", task, "--agent", agent] + asked)
+      let settings = Dictionary(uniqueKeysWithValues: configuration.allSettings.map { ($0.name, $0.value) })
+      let names = ["alpha1", "alpha2", "online-alpha1", "online-alpha2"]
+      #expect(names.map { settings[$0] } == weights, "\(settings)")
+      #expect(configuration.steps == 1_000_000 && configuration.online.onlineSteps == 1_000_000)
+      #expect(settings["discount"] == "0.995" && settings["updates-per-step"] == "1.0")
+    }
+  }
+
+  @Test func anOnlinePresetCanBeLeftOut() throws {
+    let settings = try settings(
+      "--env", "scene-play-singletask-v0", "--preset", "offline", "--online-steps", "5")
+    #expect(
+      settings["alpha1"] == "100.0" && settings["online-alpha1"] == nil && settings["online-steps"] == "5")
   }
 
   @Test func flagsWin() throws {

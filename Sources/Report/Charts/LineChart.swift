@@ -30,6 +30,8 @@ package struct LineChart {
   var series: [Series]
   /// Values that the y axis must include, such as 0 and 1 for a rate.
   var including: [Double] = []
+  /// Values of x that a vertical line marks.
+  var marks: [Double] = []
   var isLogarithmic = false
   var width = 960.0
   var height = 320.0
@@ -43,7 +45,7 @@ package struct LineChart {
       width, height, description,
       """
       \(plot.axes)<g class="plot" data-x="\(plot.x.low) \(plot.x.high) \(plot.left) \(plot.right)" \
-      data-y="\(plot.y.low) \(plot.y.high) \(plot.bottom) \(plot.top)">\
+      data-y="\(plot.y.low) \(plot.y.high) \(plot.bottom) \(plot.top)">\(marks.map { mark($0, plot) })\
       \(drawn.map { band($0, plot) })\(drawn.map { line($0, plot) })</g>\
       \(hasLabels ? labels(drawn, plot) : "")
       """)
@@ -60,6 +62,13 @@ package struct LineChart {
         ? Axis(y, logarithmicOver: values)
         : Axis(y, over: values, including: including, ticks: isSmall ? 4 : 5),
       width: width, height: height, margin: min(margin, width / 3))
+  }
+
+  private func mark(_ x: Double, _ plot: Plot) -> Markup {
+    guard (plot.x.low...plot.x.high).contains(x) else { return "" }
+    return """
+      <line class="switch" x1="\(plot.across(x))" x2="\(plot.across(x))" y1="\(plot.top)" y2="\(plot.bottom)"/>
+      """
   }
 
   // MARK: Lines and bands

@@ -1,0 +1,259 @@
+import Agents
+import Basics
+import Checkpoints
+import Dispatch
+import Environments
+import MPI
+import Settings
+import TrainingData
+
+/// Collects what the online phase of a run learns from. The first rank acts and steps; all ranks receive the transitions
+/// and append them to their node's buffer, in the same order and before a batch can hold them. Every method is called by
+/// all ranks, unless it says otherwise.
+///
+///     rank 0       acts at the present parameters and steps the environments
+///     == all ====  broadcast of the transitions
+///     each node    its first rank writes them into the node's memory
+///     == node ===  barrier: they are there
+public final class Collector {
+  /// How collecting ended.
+  public enum Outcome {
+    /// All that the next update needs is there.
+    case done
+    /// Somebody asked to stop while the environment was waited for.
+    case stopped
+    /// The environment failed twice without an episode between.
+    case failed(Failure)
+  }
+
+  /// What the first rank sends in front of the transitions.
+  private enum Status: Float { case done, again, stopped, failed }
+
+  /// Seconds that this rank has spent acting, stepping, and waiting for that.
+  public private(set) var seconds = 0.0
+
+  private let online: OnlineSettings
+  private let replay: SharedReplayBuffer
+  private let world: Communicator
+  /// On rank 0.
+  private let explorer: Explorer?
+  private let isStopped: () -> Bool
+  private let warn: (String) -> Void
+  /// The status and the transitions of a round.
+  private let frame: UnsafeMutablePointer<Float>
+  private let frameCount: Int
+  private var isOpen = false
+  private var problem = ""
+  private let ahead = DispatchSemaphore(value: 0)
+  private var aheadResult: Result<Void, any Error>?
+
+  /// A collector for a run, whose environment is looked at and not used yet.
+  ///
+  /// - Parameters:
+  ///   - data: names the data that the environment must fit.
+  ///   - rewardShift: what is added to the environment's rewards, so that they are like the data's.
+  ///   - isStopped: asked on the first rank while the environment is waited for.
+  ///   - warn: is told on the first rank of environments that fail.
+  /// - Throws: `Failure` on all ranks when the environment cannot be used, or does not fit the data.
+  public init(
+    _ configuration: Configuration, _ task: NamedTask, _ workers: WorkerOptions, _ spec: DataSpec,
+    data: String?, _ replay: SharedReplayBuffer, rewardShift: Double, cores: SpareCores, world: Communicator,
+    isStopped: @escaping () -> Bool, warn: @escaping (String) -> Void
+  ) throws {
+    let (online, plan) = (configuration.online, replay.buffer.plan)
+    (self.online, self.replay, self.world, self.isStopped, self.warn) = (
+      online, replay, world, isStopped, warn
+    )
+    frameCount = 1 + online.onlineEnvironments * plan.rowWidth
+    frame = .allocate(capacity: frameCount)
+    frame.initialize(repeating: 0, count: frameCount)
+    if world.rank == 0 {
+      var options = workers.forEnvironment(freeCores: cores.count)
+      options.workers = online.onlineEnvironments
+      // The other ranks wait meanwhile, and must not take that for the end of this one.
+      options.timeout = .seconds(min(workers.evalTimeout, configuration.stallTimeout / 2))
+      let environment = task.environment(
+        seed: Explorer.seed(of: configuration), episodes: online.onlineEnvironments, workers: options,
+        isCancelled: isStopped)
+      explorer = Explorer(environment, configuration, spec, rewardShift: rewardShift, cores: cores)
+    } else {
+      explorer = nil
+    }
+    try world.workTogether { [explorer] in
+      do { try explorer?.requireFit(spec, task: configuration.env, data: data) } catch let failure as Failure
+      {
+        throw failure
+      } catch {
+        throw Failure(
+          .unavailable,
+          "\(configuration.env) cannot be stepped; repair that, or train with --online-steps 0: \(error)")
+      }
+    }
+  }
+
+  deinit { frame.deallocate() }
+
+  // MARK: Collecting
+
+  private var rounds: Int { replay.buffer.collected / online.onlineEnvironments }
+
+  /// Collects what an update of the online phase, counted from 0, needs.
+  public func collect(before update: Int, _ parameters: UnsafePointer<Float>) throws -> Outcome {
+    let start = ContinuousClock.now
+    defer { seconds += (ContinuousClock.now - start).seconds }
+    while rounds < online.rounds(before: update) {
+      var opening: Result<Void, any Error> = .success(())
+      if !isOpen { try world.workTogether { opening = Result { try explorer?.open() } } }
+      isOpen = true
+      if let explorer {
+        frame[0] =
+          attempt {
+            try opening.get(); try explorer.act(parameters); try explorer.step()
+          }.rawValue
+      }
+      switch try deliver() {
+      case .done, .again: continue
+      case .stopped: return .stopped
+      case .failed:
+        let text = String(decoding: try world.broadcast(Array(problem.utf8)), as: UTF8.self)
+        return .failed(Failure(.unavailable, text))
+      }
+    }
+    return .done
+  }
+
+  /// Begins to step beside an update, if the round after it may begin already. `endAhead` ends that.
+  public func beginAhead(of update: Int, _ parameters: UnsafePointer<Float>) {
+    guard isAhead(of: update), isOpen, let explorer else { return }
+    let start = ContinuousClock.now
+    defer { seconds += (ContinuousClock.now - start).seconds }
+    do {
+      try explorer.act(parameters)
+      nonisolated(unsafe) let collector = self
+      DispatchQueue.global().async {
+        collector.aheadResult = Result { try explorer.step() }
+        collector.ahead.signal()
+      }
+    } catch {
+      aheadResult = .failure(error)
+      ahead.signal()
+    }
+  }
+
+  /// Waits for what `beginAhead` has begun and appends it. An environment that failed is tried again when the next update
+  /// needs it.
+  public func endAhead(of update: Int) throws {
+    guard isAhead(of: update), isOpen else { return }
+    let start = ContinuousClock.now
+    defer { seconds += (ContinuousClock.now - start).seconds }
+    if explorer != nil {
+      ahead.wait()
+      frame[0] = attempt { try aheadResult?.get() }.rawValue
+      aheadResult = nil
+    }
+    _ = try deliver()
+  }
+
+  /// Whether an update is the last one of its round, and the next round is stepped beside it.
+  private func isAhead(of update: Int) -> Bool {
+    online.stepsAhead && rounds < online.rounds(before: update + 1)
+  }
+
+  /// What the first rank tells the others about a round.
+  private func attempt(_ body: () throws -> Void) -> Status {
+    guard let explorer else { return .done }
+    do {
+      try body()
+      explorer.conclude(into: frame + 1)
+      return .done
+    } catch {
+      let mayRepeat = explorer.hasEndedEpisode
+      explorer.abandon()
+      if isStopped() { return .stopped }
+      guard mayRepeat else {
+        problem = "\(error)"
+        return .failed
+      }
+      warn("the environment failed; it is started again and begins a new episode: \(error)")
+      return .again
+    }
+  }
+
+  /// Gives all ranks the round of the first.
+  private func deliver() throws -> Status {
+    try world.broadcast(frame, count: frameCount * MemoryLayout<Float>.stride)
+    guard let status = Status(rawValue: frame[0]) else { preconditionFailure("no status") }
+    isOpen = status == .done
+    if status == .done { try replay.append(frame + 1, count: online.onlineEnvironments) }
+    return status
+  }
+
+  // MARK: Figures
+
+  /// Names of the figures of episodes that have ended.
+  public static let figureNames = ["exploration/return", "exploration/length", "exploration/success"]
+
+  /// The means over the episodes that have ended since the last call, on the first rank; nil where there are none, or
+  /// where the environment does not say whether they are solved.
+  public func takeFigures() -> [Double?] {
+    guard let explorer, explorer.ended.episodes > 0 else { return Self.figureNames.map { _ in nil } }
+    let ended = explorer.ended
+    explorer.ended = OnlineState.Ended()
+    let count = Double(ended.episodes)
+    return [
+      ended.total / count, Double(ended.length) / count,
+      ended.told > 0 ? Double(ended.successes) / count : nil,
+    ]
+  }
+
+  // MARK: Saving
+
+  /// The state of the online phase, on the first rank alone.
+  public var state: OnlineState? { explorer?.state(collected: replay.buffer.collected) }
+
+  /// Goes on from the state and the transitions of a checkpoint, which the first rank has.
+  ///
+  /// - Parameters:
+  ///   - state: nil on the other ranks.
+  ///   - read: gives the transitions of a file, on the first rank.
+  ///   - say: is told on the first rank what cannot go on.
+  public func restore(
+    _ state: OnlineState?, read: (CollectedFile.Entry, _ width: Int) throws -> [Float], say: (String) -> Void
+  ) throws {
+    let width = replay.buffer.plan.rowWidth
+    var files = Int64(state?.files.count ?? 0)
+    try world.broadcast(&files, count: 8)
+    for index in 0..<Int(files) {
+      let entry = state?.files[index]
+      let rows = try world.workTogether { try entry.map { try read($0, width) } ?? [] }
+      var place = SIMD2(Int64(entry?.first ?? 0), Int64(entry?.count ?? 0))
+      try world.broadcast(&place, count: 16)
+      replay.buffer.skip(to: Int(place.x))
+      try append(rows, count: Int(place.y), width)
+    }
+    guard let state, let explorer else { return }
+    let lost = explorer.restore(state)
+    if lost > 0 {
+      say(
+        "\(lost) episode(s) of the environment cannot go on, because a simulator's state cannot be saved: new ones begin"
+      )
+    }
+  }
+
+  /// Gives all ranks the first rank's transitions, in pieces.
+  private func append(_ rows: [Float], count: Int, _ width: Int) throws {
+    let piece = 4096
+    let buffer = UnsafeMutablePointer<Float>.allocate(capacity: piece * width)
+    defer { buffer.deallocate() }
+    for start in stride(from: 0, to: count, by: piece) {
+      let part = min(piece, count - start)
+      if !rows.isEmpty {
+        rows.withUnsafeBufferPointer {
+          buffer.update(from: $0.baseAddress! + start * width, count: part * width)
+        }
+      }
+      try world.broadcast(buffer, count: part * width * MemoryLayout<Float>.stride)
+      try replay.append(buffer, count: part)
+    }
+  }
+}
