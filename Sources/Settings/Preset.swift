@@ -24,7 +24,7 @@ public struct Preset: Sendable {
 
   /// All presets; the first one that fits counts.
   ///
-  /// All but the first are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
+  /// All but those of the mazes are the settings that FAN's authors publish for their runs (github.com/brianlsy98/FAN,
   /// `bash_scripts`), where they differ from an agent's defaults. For the ablations, the authors give settings of one
   /// task of each environment.
   public static let all: [Preset] = [
@@ -40,6 +40,25 @@ public struct Preset: Sendable {
         .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
         .valueFlows: "num-samples=8",
       ]),
+
+    // The mazes as images.
+    Preset(
+      "visual-pointmaze-u-*",
+      common:
+        "steps=10000 encoder=impala_debug actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=2000 save-interval=2000",
+      [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03"]),
+    Preset("visual-pointmaze-*", common: "encoder=impala_debug", [:]),
+
+    // OGBench as images.
+    Preset(
+      "visual-antmaze-medium-navigate-singletask*", common: ogbenchImages, [.fan: "alpha1=10 alpha2=0.1"]),
+    Preset(
+      "visual-antmaze-teleport-navigate-singletask*", common: ogbenchImages,
+      [.fan: "z-agg=min alpha1=10 alpha2=0.3"]),
+    Preset(
+      "visual-{cube-double,puzzle-4x4}-play-singletask*", common: ogbenchImages,
+      [.fan: "z-agg=min alpha1=100 alpha2=0.1"]),
+    Preset("visual-*-singletask*", common: ogbenchImages, [:]),
 
     // OGBench.
     Preset(
@@ -90,6 +109,10 @@ public struct Preset: Sendable {
       "minari:D4RL/relocate/{human,cloned,expert}-v*",
       [.fan: "steps=500000 discount=0.99 z-agg=min alpha1=10000 alpha2=10"], alternative: "alpha1=30000"),
   ]
+
+  /// What all published runs on OGBench's images have in common.
+  private static let ogbenchImages =
+    "steps=500000 discount=0.995 encoder=impala_small frame-stack=3 p-aug=0.5"
 
   /// The preset of a task, if it has one.
   public static func named(_ task: String) -> Preset? {
