@@ -176,8 +176,13 @@ private final class ShardReader {
   init(_ shard: OGBenchShard, _ rule: RewardRule?, _ member: String) throws(FileError) {
     self.shard = shard
     self.rule = rule
-    states =
-      shard.hasRewards || rule == nil || member == "observations" ? nil : try shard.states(member)
+    let needed = rule == nil || shard.hasRewards ? nil : member
+    guard needed != "observations" || !shard.observation.isImage else {
+      throw FileError(
+        .malformed, file: shard.file.path, member: member,
+        reason: "has images, from which no rewards can be computed; add members 'rewards' and 'masks'")
+    }
+    states = needed == nil || needed == "observations" ? nil : try shard.states(member)
     observations = try shard.file.reader("observations")
     actions = try shard.file.reader("actions")
     terminals = try TerminalReader(shard)

@@ -45,13 +45,12 @@ public final class PointMazeEpisodes: VectorEnvironment {
     running[slot].map { [$0.position.x, $0.position.y, Double($0.steps)] }
   }
 
-  public func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutablePointer<Float>) -> Bool {
-    guard state.count == 3, let episode = maze.episode(at: SIMD2(state[0], state[1]), steps: state[2]) else {
-      return false
-    }
+  public func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutableRawPointer) -> Bool {
+    guard state.count == 3,
+      let episode = task.environment.episode(at: SIMD2(state[0], state[1]), steps: state[2])
+    else { return false }
     running[slot] = episode
-    let shown = maze.observation(of: episode)
-    (observation[0], observation[1]) = (shown.x, shown.y)
+    task.observe(episode, to: observation)
     return true
   }
 

@@ -27,7 +27,7 @@ public struct EnvironmentDescription: Sendable, Equatable {
   /// The same environment with other reference returns; itself for nil.
   public func scored(by returns: [Double]?) -> EnvironmentDescription {
     EnvironmentDescription(
-      observationSize: observationSize, actionSize: actionSize, referenceReturns: returns ?? referenceReturns,
+      observation: observation, actionSize: actionSize, referenceReturns: returns ?? referenceReturns,
       observationOrder: observationOrder)
   }
 
@@ -106,7 +106,7 @@ public protocol VectorEnvironment: AnyObject {
   ///   - state: what `state(of:)` gave, or what a file says that it gave.
   ///   - observation: receives the observation of the state.
   /// - Returns: false if no episode can be in such a state.
-  func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutablePointer<Float>) -> Bool
+  func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutableRawPointer) -> Bool
 
   /// Ends all episodes and processes. The environment may be used again and then starts afresh.
   func stop()
@@ -115,7 +115,7 @@ public protocol VectorEnvironment: AnyObject {
 extension VectorEnvironment {
   public func state(of slot: Int) -> [Double]? { nil }
 
-  public func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutablePointer<Float>) -> Bool {
+  public func resume(_ state: [Double], in slot: Int, _ observation: UnsafeMutableRawPointer) -> Bool {
     false
   }
 }

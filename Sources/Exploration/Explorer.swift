@@ -112,7 +112,7 @@ final class Explorer: @unchecked Sendable {
     guard !slots.isEmpty else { return }
     let numbers = slots.indices.map { nextEpisode + $0 }
     let first = nextObservations.rows(0..<slots.count)
-    try environment.start(numbers, in: slots, first)
+    try environment.start(numbers, in: slots) { .init(first.row($0)) }
     nextEpisode += slots.count
     for (row, slot) in slots.enumerated() {
       observations.rows(slot..<slot + 1).copy(first.rows(row..<row + 1))
@@ -142,7 +142,11 @@ final class Explorer: @unchecked Sendable {
   }
 
   /// Takes the step in all environments.
-  func step() throws { outcomes = try environment.step(Array(0..<count), actions, nextObservations) }
+  func step() throws {
+    outcomes = try environment.step(Array(0..<count), actions) { [nextObservations] in
+      .init(nextObservations.row($0))
+    }
+  }
 
   /// Writes down the round's transitions, one for each environment, as rows of a replay buffer.
   func conclude(into rows: UnsafeMutablePointer<Float>) {
@@ -187,7 +191,8 @@ final class Explorer: @unchecked Sendable {
     var lost = 0
     for (slot, saved) in state.episodes.enumerated() {
       guard let saved else { continue }
-      guard let numbers = saved.state, environment.resume(numbers, in: slot, observations.row(slot)) else {
+      guard let numbers = saved.state, environment.resume(numbers, in: slot, .init(observations.row(slot)))
+      else {
         lost += 1
         continue
       }

@@ -108,6 +108,9 @@ public struct Configuration: ParsableArguments, Sendable {
     try require((1...86_400).contains(stallTimeout), "--stall-timeout must be between 1 and 86400 seconds")
     try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
+    try require(
+      online.onlineSteps == 0 || frameStack == 1,
+      "--online-steps: observations of several frames cannot be trained on online; leave out --frame-stack")
     for (name, weight) in [("alpha1", online.onlineAlpha1), ("alpha2", online.onlineAlpha2)] {
       try require(
         weight == nil || hyperparameters.agent.reads(name),

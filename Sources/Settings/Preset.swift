@@ -65,8 +65,8 @@ public struct Preset: Sendable {
 
   /// All presets; the first one that fits counts.
   ///
-  /// All but those of small mazes are published settings, where they differ from an agent's defaults. For FAN's ablations and for
-  /// most tasks of FAN itself, its authors give settings of one task of each environment.
+  /// All but those of the mazes are published settings, where they differ from an agent's defaults. For FAN's ablations
+  /// and for most tasks of FAN itself, its authors give settings of one task of each environment.
   public static let all: [Preset] = [
     // A short horizon that small networks learn in minutes.
     Preset(
@@ -84,6 +84,25 @@ public struct Preset: Sendable {
       [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1"],
       online: [.fan: "online-alpha1=0.3 online-alpha2=0", .faql: "online-alpha1=0.3 online-alpha2=0"],
       onlineCommon: "online-steps=20000"),
+
+    // The mazes as images.
+    Preset(
+      "visual-pointmaze-u-*",
+      common:
+        "steps=10000 encoder=impala_debug actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=2000 save-interval=2000",
+      [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03"]),
+    Preset("visual-pointmaze-*", common: "encoder=impala_debug", [:]),
+
+    // OGBench as images.
+    Preset(
+      "visual-antmaze-medium-navigate-singletask*", common: ogbenchImages, [.fan: "alpha1=10 alpha2=0.1"]),
+    Preset(
+      "visual-antmaze-teleport-navigate-singletask*", common: ogbenchImages,
+      [.fan: "z-agg=min alpha1=10 alpha2=0.3"]),
+    Preset(
+      "visual-{cube-double,puzzle-4x4}-play-singletask*", common: ogbenchImages,
+      [.fan: "z-agg=min alpha1=100 alpha2=0.1"]),
+    Preset("visual-*-singletask*", common: ogbenchImages, [:]),
 
     // OGBench.
     Preset(
@@ -208,6 +227,12 @@ public struct Preset: Sendable {
       rebrac: (0.05, 0.01), iqn: "quantile-agg=min", codac: "alpha=10000",
       valueFlows: "bcfm-lambda=3 ret-agg=min q-agg=min"),
   ]
+
+  // MARK: Images
+
+  /// What all published runs on OGBench's images have in common.
+  private static let ogbenchImages =
+    "steps=500000 discount=0.995 encoder=impala_small frame-stack=3 p-aug=0.5"
 
   // MARK: D4RL
 

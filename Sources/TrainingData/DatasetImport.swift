@@ -67,6 +67,8 @@ public struct DatasetImport: Sendable {
   private func reader() throws -> Reader {
     if FileManager.default.fileExists(atPath: source) { return try fileReader() }
     switch try? NamedTask(name: source) {
+    case .embedded(let task) where task.image != nil:
+      throw Failure(.noInput, "\(source): nobody publishes these data: fan-dist dataset generate makes them")
     case .embedded(let task): return .python(request(.ogbench, task.name))
     case .gymnasium(let task) where task.source == .ogbench: return .python(request(.ogbench, task.name))
     case .gymnasium(let task) where task.source == .minari: return .python(request(.minari, task.name))

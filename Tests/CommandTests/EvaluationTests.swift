@@ -276,7 +276,7 @@ struct RealEnvironmentTests {
       fixture.observationSize = size
       try fixture.write(to: companion)
       let result = try train(ranks: ranks, "--eval-episodes", "0")
-      expectFailure(result, 65, ["data-val.npz: observations of \(size) numbers, but of 2 in", "data.npz"])
+      expectFailure(result, 65, ["data-val.npz: observations of \(size) numbers, but of 2 numbers in", "data.npz"])
     }
     expectFailure(try run(built("fan-dist"), ["dataset", "info", data]), 65, ["data-val.npz"])
     expectFailure(
@@ -323,7 +323,7 @@ struct RealEnvironmentTests {
     fixture.rewards = fixture.terminals
     let other = try fixture.write(to: runs.folder.file("other.npz"))
     let result = try train("--dataset", other)
-    expectFailure(result, 65, ["other.npz", "observations of 4 numbers", "has 2 and 2"])
+    expectFailure(result, 65, ["other.npz", "observations of 4 numbers", "has 2 numbers and 2"])
   }
 
   @Test func anEnvironmentWithoutADataset() throws {

@@ -51,6 +51,27 @@ struct ImportTests {
     #expect(digests.count == 6 && Set(digests).count == 2, "\(digests)")
   }
 
+  /// OGBench's own file, whose rewards the package computes without rendering anything.
+  @Test(
+    .enabled(
+      if: FileManager.default.fileExists(atPath: "../shared/datasets"),
+      "../shared/datasets, with OGBench's real files, is not there"))
+  func imagesStayBytes() throws {
+    let (task, file) = (
+      "visual-cube-single-play-singletask-v0", "../shared/datasets/visual-cube-single-play-v0.npz"
+    )
+    try require(dataset(file, "--env", task, "--out", out, environment: ["MUJOCO_GL": "disable"]))
+    let info = try run(built("fan-dist"), ["dataset", "info", out]).output
+    #expect(info.contains("303 rows, 300 transitions in 3 episodes"), "\(info)")
+    #expect(info.contains("images of 64 × 64 pixels (height × width), 3 channels: "), "\(info)")
+    try python(
+      """
+      import sys, numpy as np
+      rows, data = np.load(sys.argv[1] + "/observations.npy"), np.load(sys.argv[2])["observations"]
+      assert rows.dtype == np.uint8 and np.array_equal(rows, data)
+      """, [out, file])
+  }
+
   @Test(
     .enabled(
       if: FileManager.default.fileExists(atPath: "../shared/datasets"),
@@ -95,7 +116,7 @@ struct ImportTests {
     expectFailure(
       try dataset("ogbench:cube-single-play-v0", "--out", out), 65, ["cube-single-play-v0 has no rewards"])
     expectFailure(
-      try dataset("visual-cube-single-play-singletask-v0", "--out", out), 65, ["images", "not supported"])
+      try dataset("visual-pointmaze-u-stitch-singletask-v0", "--out", out), 66, ["dataset generate"])
   }
 
   // MARK: Minari

@@ -77,6 +77,32 @@ private final class Played {
 /// Workers with Gymnasium, OGBench and Minari environments.
 @Suite(.serialized, .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"))
 struct GymnasiumEnvironmentTests {
+  /// The images of the first and the second step of two episodes, byte by byte.
+  @Test func imagesComeAsBytes() throws {
+    let played = try Played("gymnasium:probe_environment:Camera-v0")
+    #expect(try played.environment.describe().observation == .image(height: 2, width: 3, channels: 3))
+    var images = [[UInt8]](repeating: [UInt8](repeating: 1, count: 18), count: 2)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 36, alignment: 16)
+    defer { memory.deallocate() }
+    func seen() -> [[UInt8]] {
+      (0..<2).map { Array(UnsafeRawBufferPointer(start: memory + 18 * $0, count: 18)) }
+    }
+    try played.environment.start([0, 1], in: [0, 1]) { memory + 18 * $0 }
+    images = Array(repeating: (0..<18).map { UInt8($0) }, count: 2)
+    #expect(seen() == images)
+    let actions = Buffer<Float>(count: 6)
+    _ = try played.environment.step([0, 1], Matrix(actions, rows: 2, columns: 3)) { memory + 18 * $0 }
+    withExtendedLifetime(actions) {}
+    images = Array(repeating: (0..<18).map { UInt8($0 + 200) }, count: 2)
+    #expect(seen() == images)
+  }
+
+  @Test func imagesOfOneChannelAreRefused() throws {
+    let played = try Played("gymnasium:probe_environment:GreyCamera-v0")
+    let failure = try #require(throws: WorkerFailure.self) { try played.environment.describe() }
+    #expect(failure.description.contains("(height, width, 3) is needed"), "\(failure)")
+  }
+
   /// Episodes do not depend on the worker or slot that plays them, nor on what was played there before.
   @Test(arguments: [
     "gymnasium:Pendulum-v1", "pointmaze-teleport-navigate-singletask-v0", "cube-single-play-singletask-v0",

@@ -53,6 +53,19 @@ class TwoRewards(Probe):
         return self.observation(action), np.zeros(2), False, False, {}
 
 
+class Camera(Probe):
+    """Has images as observations, whose bytes tell pixel and step."""
+
+    observation_space = Box(0, 255, (2, 3, 3), np.uint8)
+
+    def observation(self, action):
+        return (np.arange(18, dtype=np.uint8) + 200 * self.steps).reshape(2, 3, 3)
+
+
+class GreyCamera(Camera):
+    observation_space = Box(0, 255, (2, 9, 1), np.uint8)
+
+
 class WithImages(Probe):
     observation_space = gymnasium.spaces.Discrete(3)
 
@@ -64,6 +77,8 @@ class WithButtons(Probe):
 gymnasium.register("Probe-v0", Probe)
 gymnasium.register("Ordered-v0", "probe_environment:Ordered")
 gymnasium.register("Levels-v0", Levels)
+gymnasium.register("Camera-v0", Camera)
+gymnasium.register("GreyCamera-v0", GreyCamera)
 gymnasium.register("TwoRewards-v0", TwoRewards)
 gymnasium.register("WithImages-v0", WithImages)
 gymnasium.register("WithButtons-v0", WithButtons)
