@@ -89,12 +89,12 @@ public final class OnlineBenchmark {
       with.append(time / Double(updates))
       shares.append((collector.seconds - before) / time)
     }
-    let (update, updateWithSteps) = (median(without), median(with))
+    let (alone, withSteps) = (median(without), median(with))
     return Result(
       env: configuration.env, ranks: world.size, environments: configuration.online.onlineEnvironments,
-      updatesPerStep: configuration.online.updatesPerStep, update: 1e3 * update,
-      updateWithSteps: 1e3 * updateWithSteps, updatesPerSecond: 1 / update,
-      updatesPerSecondWithSteps: 1 / updateWithSteps, environmentShare: median(shares))
+      updatesPerStep: configuration.online.updatesPerStep, update: 1e3 * alone,
+      updateWithSteps: 1e3 * withSteps, updatesPerSecond: 1 / alone,
+      updatesPerSecondWithSteps: 1 / withSteps, environmentShare: median(shares))
   }
 
   private func update() throws {

@@ -101,15 +101,15 @@ public final class Collector {
   public func collect(before update: Int, _ parameters: UnsafePointer<Float>) throws -> Outcome {
     let start = ContinuousClock.now
     defer { seconds += (ContinuousClock.now - start).seconds }
-    while rounds < online.rounds(before: update) {
+    let needed = online.rounds(before: update)
+    while rounds < needed {
       var opening: Result<Void, any Error> = .success(())
       if !isOpen { try world.workTogether { opening = Result { try explorer?.open() } } }
       isOpen = true
       if let explorer {
-        frame[0] =
-          attempt {
-            try opening.get(); try explorer.act(parameters); try explorer.step()
-          }.rawValue
+        // A single round is short, and the update after it asks all ranks.
+        let stops = needed - rounds > 1 && isStopped()
+        frame[0] = (stops ? .stopped : round(explorer, opening, parameters)).rawValue
       }
       switch try deliver() {
       case .done, .again: continue
@@ -120,6 +120,16 @@ public final class Collector {
       }
     }
     return .done
+  }
+
+  private func round(
+    _ explorer: Explorer, _ opening: Result<Void, any Error>, _ parameters: UnsafePointer<Float>
+  ) -> Status {
+    attempt {
+      try opening.get()
+      try explorer.act(parameters)
+      try explorer.step()
+    }
   }
 
   /// Begins to step beside an update, if the round after it may begin already. `endAhead` ends that.
@@ -184,7 +194,10 @@ public final class Collector {
     try world.broadcast(frame, count: frameCount * MemoryLayout<Float>.stride)
     guard let status = Status(rawValue: frame[0]) else { preconditionFailure("no status") }
     isOpen = status == .done
-    if status == .done { try replay.append(frame + 1, count: online.onlineEnvironments) }
+    guard status == .done else { return status }
+    try replay.append(frame + 1, count: online.onlineEnvironments)
+    // All ranks have taken part: many steps before the first update may take long.
+    world.whenAllRun?()
     return status
   }
 

@@ -51,8 +51,9 @@ final class RunState {
         return .resumed
       }
       guard let origin = request.origin else { return .seed }
-      try begin(with: origin)
+      let hasCollected = try begin(with: origin)
       say("beginning with \(origin), after its update \(step)", false)
+      if hasCollected { say("\(origin): what its run had collected online is not taken along", true) }
       return .origin
     }
     var position = Int64(step)
@@ -71,8 +72,8 @@ final class RunState {
   /// What a run starts with.
   private enum Start: UInt8 { case seed, origin, resumed }
 
-  /// Takes over what another run has learned.
-  private func begin(with origin: String) throws {
+  /// Takes over what another run has learned. Returns whether that run had collected transitions.
+  private func begin(with origin: String) throws -> Bool {
     let checkpoint = try Checkpoint(path: origin)
     let state = checkpoint.state
     guard state.datasetDigest == datasetDigest else {
@@ -89,6 +90,7 @@ final class RunState {
     try checkpoint.read(into: NamedTensors(of: learner))
     learner.optimiserSteps = state.optimiserSteps
     step = state.step
+    return state.online != nil
   }
 
   private func restore(_ checkpoint: Checkpoint, from directory: RunDirectory) throws {

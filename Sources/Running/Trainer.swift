@@ -230,7 +230,9 @@ public final class Trainer {
     guard phase.collector != nil else { return }
     let (now, before) = (configuration.onlineHyperparameters, configuration.hyperparameters)
     if now.settings != before.settings { state.learner.use(now) }
-    if world.rank == 0 { host.logger.info("online from update \(state.step + 1) on") }
+    if world.rank == 0 && state.step == phase.firstUpdate {
+      host.logger.info("online from update \(state.step + 1) on")
+    }
   }
 
   /// Does one update and writes its figures. Returns whether some rank asked to stop.
