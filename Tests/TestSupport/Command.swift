@@ -132,7 +132,7 @@ public let mpirun = launcher[0]
 /// several programs form one job.
 public func mpirunArguments(_ programs: [(ranks: Int, command: [String])]) -> [String] {
   let job = programs.map { ["-n", "\($0.ranks)"] + $0.command }.joined(separator: [":"])
-  return launcher.dropFirst(3) + job
+  return Array(launcher.dropFirst(3)) + job
 }
 
 /// Runs a command line on some ranks; without mpirun when that is nil.
