@@ -12,7 +12,7 @@ public enum Launcher: Sendable {
   public static var own: Launcher { MPI.libraryVersion.hasPrefix("Open MPI") ? .openMPI : .mpich }
 
   /// Its program. Both libraries have an `mpirun`, and a machine may have both libraries.
-  var program: String {
+  public var program: String {
     switch self {
     case .openMPI: "mpirun"
     case .mpich: "mpiexec.hydra"

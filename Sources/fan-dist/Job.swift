@@ -23,7 +23,8 @@ struct Job {
       guard MPI.tasksOfStep == 1 else {
         throw Failure(
           .usage,
-          "srun started \(MPI.tasksOfStep) tasks that cannot find each other: use srun --mpi=pmix, or mpirun")
+          "srun started \(MPI.tasksOfStep) tasks that cannot find each other: use "
+            + "srun --mpi=\(Launcher.own == .openMPI ? "pmix" : "pmi2"), or \(Launcher.own.program)")
       }
       return
     }
