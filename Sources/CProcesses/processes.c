@@ -28,7 +28,7 @@ void signals_hold(void) {
 __attribute__((section(".preinit_array"), used)) static void (*const hold_early)(void) = signals_hold;
 
 /// The child's part of `process_start`: only what POSIX allows between fork and exec.
-static void become(char *const arguments[], pid_t parent, int report) {
+static void become(char *const arguments[], pid_t parent, int output, int report) {
   setpgid(0, 0);
   sigset_t set = stops();
   struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -42,18 +42,19 @@ static void become(char *const arguments[], pid_t parent, int report) {
   sigprocmask(SIG_UNBLOCK, &set, NULL);
   int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, 0);
+  if (output >= 0 && (dup2(output, 1) < 0 || dup2(output, 2) < 0)) _exit(127);
   execvp(arguments[0], arguments);
   int problem = errno;
   (void)!write(report, &problem, sizeof problem);
   _exit(127);
 }
 
-pid_t process_start(char *const arguments[]) {
+pid_t process_start(char *const arguments[], int output) {
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) return -1;
   pid_t parent = getpid();
   pid_t child = fork();
-  if (child == 0) become(arguments, parent, report[1]);
+  if (child == 0) become(arguments, parent, output, report[1]);
   int problem = child < 0 ? errno : 0;
   close(report[1]);
   // Nothing to read means that the program has taken the child's place.

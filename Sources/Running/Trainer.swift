@@ -30,6 +30,16 @@ public final class Trainer {
     public let evaluationFailure: Failure?
     /// Whether a signal ended it before all updates were done.
     public let wasStopped: Bool
+
+    /// Why a run that came to its end is not finished all the same, and what to do; nil if it is. On rank 0.
+    public func failure(in directory: RunDirectory) -> Failure? {
+      evaluationFailure.map {
+        Failure(
+          $0.code,
+          "all is trained and saved in \(directory.path), but \($0.message). Repair that and give the same command with --run-dir \(directory.path) --resume auto"
+        )
+      }
+    }
   }
 
   /// Updates between two comparisons of the ranks' parameters.
@@ -99,7 +109,8 @@ public final class Trainer {
       configuration.hyperparameters, data.spec, rows: data.mostRows, world: world,
       ranksPerNode: configuration.ranksPerNode)
     releases.add(learner.free)
-    facts = try RunFacts(configuration, data.training, learner, world: world)
+    facts = try RunFacts(
+      configuration, data.training, learner, world: world, isAlone: host.spareCores == nil)
     lock = try world.together {
       guard world.rank == 0 else { return RunLock?.none }
       return try request.directory.open(
@@ -122,7 +133,7 @@ public final class Trainer {
     _ host: RunHost, isResumed: Bool
   ) throws -> (RunEvaluations?, RunFiles?, RunLog) {
     let configuration = request.configuration
-    let cores = try SpareCores(world, threads: configuration.threads)
+    let cores = try host.spareCores ?? SpareCores(world, threads: configuration.threads)
     return try world.workTogether {
       guard world.rank == 0 else {
         return (nil, nil, RunLog(configuration, state, nil, file: nil, watch: host.watch))
