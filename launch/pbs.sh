@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Trains as a PBS job (PBS Pro, OpenPBS, Torque). Copy this file, change what is marked, and submit it from the
-# repository's root:
+# Trains as a PBS job (PBS Pro, OpenPBS, Torque): one run on all ranks, or all runs of a sweep. Copy this file, change
+# what is marked, and submit it from the repository's root:
 #
 #   qsub launch/pbs.sh
-#   qsub -v ARGUMENTS="--seed 1" launch/pbs.sh    arguments for fan-dist train, without commas
+#   qsub -v SWEEP=my.yaml launch/pbs.sh           a sweep; groups of as many ranks as a run has take run after run
+#   qsub -v ARGUMENTS="--seed 1" launch/pbs.sh    arguments for fan-dist, without commas
 #   qstat -u "$USER"                              is it waiting (Q) or running (R)?
 #   qdel JOBID                                    end it
 #
-# A *rank* is one process of the run. mpirun starts the ranks on the machines that PBS gave to the job. The ranks share
-# the work of every batch. More ranks make an update faster as long as the batch has work for all of them: start with as
-# many ranks as a node has cores.
+# A *rank* is one process of the run. mpirun starts the ranks on the machines that PBS gave to the job. The ranks of a
+# run share the work of every batch. More ranks make an update faster as long as the batch has work for all of them:
+# start with as many ranks as a node has cores. A sweep uses any number of ranks: its runs train at the same time.
 #
 # Build on a login node beforehand (launch/quickstart --steps 1), on the same kind of processor and with the same
 # Open MPI as the compute nodes. The repository and the run directory must be on a disk that all nodes see. Between
@@ -39,16 +40,26 @@ set -euo pipefail
 script=$(realpath "$0")
 cd "$PBS_O_WORKDIR"
 
-# The run directory is named after the first job. The jobs that continue the run get RUN_DIRECTORY.
-run_directory=${RUN_DIRECTORY:-runs/pbs-${PBS_JOBID%%.*}}
-# If the arguments have a --run-dir, it comes after this one and wins.
+# The run directory is named after the first job, a sweep's after its file. The jobs that continue it get RUN_DIRECTORY.
+# ARGUMENTS has no quotes because it is several words.
+if [[ -n ${SWEEP:-} ]]; then
+  run_directory=${RUN_DIRECTORY:-runs/$(basename "${SWEEP%.*}")} option=--out
+  # shellcheck disable=SC2206
+  command=(sweep "$SWEEP" --out "$run_directory" ${ARGUMENTS:-})
+else
+  run_directory=${RUN_DIRECTORY:-runs/pbs-${PBS_JOBID%%.*}} option=--run-dir
+  # --resume auto starts the run the first time and continues it afterwards
+  # shellcheck disable=SC2206
+  command=(train --run-dir "$run_directory" --resume auto --threads "$threads" ${ARGUMENTS:-})
+fi
+# If the arguments name a directory, it comes after this one and wins.
 is_value=''
 for argument in ${ARGUMENTS:-}; do
   [[ -z $is_value ]] || run_directory=$argument
   is_value=''
   case $argument in
-    --run-dir) is_value=yes ;;
-    --run-dir=*) run_directory=${argument#*=} ;;
+    "$option") is_value=yes ;;
+    "$option"=*) run_directory=${argument#*=} ;;
   esac
 done
 
@@ -56,26 +67,25 @@ done
 export OMP_NUM_THREADS=$threads
 export OPENBLAS_NUM_THREADS=$threads
 
-# The newest checkpoint's name. A job that adds none has made no progress.
-newest() { { find "$run_directory/checkpoints" -name 'step-*.safetensors' 2>/dev/null || true; } | sort | tail -n 1; }
-before=$(newest)
+# When a host is lost, mpirun notices after half a minute, not after five to fifteen.
+export OMPI_MCA_oob_tcp_keepalive_time=10 OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=4
+
+# All checkpoints there are: what a job adds to them is its progress.
+checkpoints() { { find "$run_directory" -name 'step-*.safetensors' 2>/dev/null || true; } | sort; }
+before=$(checkpoints)
 
 # PBS ends a job at its limit with little warning. Two minutes before, `timeout` sends USR1 to mpirun, which passes it
-# on to all ranks: fan-dist saves a checkpoint and exits with 75.
+# on to all ranks: fan-dist saves and exits with 75.
 # setpriv, setsid       PBS sends TERM to all processes of the job's session when it deletes or preempts the job, and
 #                       mpirun would end the ranks within a second. So mpirun has a session of its own, and ends with
 #                       this script.
 # --map-by, --bind-to   each rank keeps its cores to itself
 # -x                    ranks on other machines get these variables, too
-# --resume auto         starts the run the first time and continues it afterwards
-# ARGUMENTS has no quotes because it is several words.
 apart=(setsid)
 ! command -v setpriv >/dev/null || apart=(setpriv --pdeathsig TERM setsid)
-# shellcheck disable=SC2086
 "${apart[@]}" timeout --foreground --preserve-status --signal=USR1 $((walltime - 120)) \
   mpirun --hostfile "$PBS_NODEFILE" --map-by "slot:PE=$threads" --bind-to core \
-  -x OMP_NUM_THREADS -x OPENBLAS_NUM_THREADS .build/release/fan-dist train \
-  --run-dir "$run_directory" --resume auto --threads "$threads" ${ARGUMENTS:-} &
+  -x OMP_NUM_THREADS -x OPENBLAS_NUM_THREADS .build/release/fan-dist "${command[@]}" &
 job=$!
 
 # At TERM the ranks save, too. (Ranks on other machines may get TERM from PBS itself, which leaves them a second or two;
@@ -92,22 +102,18 @@ while true; do
 done
 [[ -z $ended ]] || exit "$status"
 
-# With 75 the run was stopped and saved; with 76 it was stopped, and nothing was saved since its last checkpoint. A new
-# job continues it. (`qrerun` would start this job again, but only operators may call it. Where compute nodes may not
-# submit jobs, give the qsub command below on the login node.)
-if [[ $status == 75 || $status == 76 ]]; then
-  # Jobs without progress follow each other for ever: the second one is the last.
-  if [[ $(newest) != "$before" ]]; then
-    idle=0
-  else
-    idle=$((${IDLE_STARTS:-0} + 1))
-  fi
-  if ((idle >= 2)); then
-    echo "Two jobs in a row have added no checkpoint to $run_directory. No further job is submitted: look at what they" \
-      "print, allow more time, and submit again with RUN_DIRECTORY=$run_directory."
-    exit "$status"
-  fi
-  echo "Submitting a job that continues $run_directory."
-  qsub -v "RUN_DIRECTORY=$run_directory,IDLE_STARTS=$idle,ARGUMENTS=${ARGUMENTS:-}" "$script"
-fi
+# 75: stopped and saved. 76: stopped, and nothing was saved since the last checkpoint. 205, 137, 9: a rank or its host was
+# lost. A new job continues, but not for ever: only if this one has saved something. (`qrerun` would start this job again,
+# but only operators may call it. Where compute nodes may not submit jobs, give the qsub command below on the login node.)
+case $status in
+  75 | 76 | 205 | 137 | 9)
+    if [[ $(checkpoints) != "$before" ]]; then
+      echo "Submitting a job that continues $run_directory."
+      qsub -v "RUN_DIRECTORY=$run_directory,SWEEP=${SWEEP:-},ARGUMENTS=${ARGUMENTS:-}" "$script"
+    else
+      echo "This job has added no checkpoint to $run_directory, and no further job is submitted: look at what it prints," \
+        "allow more time, and submit again with RUN_DIRECTORY=$run_directory."
+    fi
+    ;;
+esac
 exit "$status"

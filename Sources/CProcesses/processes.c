@@ -29,7 +29,7 @@ __attribute__((section(".preinit_array"), used)) static void (*const hold_early)
 
 /// The child's part of `process_start`, in the memory of its parent, which waits. Returns an errno if there is no such
 /// program.
-static int become(char *const arguments[], pid_t parent, sigset_t mask) {
+static int become(char *const arguments[], pid_t parent, sigset_t mask, int output) {
   setpgid(0, 0);
   const int handled[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGPIPE};
   for (int i = 0; i < 5; i++) {
@@ -44,12 +44,13 @@ static int become(char *const arguments[], pid_t parent, sigset_t mask) {
   if (getppid() != parent) _exit(75);
   int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (nothing >= 0) dup2(nothing, 0);
+  if (output >= 0 && (dup2(output, 1) < 0 || dup2(output, 2) < 0)) return errno;
   sigprocmask(SIG_SETMASK, &mask, NULL);
   execvp(arguments[0], arguments);
   return errno;
 }
 
-pid_t process_start(char *const arguments[]) {
+pid_t process_start(char *const arguments[], int output) {
   // No handler of this process may run in the child, which shares its memory.
   sigset_t all, before;
   sigfillset(&all);
@@ -59,7 +60,7 @@ pid_t process_start(char *const arguments[]) {
   // Not fork: OpenBLAS then ends its threads, and a product on another thread would wait for them for ever.
   pid_t child = vfork();
   if (child == 0) {
-    problem = become(arguments, parent, before);
+    problem = become(arguments, parent, before, output);
     _exit(127);
   }
   if (child < 0) problem = errno;

@@ -48,7 +48,7 @@ public enum GradientCheck {
       batch.globalRows = batch.rows
       var report = try check(
         batch, source.data.spec, configuration.hyperparameters, seed: configuration.seed)
-      if let problem = report.problem, let huge = source.data.statistics?.hugeValue {
+      if let problem = report.problem, let huge = source.data.statistics.hugeValue {
         report.problem = "\(problem); \(huge): scale it first"
       }
       return report

@@ -9,7 +9,8 @@ import Profiling
 /// Between `begin` and `end` no rank writes gradients, and each may ask for the sum over its owned piece of the
 /// vector. Within a group the slabs are added in rank order, block by block, at the moment when a block is needed, so
 /// that the sum never leaves the cache. With several groups the sum is first exchanged with the peers, through slab
-/// 0. One rank without others trains alone; groups of one rank on many ranks are plain all-reduce.
+/// 0, and so is what the group's ranks say about their gradients. One rank without others trains alone; groups of one
+/// rank on many ranks are plain all-reduce.
 public final class GradientExchange {
   /// What all ranks know once they have met.
   public struct Meeting {
@@ -51,13 +52,28 @@ public final class GradientExchange {
     try synchronise()
     var sums = (0..<group.size).reduce(SIMD2<Double>.zero) { $0 + memory.notes[$1].lowHalf.lowHalf }
     if ranks.areSeveral {
-      profile.time(.exchange) { sumSlabs() }
-      try communicate(.exchange) { () throws(MPIError) in
-        try ranks.peers.allReduce(memory.slab(0) + memory.owned.lowerBound, count: memory.owned.count)
-      }
-      try sumOverRanks(&sums)
+      if ranks.owns { try exchangeWithPeers(&sums) }
+      if ranks.areUneven { try tellOthers(&sums) }
     }
     return Meeting(isFinite: sums.x == 0, stops: sums.y > 0)
+  }
+
+  /// Sums the owned piece over all ranks, and two values that each rank of a group has alike over the groups.
+  private func exchangeWithPeers(_ sums: inout SIMD2<Double>) throws(MPIError) {
+    profile.time(.exchange) { sumSlabs() }
+    // Who measures wants to know how long the messages take, and not how late a peer is.
+    if profile.isOn { try communicate(.waiting) { () throws(MPIError) in try ranks.peers.barrier() } }
+    try communicate(.exchange) { () throws(MPIError) in
+      try ranks.peers.allReduce(memory.slab(0) + memory.owned.lowerBound, count: memory.owned.count)
+    }
+    try sum(&sums, over: ranks.peers)
+  }
+
+  /// Tells the ranks of the group that own nothing what its first rank has learned from its peers.
+  private func tellOthers(_ sums: inout SIMD2<Double>) throws(MPIError) {
+    if ranks.leadsGroup { memory.notes[0].highHalf = SIMD4(sums.x, sums.y, 0, 0) }
+    try synchronise()
+    sums = memory.notes[0].highHalf.lowHalf
   }
 
   /// Waits until all ranks of the group have finished with the gradients and have written the parameters they own.
@@ -83,9 +99,13 @@ public final class GradientExchange {
   /// Replaces two values by their sums over all ranks. Collective over all ranks.
   public func sumOverRanks(_ values: inout SIMD2<Double>) throws(MPIError) {
     guard ranks.all.size > 1 else { return }
+    try sum(&values, over: ranks.all)
+  }
+
+  private func sum(_ values: inout SIMD2<Double>, over communicator: Communicator) throws(MPIError) {
     try communicate(.waiting) { () throws(MPIError) in
       try withUnsafeMutableBytes(of: &values) { (bytes) throws(MPIError) in
-        try ranks.all.allReduce(bytes.baseAddress!.assumingMemoryBound(to: Double.self), count: 2)
+        try communicator.allReduce(bytes.baseAddress!.assumingMemoryBound(to: Double.self), count: 2)
       }
     }
   }

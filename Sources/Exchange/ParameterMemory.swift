@@ -4,8 +4,9 @@ import MPI
 ///
 ///     parameters | target | first moment | second moment | gradient slabs of ranks 0 … p − 1 | notes of each rank
 ///
-/// A backward pass writes straight into its rank's slab. Rank r owns the r-th of p pieces of the flat vector, where it
-/// alone changes parameters, target and moments. Nothing is gathered: all ranks read the one vector.
+/// A backward pass writes straight into its rank's slab. Rank r owns the r-th piece of the flat vector, where it alone
+/// changes parameters, target and moments; there are as many pieces as owners, the first ranks of the group. Nothing is
+/// gathered: all ranks read the one vector.
 public final class ParameterMemory {
   /// Length of the flat vector: of parameters, gradient and moments each.
   public let count: Int
@@ -19,7 +20,7 @@ public final class ParameterMemory {
   public let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
   /// This rank's slab: where its backward pass writes.
   public let gradients: UnsafeMutablePointer<Float>
-  /// The elements of the flat vector that this rank owns.
+  /// The elements of the flat vector that this rank owns; none for a rank that is no owner.
   public let owned: Range<Int>
   /// Bytes that the group holds.
   public let byteCount: Int
@@ -32,7 +33,11 @@ public final class ParameterMemory {
   let notes: UnsafeMutablePointer<SIMD8<Double>>
 
   /// Memory for `count` parameters and the targets of some of them, all zero. Collective over the group.
-  public init(_ group: Communicator, count: Int, targetCount: Int) throws(MPIError) {
+  ///
+  /// - Parameter owners: the ranks of the group that own a piece; nil for all.
+  public init(
+    _ group: Communicator, owners: Int? = nil, count: Int, targetCount: Int
+  ) throws(MPIError) {
     self.count = count
     self.targetCount = targetCount
     slabLength = Self.aligned(count)
@@ -46,7 +51,7 @@ public final class ParameterMemory {
     slabs = moments.second + slabLength
     gradients = slabs + group.rank * slabLength
     notes = UnsafeMutableRawPointer(parameters + floats).assumingMemoryBound(to: SIMD8<Double>.self)
-    owned = Self.owned(by: group.rank, of: group.size, count: count)
+    owned = Self.owned(by: group.rank, of: owners ?? group.size, count: count)
   }
 
   /// Parameters, targets and moments, one behind the other: all that is carried from update to update.
@@ -70,8 +75,9 @@ public final class ParameterMemory {
   /// Gives the memory back; nobody may use it afterwards. Collective over the group; `Releases` says when.
   public func free() throws(MPIError) { try memory.free() }
 
-  /// The r-th of p pieces of the vector; boundaries are multiples of 16, whole cache lines.
+  /// The r-th of p pieces of the vector, nothing from r = p on; boundaries are multiples of 16, whole cache lines.
   private static func owned(by r: Int, of p: Int, count: Int) -> Range<Int> {
+    guard r < p else { return count..<count }
     let lines = aligned(count) / 16
     return min(count, lines * r / p * 16)..<min(count, lines * (r + 1) / p * 16)
   }

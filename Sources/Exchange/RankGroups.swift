@@ -2,47 +2,42 @@ import MPI
 
 /// How the ranks of a run share the work on its parameters.
 ///
-/// Ranks of a node form groups, each of which holds the parameters once. Groups are equally large, so that every
-/// rank has one peer in each other group: the rank with the same number there, which owns the same piece of the
-/// parameters.
+/// Ranks of a node form a group, which holds the parameters once. As many ranks of each group as the smallest has own a
+/// piece of the parameters, the same piece as the rank with the same number in each other group: their peers. The ranks
+/// beyond those of a larger group own nothing; their gradients count like all others.
 public struct RankGroups {
   /// All ranks of the run.
   public let all: Communicator
   /// The ranks that share memory with this one, itself included.
   public let group: Communicator
-  /// This rank and its peers in the other groups.
+  /// This rank and its peers in the other groups; the ranks that own nothing have none.
   public let peers: Communicator
-
+  /// How many ranks of each group own a piece: the first ones.
+  public let owners: Int
   /// Whether there are several groups, which exchange messages.
-  var areSeveral: Bool { peers.size > 1 }
+  let areSeveral: Bool
+  /// Whether some group has ranks that own nothing.
+  let areUneven: Bool
   /// Whether this rank is in the first group, which answers for values that all groups have alike.
-  public var isInFirstGroup: Bool { peers.rank == 0 }
+  public let isInFirstGroup: Bool
+
+  /// Whether this rank owns a piece of the parameters.
+  var owns: Bool { group.rank < owners }
   /// Whether this rank is the one that fills its group's memory at the start.
   public var leadsGroup: Bool { group.rank == 0 }
 
   /// Divides all ranks. Collective.
   ///
-  /// - Parameter ranksPerNode: how many ranks share memory; nil for all of a node.
+  /// - Parameter ranksPerNode: how many ranks share memory at most; nil for all of a node.
   public init(_ all: Communicator, ranksPerNode: Int? = nil) throws(MPIError) {
     self.all = all
     let node = try all.splitByNode()
-    let size = try Self.groupSize(all, node, ranksPerNode: ranksPerNode)
-    group = try node.split(colour: node.rank / size)
-    peers = try all.split(colour: group.rank)
-  }
-
-  /// The largest size that divides every node's number of ranks, and `ranksPerNode` if that is given.
-  private static func groupSize(
-    _ all: Communicator, _ node: Communicator, ranksPerNode: Int?
-  ) throws(MPIError) -> Int {
-    var sizes = [Int64](repeating: 0, count: all.size)
-    sizes[all.rank] = Int64(node.size)
-    try all.allReduce(&sizes, count: sizes.count)
-    let common = sizes.reduce(0) { greatestCommonDivisor($0, Int($1)) }
-    return ranksPerNode.map { greatestCommonDivisor(common, $0) } ?? common
-  }
-
-  private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {
-    b == 0 ? a : greatestCommonDivisor(b, a % b)
+    group =
+      try ranksPerNode.map { (size) throws(MPIError) in try node.split(colour: node.rank / size) } ?? node
+    owners = Int(try all.allReduce(Int64(group.size), .min))
+    areUneven = try all.allReduce(Int64(group.size), .max) > Int64(owners)
+    areSeveral = try all.allReduce(Int64(group.rank == 0 ? 1 : 0)) > 1
+    isInFirstGroup = try group.allReduce(Int64(all.rank == 0 ? 1 : 0), .max) == 1
+    peers = try all.split(colour: min(group.rank, owners))
   }
 }

@@ -73,7 +73,8 @@ public final class Learner {
     layout = objective.layout
     lossNames = objective.figures.map(\.name)
     ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
-    memory = try ParameterMemory(ranks.group, count: layout.count, targetCount: layout.targetCount)
+    memory = try ParameterMemory(
+      ranks.group, owners: ranks.owners, count: layout.count, targetCount: layout.targetCount)
     exchange = GradientExchange(ranks, memory, profile: profile)
     optimiser = OwnedOptimiser(
       memory, followed: layout.followed, learningRate: hyperparameters.lr, tau: hyperparameters.tau,

@@ -1,5 +1,5 @@
 import CMPI
-import Glibc
+import Foundation
 import Synchronization
 
 /// The MPI library: initialisation and its end (MPI 3.1, chapter 8).
@@ -12,14 +12,14 @@ public enum MPI {
     var provided: Int32 = 0
     _ = (Launcher.rank, Launcher.size)
     // Inside a Slurm allocation Open MPI takes every process for a rank that srun started, and fails if srun does not
-    // help it. A program in an interactive shell is one rank by itself.
-    let step =
+    // help it. A program in a shell, which may itself be a task of srun, is one rank by itself.
+    let step: [String: String] =
       isLaunched || tasksOfStep != 1
-      ? []
-      : slurmVariables.compactMap { name in
-        getenv(name).map { (name, String(cString: $0)) }
+      ? [:]
+      : ProcessInfo.processInfo.environment.filter { name, _ in
+        slurmVariables.contains(name) || name.hasPrefix("PMIX_")
       }
-    for (name, _) in step { unsetenv(name) }
+    for name in step.keys { unsetenv(name) }
     defer { for (name, value) in step { setenv(name, value, 1) } }
     // A single rank needs no daemon. Open MPI 4 would start one, a program that is not everywhere, and wait for it.
     let singleton = "OMPI_MCA_ess_singleton_isolated"
@@ -30,10 +30,17 @@ public enum MPI {
     try check("MPI_Comm_set_errhandler", cmpi_comm_return_errors(cmpi_comm_world()))
   }
 
-  /// Whether a launcher started this process, as one of the ranks of a job.
+  /// Whether a launcher started this process, as one of the ranks of a job. The only task of a step of srun is a rank by
+  /// itself: it may be a shell, and of what is started there only the first could be the launcher's rank.
   public static var isLaunched: Bool {
-    let variables = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"]
-    return variables.contains { getenv($0) != nil }
+    if getenv("OMPI_COMM_WORLD_SIZE") != nil { return true }
+    let isOnlyTask = getenv("SLURM_STEP_NUM_TASKS") != nil && tasksOfStep == 1
+    let size = number(["PMI_SIZE"])
+    return isOnlyTask ? size ?? 1 > 1 : size != nil || getenv("PMIX_RANK") != nil
+  }
+
+  private static func number(_ variables: [String]) -> Int? {
+    variables.lazy.compactMap { name in getenv(name).flatMap { Int(String(cString: $0)) } }.first
   }
 
   /// The variables by which Open MPI recognises allocations and steps of Slurm.

@@ -26,6 +26,11 @@ public struct SpareCores: Sendable, Equatable {
     count = free.isEmpty ? max(0, usable.count - node.size * threads) : free.count
   }
 
+  /// An equal share of these cores for each of so many runs on this node; the runs may use the same ones in turn.
+  public func shared(among runs: Int) -> SpareCores { SpareCores(cores: cores, count: count / max(1, runs)) }
+
+  private init(cores: Set<Int>, count: Int) { (self.cores, self.count) = (cores, count) }
+
   /// Moves the calling thread, and what it starts from now on, to these cores, with less priority than the ranks unless
   /// they wait for it.
   public func moveHere(withLessPriority: Bool = true) {
@@ -43,6 +48,9 @@ public struct SpareCores: Sendable, Equatable {
 
   /// Cores are numbered below this.
   private static let limit = 1024
+
+  /// The cores that this process may run on.
+  public static var ofThisProcess: Set<Int> { allowed(to: 0) }
 
   private static func allowed(to process: pid_t) -> Set<Int> {
     var mask = [UInt8](repeating: 0, count: limit / 8)

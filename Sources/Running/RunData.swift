@@ -26,17 +26,24 @@ struct RunData {
   init(_ request: RunRequest, world: Communicator, _ host: RunHost, _ releases: Releases) throws {
     let configuration = request.configuration
     task = try world.together { try namedTask(configuration.env, configuration.environment) }
+    var isLeftOut = false
+    func leaveOut(_ warning: String) {
+      host.logger.warning("\(warning)")
+      isLeftOut = true
+    }
+    if let loaded = try host.datasets?.datasets(of: configuration) {
+      training = try .training(configuration, on: loaded.training, world: world, releases)
+      validation = try .validation(
+        configuration, on: loaded.validation, like: training.data, world: world, warn: leaveOut)
+      hasValidationData = loaded.validation != nil
+      return
+    }
     let importing = DatasetLocation.Import(
       python: request.workers.python, isCancelled: host.shouldStop, say: { host.logger.info("\($0)") })
     let location = try DatasetLocation(configuration, task, importing, world: world)
     training = try .training(configuration, at: location, world: world, releases)
-    var isLeftOut = false
     validation = try .validation(
-      configuration, at: location, like: training.data, world: world, releases
-    ) {
-      host.logger.warning("\($0)")
-      isLeftOut = true
-    }
+      configuration, at: location, like: training.data, world: world, releases, warn: leaveOut)
     hasValidationData = validation != nil || isLeftOut
   }
 }

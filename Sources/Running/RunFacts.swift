@@ -13,19 +13,25 @@ struct RunFacts {
   private let data: SharedDataset
   private let program: String
   private let ranks: String
+  /// Nil for a run of a job that has said it already.
+  private let nodes: NodeFacts?
   private let memory: String
   private let batch: String
   private let buffer: String?
 
   /// The facts of a run. Collective.
-  init(_ configuration: Configuration, _ training: BatchSource, _ learner: Learner, world: Communicator)
-    throws
-  {
+  ///
+  /// - Parameter isAlone: whether the run has the job to itself.
+  init(
+    _ configuration: Configuration, _ training: BatchSource, _ learner: Learner, world: Communicator,
+    isAlone: Bool
+  ) throws {
     self.configuration = configuration
     data = training.data
     program = "fan-dist \(version), \(MPI.libraryVersion), \(BLAS.description)"
     ranks =
       "\(world.size) rank(s) on \(try world.nodeCount()) node(s), \(configuration.threads) thread(s) each"
+    nodes = isAlone ? try NodeFacts(world, threads: configuration.threads) : nil
     let share = megabytes(learner.memory.byteCount / learner.groupSize)
     memory = "\(data.place); parameters and gradients \(share) MB per rank"
     buffer = training.replay?.place
@@ -37,10 +43,13 @@ struct RunFacts {
 
   /// The facts in the log, on rank 0.
   func say(to host: RunHost, _ directory: RunDirectory) {
-    guard let statistics = data.statistics else { return }
-    let lines = [program, ranks] + statistics.lines + provenanceLines(data.provenance) + [memory]
+    let lines =
+      [program, ranks] + (nodes?.lines ?? []) + data.statistics.lines + provenanceLines(data.provenance) + [
+        memory
+      ]
     for line in lines { host.logger.info("\(line)") }
-    for warning in statistics.warnings { host.logger.warning("dataset: \(warning)") }
+    for warning in nodes?.warnings ?? [] { host.logger.warning("\(warning)") }
+    for warning in data.statistics.warnings { host.logger.warning("dataset: \(warning)") }
     host.logger.info("\(batch)")
     if let buffer { host.logger.info("\(buffer)") }
     host.logger.info("writing to \(directory.path)")
@@ -51,7 +60,7 @@ struct RunFacts {
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
     repeated.datasetDigest = data.digest
-    let statistics = data.statistics.map { $0.lines + $0.warnings.map { "warning: \($0)" } } ?? []
+    let statistics = data.statistics.lines + data.statistics.warnings.map { "warning: \($0)" }
     let facts = ["\(program), \(ranks)"] + statistics
     let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
     try writeFile(Array(text.utf8), path: directory.configuration)

@@ -2,8 +2,8 @@ import ArrayFiles
 import Basics
 import Foundation
 
-/// The lock of a run's directory, which no other run can take, in this process or another one, until the last
-/// reference to it goes.
+/// The lock of a run's directory, or of a sweep's, which nobody else can take, in this process or another one, until the
+/// last reference to it goes.
 ///
 /// Some file systems of clusters know no locks. There a file in the directory names the run that writes: a run on the
 /// same host is found at the start, and one on another host when either of them saves.
@@ -12,18 +12,32 @@ package final class RunLock {
   /// The file that names the owner and what it says of this run; nil where the lock itself holds.
   private let owner: (path: String, text: String)?
 
+  private let words: Words
+
+  /// The words of messages: what it is that writes here, and the option that names another place.
+  package struct Words {
+    let writer: String
+    let option: String
+
+    package static let run = Words(writer: "run", option: "--run-dir")
+    package static let sweep = Words(writer: "job of a sweep", option: "--out")
+  }
+
   /// Takes the lock.
   ///
-  /// - Parameter warn: is told when the file system has no locks.
-  /// - Throws: `Failure` that says whether another run holds it or what else is wrong.
-  init(directory: String, warn: (String) -> Void) throws {
+  /// - Parameters:
+  ///   - words: the words of messages.
+  ///   - warn: is told when the file system has no locks.
+  /// - Throws: `Failure` that says whether somebody else holds it or what else is wrong.
+  package init(directory: String, _ words: Words = .run, warn: (String) -> Void) throws {
+    self.words = words
     let path = directory + "/.lock"
     let descriptor = Glibc.open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw Self.failure(path, "the lock's file cannot be opened") }
+    guard descriptor >= 0 else { throw Self.failure(path, words, "the lock's file cannot be opened") }
     var result = flock(descriptor, LOCK_EX | LOCK_NB)
     while result != 0 && errno == EINTR { result = flock(descriptor, LOCK_EX | LOCK_NB) }
     do {
-      owner = try result == 0 ? nil : Self.withoutLock(directory, path, warn)
+      owner = try result == 0 ? nil : Self.withoutLock(directory, words, path, warn)
     } catch {
       close(descriptor)
       throw error
@@ -49,32 +63,36 @@ package final class RunLock {
     let other = text.map { String(decoding: $0, as: UTF8.self) }.flatMap(Owner.init)
     throw Failure(
       .cannotCreate,
-      "\(owner.path): names another owner now, \(other?.description ?? "which cannot be read"): another run is writing here. Nothing more is saved; choose another --run-dir for one of the two"
+      "\(owner.path): names another owner now, \(other?.description ?? "which cannot be read"): another \(words.writer) is writing here. Nothing more is saved; choose another \(words.option) for one of the two"
     )
   }
 
-  private static func failure(_ path: String, _ problem: String) -> Failure {
+  private static func failure(_ path: String, _ words: Words, _ problem: String) -> Failure {
     Failure(
       .cannotCreate,
-      "\(path): \(problem): \(String(cString: strerror(errno))); repair that, or choose another --run-dir")
+      "\(path): \(problem): \(String(cString: strerror(errno))); repair that, or choose another \(words.option)"
+    )
   }
 
   /// What to do after the lock was not given: throws unless the file system has none and no other run is known.
   private static func withoutLock(
-    _ directory: String, _ path: String, _ warn: (String) -> Void
+    _ directory: String, _ words: Words, _ path: String, _ warn: (String) -> Void
   ) throws -> (String, String) {
     let reason = String(cString: strerror(errno))
     guard errno != EWOULDBLOCK else {
-      throw Failure(.cannotCreate, "\(directory): another run is writing here; choose another --run-dir")
+      throw Failure(
+        .cannotCreate, "\(directory): another \(words.writer) is writing here; choose another \(words.option)"
+      )
     }
-    guard lacksLocks(errno) else { throw failure(path, "cannot be locked") }
+    guard lacksLocks(errno) else { throw failure(path, words, "cannot be locked") }
     let file = directory + "/.owner"
     if let text = try readFileIfPresent(path: file),
       let other = Owner(String(decoding: text, as: UTF8.self))
     {
       guard !other.isRunningHere else {
         throw Failure(
-          .cannotCreate, "\(directory): another run is writing here, \(other); choose another --run-dir")
+          .cannotCreate,
+          "\(directory): another \(words.writer) is writing here, \(other); choose another \(words.option)")
       }
       if other.isElsewhere {
         warn(
@@ -83,7 +101,7 @@ package final class RunLock {
       }
     }
     warn(
-      "\(directory): this file system has no locks (\(reason)); do not start two runs in it: they notice each other only when they save"
+      "\(directory): this file system has no locks (\(reason)); do not start two \(words.writer)s in it: they notice each other only when they save"
     )
     let own = Owner.current.text
     try writeFile(Array(own.utf8), path: file)

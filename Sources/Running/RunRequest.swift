@@ -1,6 +1,7 @@
 import Logging
 import MPI
 import Settings
+import TrainingData
 
 /// What a run is asked to do, the same on all ranks.
 public struct RunRequest: Sendable {
@@ -41,6 +42,10 @@ public struct RunHost {
   public let shouldStop: @Sendable () -> Bool
   /// Is told which phase the run is in, and ends the process when one does not end because another rank has stopped.
   public let watchdog: Watchdog
+  /// The data of this run and of others that share them; nil for a run that loads its own.
+  public var datasets: LoadedDatasets?
+  /// Cores for the evaluating thread and what it starts; nil for those that this run's ranks leave.
+  public var spareCores: SpareCores?
 
   /// A program that does this.
   public init(

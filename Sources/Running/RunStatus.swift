@@ -1,3 +1,6 @@
+import Basics
+import Foundation
+
 /// Where a run stands, for whoever watches.
 public struct RunStatus: Sendable {
   /// Updates done.
@@ -18,4 +21,25 @@ public struct RunStatus: Sendable {
   public let success: Double?
   /// Update whose policy is being evaluated, and how many of the episodes have ended.
   public let evaluating: (step: Int, done: Int, episodes: Int)?
+
+  /// Seconds until the last update, at the present speed.
+  public var secondsLeft: Double { Double(steps - step) / max(updatesPerSecond, 1e-9) }
+
+  /// The status as a line for people.
+  public var line: String {
+    let values = Dictionary(uniqueKeysWithValues: figures.map { ($0.name, $0.value) })
+    var parts = ["\(step)/\(steps)"]
+    for (label, name) in [("critic", "critic/critic_loss"), ("actor", "actor/actor_loss")] {
+      if let value = values[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
+    }
+    if let success { parts.append("success \(decimals(success, 2))") }
+    if let evaluating {
+      parts.append("evaluating \(evaluating.step): \(evaluating.done)/\(evaluating.episodes)")
+    }
+    parts.append("\(decimals(updatesPerSecond, 1)) updates/s")
+    parts.append("comm \(decimals(100 * communicationShare, 0)) %")
+    if let environmentShare { parts.append("env \(decimals(100 * environmentShare, 0)) %") }
+    parts.append("ETA \(clock(secondsLeft))")
+    return parts.joined(separator: "  ")
+  }
 }

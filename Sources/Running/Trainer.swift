@@ -33,6 +33,16 @@ public final class Trainer {
     public let evaluationFailure: Failure?
     /// Whether a signal ended it before all updates were done.
     public let wasStopped: Bool
+
+    /// Why a run that came to its end is not finished all the same, and what to do; nil if it is. On rank 0.
+    public func failure(in directory: RunDirectory) -> Failure? {
+      evaluationFailure.map {
+        Failure(
+          $0.code,
+          "all is trained and saved in \(directory.path), but \($0.message). Repair that and give the same command with --run-dir \(directory.path) --resume auto"
+        )
+      }
+    }
   }
 
   /// Updates between two comparisons of the ranks' parameters.
@@ -110,7 +120,8 @@ public final class Trainer {
       configuration.hyperparameters, data.spec, rows: data.mostRows, world: world,
       ranksPerNode: configuration.ranksPerNode)
     releases.add(learner.free)
-    facts = try RunFacts(configuration, data.training, learner, world: world)
+    facts = try RunFacts(
+      configuration, data.training, learner, world: world, isAlone: host.spareCores == nil)
     lock = try world.together {
       guard world.rank == 0 else { return RunLock?.none }
       return try request.directory.open(
@@ -121,7 +132,7 @@ public final class Trainer {
     let isResumed = try state.start(request, world: world) { line, isWarning in
       isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")
     }
-    let cores = try SpareCores(world, threads: configuration.threads)
+    let cores = try host.spareCores ?? SpareCores(world, threads: configuration.threads)
     collector = try Self.collector(request, data, cores, world, host)
     collectedFiles = world.rank == 0 && collector != nil ? CollectedFiles(request.directory) : nil
     rollouts = try Self.rollouts(request, data.training.replay?.buffer, world, isResumed: isResumed)

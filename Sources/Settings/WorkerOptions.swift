@@ -41,7 +41,10 @@ public struct WorkerOptions: ParsableArguments, Sendable {
   /// The options of an environment, where `freeCores` cores are idle beside what computes already.
   public func forEnvironment(freeCores: Int, video: String? = nil) -> GymnasiumEnvironment.Options {
     GymnasiumEnvironment.Options(
-      python: python, workers: evalWorkers ?? (freeCores >= 4 ? 4 : freeCores >= 2 ? 2 : 1),
+      python: python, workers: evalWorkers ?? Self.workers(freeCores: freeCores),
       timeout: .seconds(evalTimeout), video: video)
   }
+
+  /// The processes that play episodes where nobody says how many.
+  public static func workers(freeCores: Int) -> Int { freeCores >= 4 ? 4 : freeCores >= 2 ? 2 : 1 }
 }

@@ -17,7 +17,18 @@ public struct BatchSource {
   public static func training(
     _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
   ) throws -> BatchSource {
-    let data = try SharedDataset(configuration, at: location, world: world, releases)
+    try training(
+      configuration, on: SharedDataset(configuration, at: location, world: world, releases), world: world,
+      releases)
+  }
+
+  /// What a run trains on, of data that are loaded already. Collective.
+  ///
+  /// - Parameter releases: is told what to free at the end.
+  public static func training(
+    _ configuration: Configuration, on data: SharedDataset, world: Communicator, _ releases: Releases
+  ) throws -> BatchSource {
+    try data.requireDigest(of: configuration)
     let replay =
       configuration.online.onlineSteps > 0
       ? try SharedReplayBuffer(data, configuration.online, world: world, releases) : nil
@@ -34,7 +45,16 @@ public struct BatchSource {
     _ configuration: Configuration, at location: DatasetLocation, like training: SharedDataset,
     world: Communicator, _ releases: Releases, warn: (String) -> Void
   ) throws -> BatchSource? {
-    let data = try SharedDataset.validation(configuration, at: location, world: world, releases)
+    try validation(
+      configuration, on: SharedDataset.validation(configuration, at: location, world: world, releases),
+      like: training, world: world, warn: warn)
+  }
+
+  /// The same of data that are loaded already, if there are any. Collective.
+  public static func validation(
+    _ configuration: Configuration, on data: SharedDataset?, like training: SharedDataset,
+    world: Communicator, warn: (String) -> Void
+  ) throws -> BatchSource? {
     if let count = data?.transitions.transitionCount, count < world.size {
       warn(
         "the validation data are left out: \(count) transition(s) cannot be divided among \(world.size) ranks; use at most \(count) rank(s), or more data"

@@ -12,13 +12,13 @@ import Settings
 public struct SharedDataset {
   /// The data, on every rank.
   let transitions: any TransitionSource
-  /// Names the data: the path of their file or directory. On the first rank of each node.
+  /// Names the data: the path of their file or directory.
   public let path: String
-  /// What the data look like; on the first rank of each node.
-  public let statistics: DatasetStatistics?
+  /// What the data look like.
+  public let statistics: DatasetStatistics
   /// What an agent needs to know about them.
   public let spec: DataSpec
-  /// Where the data are from, in words for people, if that is known; on the first rank of each node.
+  /// Where the data are from, in words for people, if that is known.
   public let provenance: [String: String]
   /// Identifies the data, hexadecimal.
   public let digest: String
@@ -29,11 +29,10 @@ public struct SharedDataset {
   /// What is added to an environment's rewards, so that they are like these data's.
   public var rewardShift: Double { provenance["convention"] == "D4RL antmaze" ? -1 : 0 }
 
-  /// What to do when numbers become too large in training: on the first rank of each node it says what of the data is
-  /// too large itself.
+  /// What to do when numbers become too large in training.
   public var remedy: String {
     let general = "Lower --lr, or look with --check"
-    guard let huge = statistics?.hugeValue else { return general }
+    guard let huge = statistics.hugeValue else { return general }
     return "\(path): \(huge): scale it; dataset info shows the range of each column. \(general) otherwise"
   }
 
@@ -49,10 +48,13 @@ public struct SharedDataset {
       case .path(let path, let task): try openDataset(path, task: task)
       }
     }
-    if let expected = configuration.datasetDigest, expected != digest {
-      throw Failure(
-        .configuration, "the dataset has digest \(digest), not \(expected) as --dataset-digest asks")
-    }
+  }
+
+  /// Throws if a configuration asks for data with another digest.
+  func requireDigest(of configuration: Configuration) throws(Failure) {
+    guard let expected = configuration.datasetDigest, expected != digest else { return }
+    throw Failure(
+      .configuration, "the dataset has digest \(digest), not \(expected) as --dataset-digest asks")
   }
 
   /// The validation data that belong to a configuration's data, if there are any. Collective.
@@ -97,15 +99,14 @@ public struct SharedDataset {
       try world.allReduce(Int64(isTooLarge ? 1 : 0), .max) == 1
       ? try Store(indexOf: plan, frames: frames, world, node, releases) { try source ?? open() }
       : try Store(plan, frames: frames, of: source, world, node, releases)
-    (memory, transitions, statistics, place) = (
-      store.memory, store.transitions, store.statistics, store.place
-    )
-    path = source?.path ?? ""
-    provenance = source?.provenance ?? [:]
+    (memory, transitions, place) = (store.memory, store.transitions, store.place)
+    let description = try Description(source, store.statistics, node)
+    (path, statistics) = (description.path, description.statistics)
+    (provenance, digest) = (description.provenance, statistics.digest)
     spec = DataSpec(
       observation: transitions.observation, actionSize: plan.actionSize,
-      rewards: try Self.rewards(of: statistics, node), observationOrder: try Self.order(of: source, node))
-    digest = String(decoding: try node.broadcast(Array((statistics?.digest ?? "").utf8)), as: UTF8.self)
+      rewards: statistics.reward.minimum...statistics.reward.maximum,
+      observationOrder: description.observationOrder)
     try world.requireAgreement(
       on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same data")
   }
@@ -116,22 +117,33 @@ public struct SharedDataset {
     try node.broadcast(&words, count: words.count * MemoryLayout<Int64>.stride)
     return DatasetPlan(words: words)
   }
+}
 
-  /// The order of an observation's entries that the first rank of a node knows, on all of its ranks.
-  private static func order(of source: (any DatasetSource)?, _ node: Communicator) throws -> [String]? {
-    let text = try source?.observationOrder.map { try JSONEncoder().encode($0) } ?? Data()
-    let bytes = Data(try node.broadcast(Array(text)))
-    return bytes.isEmpty ? nil : try JSONDecoder().decode([String].self, from: bytes)
+/// What the first rank of a node knows about a dataset, for all of its ranks.
+private struct Description: Codable {
+  let path: String
+  let provenance: [String: String]
+  let observationOrder: [String]?
+  let statistics: DatasetStatistics
+
+  /// Collective over the node, whose first rank has the source and the statistics.
+  init(_ source: (any DatasetSource)?, _ statistics: DatasetStatistics?, _ node: Communicator) throws {
+    var text: [UInt8] = []
+    if let source, let statistics, node.rank == 0 {
+      let encoder = JSONEncoder()
+      encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+      text = Array(try encoder.encode(Description(source, statistics)))
+    }
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    self = try decoder.decode(Self.self, from: Data(try node.broadcast(text)))
   }
 
-  /// The smallest and the largest reward that the first rank of a node knows, on all of its ranks.
-  private static func rewards(
-    of statistics: DatasetStatistics?, _ node: Communicator
-  ) throws -> ClosedRange<Double> {
-    let spread = statistics?.reward
-    var bounds = SIMD2(spread?.minimum ?? 0, spread?.maximum ?? 0)
-    try node.broadcast(&bounds, count: MemoryLayout.size(ofValue: bounds))
-    return bounds.x...bounds.y
+  private init(_ source: any DatasetSource, _ statistics: DatasetStatistics) {
+    (path, provenance, observationOrder) = (source.path, source.provenance, source.observationOrder)
+    self.statistics = statistics
   }
 }
 

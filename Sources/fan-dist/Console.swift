@@ -2,6 +2,7 @@ import Basics
 import Foundation
 import Logging
 import Running
+import Sweeps
 
 /// How progress is shown.
 enum ProgressStyle: String { case auto, live, plain, silent }
@@ -23,7 +24,7 @@ final class Console: @unchecked Sendable {
 
   /// Shows where a run stands.
   func show(_ status: RunStatus) {
-    let line = Self.line(status)
+    let line = status.line
     switch style {
     case .live:
       write("\r\u{1B}[K" + line)
@@ -48,29 +49,26 @@ final class Console: @unchecked Sendable {
   /// Writes, but ignores errors: training goes on when the reader of its output has gone.
   private func write(_ text: String) { StandardStream.output.attempt(text) }
 
-  private static func line(_ status: RunStatus) -> String {
-    let figures = Dictionary(uniqueKeysWithValues: status.figures.map { ($0.name, $0.value) })
-    var parts = ["\(status.step)/\(status.steps)"]
-    for (label, name) in [("critic", "critic/critic_loss"), ("actor", "actor/actor_loss")] {
-      if let value = figures[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
-    }
-    if let success = status.success { parts.append("success \(decimals(success, 2))") }
-    if let evaluating = status.evaluating {
-      parts.append("evaluating \(evaluating.step): \(evaluating.done)/\(evaluating.episodes)")
-    }
-    parts.append("\(decimals(status.updatesPerSecond, 1)) updates/s")
-    parts.append("comm \(decimals(100 * status.communicationShare, 0)) %")
-    if let share = status.environmentShare { parts.append("env \(decimals(100 * share, 0)) %") }
-    let seconds = Double(status.steps - status.step) / max(status.updatesPerSecond, 1e-9)
-    parts.append("ETA \(duration(seconds))")
-    return parts.joined(separator: "  ")
+  /// The terminal on which a person looks at the output, for a table; nil if there is none.
+  static var terminal: ProgressTable.Terminal? {
+    guard isWatched else { return nil }
+    return ProgressTable.Terminal(size: size) { StandardStream.output.attempt($0) }
   }
 
-  private static func duration(_ seconds: Double) -> String {
-    let total = Int(min(seconds, 1e9).rounded(.up))
-    let (hours, minutes) = (total / 3600, total / 60 % 60)
-    let clock = String(format: "%d:%02d", minutes, total % 60)
-    return hours > 0 ? String(format: "%d:%02d:%02d", hours, minutes, total % 60) : clock
+  /// The sizes of the terminal on which a person looks at the output.
+  private static func size() -> ProgressTable.Size {
+    var sizes = winsize()
+    let path = isLaunchedByMpirun ? "/proc/\(getppid())/fd/1" : "/proc/self/fd/1"
+    let descriptor = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    guard descriptor >= 0, ioctl(descriptor, UInt(TIOCGWINSZ), &sizes) == 0, sizes.ws_row > 0,
+      sizes.ws_col > 0
+    else { return ProgressTable.Size(rows: 24, columns: 80) }
+    return ProgressTable.Size(rows: Int(sizes.ws_row), columns: Int(sizes.ws_col))
+  }
+
+  private static var isLaunchedByMpirun: Bool {
+    ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] != nil
   }
 
   /// Whether a person looks at the output.
@@ -78,9 +76,9 @@ final class Console: @unchecked Sendable {
   /// mpirun gives every rank a terminal as standard output, also when its own output goes to a file. So the output of
   /// mpirun itself counts, which is the parent of the ranks on its host. Ranks that a remote daemon started find no
   /// terminal there.
-  private static var isWatched: Bool {
+  static var isWatched: Bool {
     if ProcessInfo.processInfo.environment["TERM"] == "dumb" { return false }
-    guard ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] != nil else { return isatty(1) == 1 }
+    guard isLaunchedByMpirun else { return isatty(1) == 1 }
     let output = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(getppid())/fd/1")
     return output.map { $0.hasPrefix("/dev/pts/") || $0.hasPrefix("/dev/tty") } ?? false
   }

@@ -37,7 +37,9 @@ enum Main {
     savesWhenStopped ? Signals.catchStops() : Signals.release()
     let job: Job
     do {
-      job = try Job(patience: (command as? Train)?.patience ?? Job.usualPatience)
+      job = try Job(
+        patience: (command as? Train)?.patience ?? Job.usualPatience,
+        needsRanks: command is Train || command is Bench || (command as? SweepCommand)?.trains ?? false)
     } catch {
       endUnconnected(Failure(error))
     }

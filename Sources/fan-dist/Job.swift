@@ -7,22 +7,29 @@ import Running
 struct Job {
   /// All ranks; nil when there is no launcher and MPI has not been needed.
   private let launched: Communicator?
+  /// Whether this rank speaks for all.
+  let isFirst: Bool
   /// Ends this process when a rank stops without a word, in the phases that it is told of.
   let watchdog: Watchdog
 
   /// Seconds for which the other ranks may be silent at the start of a command that has no option for it.
   static let usualPatience = 600.0
 
-  /// Starts MPI when a launcher started this process, so that the ranks can end together with one message.
+  /// Starts MPI when a launcher started this process and the command needs ranks, so that they can end together with one
+  /// message. Another command starts no MPI: the first rank does what there is to do.
   ///
   /// - Parameter patience: seconds for which the other ranks may be silent.
-  init(patience: Double) throws {
+  init(patience: Double, needsRanks: Bool) throws {
     watchdog = Watchdog(seconds: patience) { Self.endStalled($0) }
+    isFirst = Launcher.rank ?? 0 == 0
+    guard needsRanks else {
+      launched = nil
+      return
+    }
     guard MPI.isLaunched else {
       launched = nil
-      guard MPI.tasksOfStep == 1 else {
-        throw Failure(
-          .usage,
+      if MPI.tasksOfStep > 1 {
+        try refuse(
           "srun started \(MPI.tasksOfStep) tasks that cannot find each other: use "
             + "srun --mpi=\(Launcher.own == .openMPI ? "pmix" : "pmi2"), or \(Launcher.own.program)")
       }
@@ -35,12 +42,19 @@ struct Job {
     let world = try Communicator.world()
     watchdog.know(rank: world.rank, of: world.size)
     watchdog.enter(nil)
-    try Launcher.requireTogether(world)
     launched = world
+    do throws(Failure) { try Launcher.requireTogether(world) } catch { try refuse(error.message) }
   }
 
-  /// Whether this rank speaks for all.
-  var isFirst: Bool { launched?.rank ?? 0 == 0 }
+  /// Throws, on the first process with the line: the others cannot be reached.
+  private func refuse(_ problem: String) throws -> Never {
+    guard isFirst else {
+      // A launcher may end all processes when one has ended.
+      sleep(1)
+      exit(Failure.Code.usage.rawValue)
+    }
+    throw Failure(.usage, problem)
+  }
 
   /// Whether a launcher started this process as one of its ranks.
   var isLaunched: Bool { launched != nil }
@@ -50,6 +64,13 @@ struct Job {
     if let launched { return launched }
     try MPI.initialise()
     return try Communicator.world()
+  }
+
+  /// A watchdog for a run on some of the ranks, which may be silent for so many seconds.
+  func watchdog(seconds: Double, of group: Communicator) -> Watchdog {
+    let watchdog = Watchdog(seconds: seconds) { Self.endStalled($0) }
+    watchdog.know(rank: group.rank, of: group.size)
+    return watchdog
   }
 
   /// Ends the job: all ranks call this with the same code; the first one says why. An answer on standard output that
@@ -64,7 +85,9 @@ struct Job {
         }
       }
     }
-    // Nobody leaves before the first rank has spoken: the launcher ends all as soon as one fails.
+    // Nobody leaves before the first rank has spoken: the launcher ends all as soon as one fails. Without MPI nobody
+    // knows when it has, and so only the first rank's code counts.
+    if launched == nil && !isFirst { exit(0) }
     if let launched { try? launched.barrier() }
     if MPI.isInitialised { try? MPI.finalise() }
     exit(code)

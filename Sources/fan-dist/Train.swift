@@ -8,6 +8,7 @@ import Logging
 import MPI
 import Running
 import Settings
+import Sweeps
 import TrainingData
 
 /// `fan-dist train`: trains, evaluates and saves.
@@ -51,6 +52,14 @@ struct Train: ParsableCommand {
   @Option(help: "live redraws one line, plain prints lines, auto looks who watches.")
   var progress = ProgressStyle.auto
 
+  @Option(help: ArgumentHelp("Beside other runs: stands in front of every line.", visibility: .hidden))
+  var label: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Beside other runs: where to say how far the run is, instead of lines.", visibility: .hidden))
+  var progressFile: String?
+
   @Flag(help: "Compare gradients with finite differences on the first batch, then stop. One rank.")
   var check = false
 
@@ -87,15 +96,24 @@ struct Train: ParsableCommand {
     in directory: RunDirectory, _ world: Communicator, _ console: Console, _ watchdog: Watchdog,
     notes: [String]
   ) throws {
+    let voice = world.rank == 0 ? try voice(console) : nil
+    let logger = voice?.logger ?? console.logger
     let host = RunHost(
-      logger: console.logger, watch: console.show, shouldStop: { Signals.stopRequested },
+      logger: logger, watch: { if let voice { voice.show($0) } else { console.show($0) } },
+      shouldStop: { Signals.stopRequested },
       watchdog: watchdog)
     let request = RunRequest(
       settings, workers: workers, directory: directory, resumes: resume == .auto, origin: from,
       rollouts: saveRollouts)
     let summary = try Trainer.run(request, world: world, host: host, notes: notes)
     console.endLine()
-    try conclude(summary, directory, world, console.logger)
+    try conclude(summary, directory, world, logger)
+  }
+
+  /// What speaks for a run that trains beside others; nil for one that has the terminal to itself.
+  private func voice(_ console: Console) throws -> RunVoice? {
+    guard let label else { return nil }
+    return RunVoice(label, file: try progressFile.map { try ProgressFile(path: $0) }, print: console.say)
   }
 
   /// Seconds for which other ranks may be silent, as far as the command line and the file of settings say so by
@@ -113,13 +131,7 @@ struct Train: ParsableCommand {
       )
     }
     if world.rank == 0 { report(summary, directory, logger) }
-    try world.together {
-      guard let failure = summary.evaluationFailure else { return }
-      throw Failure(
-        failure.code,
-        "all is trained and saved in \(directory.path), but \(failure.message). Repair that and give the same command with --run-dir \(directory.path) --resume auto"
-      )
-    }
+    try world.together { if let failure = summary.failure(in: directory) { throw failure } }
   }
 
   /// Says what the results are, where they lie, and which command comes next.

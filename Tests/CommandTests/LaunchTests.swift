@@ -21,12 +21,15 @@ import Testing
   private func prepare() throws {
     try FileManager.default.createDirectory(
       atPath: folder.file("bin"), withIntermediateDirectories: true)
-    // A rank that is stopped, and adds a checkpoint if it is told to.
+    // A rank that is stopped, or ends with another code, and adds a checkpoint if it is told to.
     let rank = """
-      while [[ $1 != --run-dir ]]; do shift; done
+      echo "${0##*/}" >launcher
+      echo "$*" >command
+      directory=runs/my/seed=0
+      while [[ $# -gt 0 ]]; do [[ $1 != --run-dir ]] || directory=$2; shift; done
       if [[ -e progress ]]; then
-        mkdir -p "$2/checkpoints"
-        touch "$2/checkpoints/step-00000000$(ls "$2/checkpoints" | wc -l).safetensors"
+        mkdir -p "$directory/checkpoints"
+        touch "$directory/checkpoints/step-00000000$(ls "$directory/checkpoints" | wc -l).safetensors"
       fi
       if [[ -e slow ]]; then
         ps -o sid= $$ >session
@@ -35,7 +38,7 @@ import Testing
         touch begun
         for i in {1..400}; do sleep 0.05; done
       fi
-      exit 75
+      exit "$(cat code 2>/dev/null || echo 75)"
       """
     try fake("mpirun", rank)
     try fake("srun", rank)
@@ -71,26 +74,57 @@ import Testing
     #expect(!lines[command...].contains { $0.hasPrefix(mark) })
   }
 
-  @Test func pbsSubmitsTheCopyUntilThereIsNoProgress() throws {
+  /// Codes after which a job may go on, and one after which it does not.
+  private static let endings: [(code: Int, hasProgress: Bool, goesOn: Bool)] =
+    [75, 76, 205, 137, 9].flatMap { [($0, true, true), ($0, false, false)] } + [
+      (65, true, false), (0, true, false),
+    ]
+
+  @Test(arguments: endings) func pbsSubmitsTheCopyWhenThereIsProgress(
+    code: Int, hasProgress: Bool, goesOn: Bool
+  ) throws {
     try prepare()
-    let script = try copy("pbs.sh")
-    func start(idle: String?) throws -> CommandResult {
-      try? FileManager.default.removeItem(atPath: folder.file("submitted"))
-      return try run(
-        "bash", [script], in: folder.path,
-        environment: environment(idle.map { ["IDLE_STARTS": $0, "RUN_DIRECTORY": "runs/pbs-7"] } ?? [:]))
-    }
-    let first = try start(idle: nil)
-    #expect(first.code == 75 && first.errors == "", "\(first)")
+    _ = try folder.write("\(code)", to: "code")
+    if hasProgress { _ = try folder.write("", to: "progress") }
+    let result = try run("bash", [copy("pbs.sh")], in: folder.path, environment: environment())
+    #expect(result.code == code && result.errors == "", "\(result)")
     let submitted = lines("submitted")
-    #expect(submitted.dropLast() == ["-v", "RUN_DIRECTORY=runs/pbs-7,IDLE_STARTS=1,ARGUMENTS="])
+    guard goesOn else {
+      #expect(submitted == [])
+      return #expect((code == 65 || code == 0) != result.output.contains("no checkpoint to runs/pbs-7"))
+    }
+    #expect(submitted.dropLast() == ["-v", "RUN_DIRECTORY=runs/pbs-7,SWEEP=,ARGUMENTS="])
     #expect(submitted.last?.hasSuffix("/my.job") ?? false)
-    let second = try start(idle: "1")
-    #expect(second.code == 75 && lines("submitted") == [], "\(second)")
-    #expect(second.output.contains("no checkpoint to runs/pbs-7"))
+  }
+
+  @Test(arguments: endings, ["srun", "mpirun"]) func slurmRequeuesWhenThereIsProgress(
+    ending: (code: Int, hasProgress: Bool, goesOn: Bool), launcher: String
+  ) throws {
+    try prepare()
+    _ = try folder.write("\(ending.code)", to: "code")
+    if ending.hasProgress { _ = try folder.write("", to: "progress") }
+    let text = try String(contentsOfFile: Self.launch("slurm.sbatch"), encoding: .utf8)
+    let script = try folder.write(
+      text.replacing("launcher=srun\n", with: "launcher=\(launcher)\n"), to: "my.job")
+    let result = try run("bash", [script, "--seed", "1"], in: folder.path, environment: environment())
+    #expect(result.code == ending.code && result.errors == "", "\(result)")
+    #expect(lines("requeued") == (ending.goesOn ? ["requeue 7"] : []))
+    #expect(lines("launcher") == [launcher])
+  }
+
+  /// A sweep's progress is that of any of its runs.
+  @Test(arguments: ["slurm.sbatch", "pbs.sh"]) func aSweepInOneJobGoesOnWithItsProgress(name: String) throws {
+    try prepare()
     _ = try folder.write("", to: "progress")
-    #expect(try start(idle: "1").code == 75)
-    #expect(lines("submitted").contains { $0.contains(",IDLE_STARTS=0,") })
+    let isPBS = name == "pbs.sh"
+    let result = try run(
+      "bash", [copy(name)] + (isPBS ? [] : ["sweep", "sweeps/my.yaml"]), in: folder.path,
+      environment: environment(isPBS ? ["SWEEP": "sweeps/my.yaml"] : [:]))
+    #expect(result.code == 75 && result.errors == "", "\(result)")
+    #expect(lines(isPBS ? "submitted" : "requeued").count > 0, "\(result)")
+    #expect(lines("command").first?.contains(" sweep sweeps/my.yaml") ?? false)
+    let checkpoints = folder.file("runs/my/seed=0/checkpoints")
+    #expect(access(checkpoints, F_OK) == 0)
   }
 
   @Test func aDeletedJobSaves() throws {
@@ -108,19 +142,18 @@ import Testing
     #expect(lines("session").first.map { $0.trimmingCharacters(in: .whitespaces) } != "\(session)")
   }
 
-  @Test func slurmRequeuesUntilThereIsNoProgress() throws {
+  /// The script passes the signal on, whatever starts the ranks.
+  @Test(arguments: ["srun", "mpirun"]) func aSignalToASlurmJobSaves(launcher: String) throws {
     try prepare()
-    let script = try copy("slurm.sbatch")
-    var requeued: [Int] = []
-    for hasProgress in [true, false, true, false, false] {
-      try? FileManager.default.removeItem(atPath: folder.file("progress"))
-      if hasProgress { _ = try folder.write("", to: "progress") }
-      let result = try run(
-        "bash", [script, "--seed", "1"], in: folder.path, environment: environment())
-      #expect(result.code == 75 && result.errors == "", "\(result)")
-      requeued.append(lines("requeued").count)
-    }
-    #expect(requeued == [1, 2, 3, 4, 4])
+    _ = try folder.write("", to: "slow")
+    let text = try String(contentsOfFile: Self.launch("slurm.sbatch"), encoding: .utf8)
+    let script = try folder.write(
+      text.replacing("launcher=srun\n", with: "launcher=\(launcher)\n"), to: "my.job")
+    let command = try Command("bash", [script], in: folder.path, environment: environment())
+    #expect(command.wait(20) { access(folder.file("begun"), F_OK) == 0 })
+    command.send(SIGUSR1)
+    let result = command.finish()
+    #expect(result.code == 75 && lines("signals") == ["USR1"], "\(result)")
   }
 
   /// An interactive shell in a step, where srun does not help: Open MPI alone would fail.
@@ -140,6 +173,37 @@ import Testing
     let many = try run(
       line[0], Array(line.dropFirst()), environment: step.merging(["SLURM_STEP_NUM_TASKS": "2"]) { $1 })
     expectFailure(many, 64, ["srun --mpi=pmix"])
+    // The other tasks leave the line to the first.
+    let other = try run(
+      line[0], Array(line.dropFirst()),
+      environment: step.merging(["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"]) { $1 })
+    #expect(other.code == 64 && other.output == "" && other.errors == "", "\(other)")
+  }
+
+  /// A shell that srun has started as its only task, with variables of a PMIx that knows only one rank.
+  @Test func severalCommandsInATaskOfSrunAreRanksByThemselves() throws {
+    let runs = Runs()
+    let task = [
+      "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7", "PMIX_RANK": "0",
+      "PMIX_NAMESPACE": "slurm.pmix.7.0", "PMIX_SERVER_URI2": "slurm.pmix.7.0;tcp4://127.0.0.1:1",
+    ]
+    for name in ["first", "second"] {
+      let line = runs.command(name, ["--steps", "5"])
+      let result = try run(line[0], Array(line.dropFirst()), environment: task)
+      #expect(result.code == 0 && result.errors == "", "\(result)")
+    }
+  }
+
+  /// MPI cannot start with these variables: a command that needs no ranks does not notice.
+  @Test func commandsWithoutRanksStartNoMPI() throws {
+    let broken = ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0", "OMPI_MCA_pml": "none"]
+    let folder = TemporaryDirectory()
+    let first = try run(built("fan-dist"), ["report", folder.path], environment: broken)
+    expectFailure(first, 66, ["no run here"])
+    let second = try run(
+      built("fan-dist"), ["report", folder.path],
+      environment: broken.merging(["OMPI_COMM_WORLD_RANK": "1"]) { $1 })
+    #expect(second.code == 0 && second.output == "" && second.errors == "", "\(second)")
   }
 
   /// A processor of 2008.

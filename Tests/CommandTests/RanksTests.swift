@@ -8,7 +8,7 @@ struct RanksTests {
     let runs = Runs()
     try runs.complete("one", "--steps", "100")
     let one = try runs.table("one")
-    for (ranks, shared) in [(1, 0), (2, 0), (3, 0), (4, 0), (8, 0), (2, 1), (4, 2)] {
+    for (ranks, shared) in [(1, 0), (2, 0), (3, 0), (4, 0), (8, 0), (2, 1), (4, 2), (3, 2), (4, 3)] {
       let name = "\(ranks)-\(shared)"
       let options = shared > 0 ? ["--ranks-per-node", "\(shared)"] : []
       let result = try run(ranks: ranks, runs.command(name, ["--steps", "100"] + options))

@@ -195,8 +195,127 @@ import Testing
     let file = try write("  steps: 5\nranks: 2\n")
     let result = try sweep(file)
     #expect(result.code == 0 && result.output.contains("\n2 rank(s) on 1 node(s)"), "\(result)")
-    let nested = try run(ranks: 2, [built("fan-dist"), "sweep", file])
-    expectFailure(nested, 64, ["without mpirun"])
+  }
+
+  // MARK: Several runs at a time
+
+  private func job(_ ranks: Int, _ file: String, _ options: String...) throws -> CommandResult {
+    try run(ranks: ranks, [built("fan-dist"), "sweep", file, "--out", runs.folder.file("s")] + options)
+  }
+
+  /// Three ranks are groups of one; two runs of two networks and a run that fails share a dataset.
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func theRanksOfAJobTrainRunAfterRun() throws {
+    let file = try write("  steps: 20\ngrid: {alpha1: [1, 3]}\nseeds: [0, 1]\n")
+    let directory = runs.folder.file("s/alpha1=3,seed=0")
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    let lock = open(directory + "/.lock", O_RDWR | O_CREAT, 0o644)
+    try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
+    let result = try job(3, file)
+    close(lock)
+    #expect(result.code == 73 && result.errorLines.count == 1, "\(result)")
+    #expect(result.errorLines.last?.contains("1 of 4 run(s) failed: alpha1=3,seed=0 (73)") ?? false)
+    #expect(result.output.contains("run 1, alpha1=3,seed=0: failed with exit code 73"), "\(result)")
+    #expect(result.output.contains("[alpha1=1,seed=1] 20/20"), "\(result)")
+    let again = try job(3, file)
+    #expect(again.code == 0 && again.errorLines == [], "\(again)")
+    #expect(again.output.contains("done: 4 run(s), 3 of them finished before"), "\(again)")
+    // The bits are those of the run alone.
+    let alone = try run(
+      built("fan-dist"), ["sweep", file, "--out", runs.folder.file("alone"), "--index", "3"])
+    #expect(alone.code == 0, "\(alone)")
+    let name = "alpha1=3,seed=1"
+    #expect(try runs.tensors("s/\(name)", 20) == runs.tensors("alone/\(name)", 20))
+    #expect(
+      try runs.table("s/\(name)", "eval.csv").timeless == runs.table("alone/\(name)", "eval.csv").timeless)
+  }
+
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func groupsOfRanksTrainRunsOfSeveralRanks() throws {
+    let file = try write("  steps: 10\nranks: 2\nseeds: [0, 1, 2]\n")
+    let result = try job(5, file)
+    #expect(result.code == 0 && result.errorLines == [], "\(result)")
+    #expect(
+      result.output.contains("3 run(s) on 2 group(s) of 2 rank(s); 1 rank(s) are left over"), "\(result)")
+    for seed in 0..<3 {
+      #expect(try runs.table("s/seed=\(seed)").steps == [5, 10])
+      #expect(result.output.contains("[seed=\(seed)] 2 rank(s) on 1 node(s)"))
+    }
+    expectFailure(try job(1, file), 64, ["ranks: 2", "start at least 2"])
+    expectFailure(try job(2, file, "--jobs", "2"), 64, ["--jobs"])
+  }
+
+  /// Whatever ends the job ends it for all groups, and the next job goes on.
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aSignalSavesAllRunsOfAJob() throws {
+    let file = try write("  steps: 1000000\nseeds: [0, 1, 2]\n")
+    let arguments = mpirunArguments([
+      (2, [built("fan-dist"), "sweep", file, "--out", runs.folder.file("s")])
+    ])
+    for step in [5, 10] {
+      let command = try Command("mpirun", arguments)
+      let haveBegun = command.wait(60) {
+        [0, 1].allSatisfy { (try? runs.table("s/seed=\($0)").steps.last ?? 0 >= 50 * step) ?? false }
+      }
+      command.send(SIGUSR1)
+      let result = command.finish()
+      #expect(haveBegun && result.code == 75, "\(result)")
+      #expect(result.errorLines.contains { $0.contains("stopped by a signal") }, "\(result)")
+      for seed in [0, 1] { #expect(try runs.checkpoints("s/seed=\(seed)").count >= step / 5) }
+    }
+    #expect(!FileManager.default.fileExists(atPath: runs.folder.file("s/seed=2")))
+  }
+
+  @Test func twoJobsOfOneSweepDoNotTrainAtATime() throws {
+    if !hasMPIRun { return }
+    let file = try write("  steps: 5\n")
+    let directory = runs.folder.file("s")
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    let lock = open(directory + "/.lock", O_RDWR | O_CREAT, 0o644)
+    defer { close(lock) }
+    try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
+    expectFailure(try job(1, file), 73, ["another job of a sweep", "--out"])
+  }
+
+  @Test(arguments: ["2", "auto"]) func processesOfTheirOwnTrainSeveralRunsAtATime(jobs: String) throws {
+    let file = try write("  steps: 20\nseeds: [0, 1, 2]\n")
+    let result = try sweep(file, "--jobs", jobs)
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    #expect(result.output.contains("done: 3 run(s), 0 of them finished before"), "\(result)")
+    let alone = try run(
+      built("fan-dist"), ["sweep", file, "--out", runs.folder.file("alone"), "--index", "2"])
+    #expect(alone.code == 0, "\(alone)")
+    for seed in 0..<3 {
+      #expect(result.output.contains("[seed=\(seed)] 20/20"), "\(result)")
+    }
+    #expect(try runs.tensors("s/seed=2", 20) == runs.tensors("alone/seed=2", 20))
+  }
+
+  @Test func aSignalSavesAllRunsOfASweep() throws {
+    let file = try write("  steps: 1000000\nseeds: [0, 1, 2]\n")
+    let command = try Command(
+      built("fan-dist"), ["sweep", file, "--out", runs.folder.file("s"), "--jobs", "2"])
+    let haveBegun = command.wait(60) {
+      [0, 1].allSatisfy { (try? runs.table("s/seed=\($0)").steps.last ?? 0 >= 50) ?? false }
+    }
+    command.send(SIGTERM)
+    let result = command.finish()
+    #expect(haveBegun && result.code == 75, "\(result)")
+    #expect(result.errorLines.last?.contains("stopped by a signal in seed=0, seed=1") ?? false, "\(result)")
+    for seed in [0, 1] { #expect(try runs.checkpoints("s/seed=\(seed)").count == 1) }
+  }
+
+  @Test(arguments: ["0", "many", "-1"]) func impossibleNumbersOfRunsAtATimeAreRefused(jobs: String) throws {
+    expectFailure(try sweep(write("  steps: 5\n"), "--jobs=\(jobs)"), 64, ["--jobs"])
+  }
+
+  /// Under a launcher a terminal is mpirun's; here it is the program's own.
+  @Test(.enabled(if: hasScript, "script (package bsdutils) is not installed"))
+  func aTableIsDrawnOnATerminal() throws {
+    let file = try write("  steps: 3000\nseeds: [0, 1]\n")
+    let line = "\(built("fan-dist")) sweep \(file) --out \(runs.folder.file("s")) --jobs 2"
+    let result = try run(
+      "script", ["-qec", line, runs.folder.file("typescript")], environment: ["TERM": "xterm"])
+    #expect(result.code == 0, "\(result)")
+    #expect(result.output.contains("run(s) have ended, "), "\(result)")
+    #expect(result.output.contains("run 1, seed=1: done"), "\(result)")
   }
 
   @Test(arguments: [
@@ -227,3 +346,5 @@ import Testing
     expectFailure(try sweep(try runs.folder.write("[1]", to: "list.yaml")), 64, ["list.yaml: not a mapping"])
   }
 }
+
+private let hasScript = (try? run("script", ["--version"]))?.code == 0

@@ -13,9 +13,12 @@ private let (learningRate, tau) = (0.01, 0.1)
 /// Eight updates with a known gradient, some of them not finite, against the same in double precision on one rank.
 func checkExchange(_ world: Communicator, ranksPerNode: Int?) throws {
   let subject = try Subject(world, ranksPerNode: ranksPerNode)
-  let sharing = [nil: world.size, 1: 1, 2: world.size % 2 == 0 ? 2 : 1][ranksPerNode]!
-  let size = subject.ranks.group.size
+  let limit = ranksPerNode ?? world.size
+  let sharing = min(limit, world.size - world.rank / limit * limit)
+  let (size, owners) = (subject.ranks.group.size, subject.ranks.owners)
   try expect(size == sharing, "\(size) ranks share memory, not \(sharing)")
+  let smallest = world.size % limit == 0 ? limit : min(limit, world.size % limit)
+  try expect(owners == smallest, "\(owners) ranks of each group own a piece, not \(smallest)")
   let reference = Reference()
   for step in 0..<updates {
     try subject.update(step, reference)
@@ -34,7 +37,8 @@ private struct Subject {
 
   init(_ world: Communicator, ranksPerNode: Int?) throws {
     ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
-    memory = try ParameterMemory(ranks.group, count: count, targetCount: followed.count)
+    memory = try ParameterMemory(
+      ranks.group, owners: ranks.owners, count: count, targetCount: followed.count)
     exchange = GradientExchange(ranks, memory)
     optimiser = OwnedOptimiser(memory, followed: [followed], learningRate: learningRate, tau: tau)
     // Only the first rank knows where to start; the leaders of other groups have something else.

@@ -26,6 +26,7 @@ enum Main {
     ("exchange, all ranks share memory", { try checkExchange($0, ranksPerNode: nil) }),
     ("exchange, messages alone", { try checkExchange($0, ranksPerNode: 1) }),
     ("exchange, two ranks a node", { try checkExchange($0, ranksPerNode: 2) }),
+    ("exchange, three ranks a node", { try checkExchange($0, ranksPerNode: 3) }),
     ("a bit that differs", checkReplicas),
     ("learners in one process", checkLearnersInOneProcess),
     ("whole runs in one process", checkTrainingsInOneProcess),

@@ -8,7 +8,7 @@ struct MPITests {
     let result = try run(ranks: ranks, [built("mpi-checks")])
     let lines = result.output.split(separator: "\n")
     for line in lines where !line.hasSuffix(": ok") { Issue.record("\(line)") }
-    #expect(result.code == 0 && lines.count == 18, "\(result)")
+    #expect(result.code == 0 && lines.count == 19, "\(result)")
   }
 
   @Test func programsRunWithoutMpirun() throws {

@@ -25,12 +25,13 @@ import Testing
     let conversation = conversation
     let runner = SweepRunner(
       sweep, directory: folder.file("out"), program: program, arguments: arguments,
-      say: { conversation.lines.append($0) }, shouldStop: { conversation.stops })
+      host: SweepRunner.Host(
+        say: { conversation.lines.append($0) }, shouldStop: { conversation.stops }))
     return (sweep, runner)
   }
 
   /// A program that notes the names of its runs and exits with the code that is given for a name.
-  private func program(failing codes: [String: Int32] = [:]) throws -> String {
+  private func program(failing codes: [String: String] = [:]) throws -> String {
     _ = try folder.write(codes.map { "\($0) \($1)\n" }.joined(), to: "out.codes")
     let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     return tests.appendingPathComponent("Fixtures/program").path
@@ -104,20 +105,21 @@ import Testing
   // MARK: Failures
 
   @Test func afterAFailureTheOtherRunsAreStarted() throws {
-    let (_, runner) = try runner("seeds: [0, 1, 2]", program: program(failing: ["seed=1": 65]))
+    let (_, runner) = try runner("seeds: [0, 1, 2]", program: program(failing: ["seed=1": "65"]))
     _ = try? runner.run(0..<3)
     #expect(started == ["seed=0", "seed=1", "seed=2"])
   }
 
   @Test func aSweepFailsWithTheCodeOfItsFirstFailure() throws {
-    let (_, runner) = try runner("seeds: [0, 1, 2]", program: program(failing: ["seed=1": 65, "seed=2": 78]))
+    let (_, runner) = try runner(
+      "seeds: [0, 1, 2]", program: program(failing: ["seed=1": "65", "seed=2": "78"]))
     let failure = #expect(throws: Failure.self) { try runner.run(0..<3) }
     #expect(failure?.code == .data)
     #expect(failure?.message.hasPrefix("2 of 3 run(s) failed: seed=1 (65), seed=2 (78)") == true)
   }
 
   @Test func aCodeThatIsNoneOfTheCommandsIsAFailureOfTheSystem() throws {
-    let (_, runner) = try runner("{}", program: program(failing: ["seed=0": 3]))
+    let (_, runner) = try runner("{}", program: program(failing: ["seed=0": "3"]))
     #expect(#expect(throws: Failure.self) { try runner.run(0..<1) }?.code == .system)
   }
 
@@ -138,11 +140,51 @@ import Testing
 
   /// Somebody stopped the run and not the sweep, or the run stopped by itself.
   @Test(arguments: [75, 76] as [Int32]) func afterARunThatWasStoppedTheOthersAreStarted(code: Int32) throws {
-    let (_, runner) = try runner("seeds: [0, 1]", program: program(failing: ["seed=0": code]))
+    let (_, runner) = try runner("seeds: [0, 1]", program: program(failing: ["seed=0": "\(code)"]))
     let failure = #expect(throws: Failure.self) { try runner.run(0..<2) }
     #expect(failure?.code.rawValue == code && failure?.message.contains("seed=0 (\(code))") == true)
     #expect(started == ["seed=0", "seed=1"])
     #expect(conversation.lines.contains { $0.contains("was stopped") })
+  }
+
+  // MARK: Several at a time
+
+  /// Settings of which one takes longer, with the same networks.
+  private static let lengths =
+    "runs: [{steps: 10}, {steps: 30}, {steps: 20}]\nsettings: {actor_hidden_dims: [8], value_hidden_dims: [8]}"
+
+  @Test func theLongestRunsStartFirst() throws {
+    let (sweep, runner) = try runner(Self.lengths, program: program())
+    try runner.run(0..<3, jobs: 1)
+    #expect(started == [1, 2, 0].map { sweep.runs[$0].name })
+  }
+
+  /// Four runs, the last of which have as much to do as the first.
+  @Test func runsOfOneLengthStartInTheirOrder() throws {
+    let (sweep, runner) = try runner("grid: {alpha1: [1, 3]}\nseeds: [0, 1]", program: program())
+    try runner.run(0..<4, jobs: 1)
+    #expect(started == sweep.runs.map(\.name))
+  }
+
+  @Test func severalRunsTrainAtATime() throws {
+    let (sweep, runner) = try runner("seeds: [0, 1, 2, 3, 4]", program: program())
+    try runner.run(0..<5, jobs: 3)
+    #expect(started.sorted() == sweep.runs.map(\.name).sorted())
+    #expect(conversation.lines.contains("done: 5 run(s), 0 of them finished before"))
+  }
+
+  @Test func aRunThatCrashesEndsNoOther() throws {
+    let (_, runner) = try runner("seeds: [0, 1, 2]", program: program(failing: ["seed=1": "KILL"]))
+    let failure = #expect(throws: Failure.self) { try runner.run(0..<3, jobs: 2) }
+    #expect(failure?.code == .system && failure?.message.contains("seed=1 (137)") == true)
+    #expect(started.count == 3)
+  }
+
+  @Test func aSweepOfSeveralThatIsStoppedStartsNothing() throws {
+    let (_, runner) = try runner("seeds: [0, 1]", program: program())
+    conversation.stops = true
+    let failure = #expect(throws: Failure.self) { try runner.run(0..<2, jobs: 2) }
+    #expect(failure?.code == .requeue && started == [])
   }
 
   // MARK: Settings in another order
