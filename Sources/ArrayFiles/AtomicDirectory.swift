@@ -36,9 +36,20 @@ public final class AtomicDirectory {
       release()
       return nil
     }
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: temporaryPath)) ?? []
-    where name != Self.lockName {
-      try? FileManager.default.removeItem(atPath: "\(temporaryPath)/\(name)")
+    do throws(FileError) { try removeLeftovers() } catch {
+      close(lock)
+      lock = -1
+      throw error
+    }
+  }
+
+  /// Removes what a process that was killed has left in the directory: it must not become a part of this one.
+  private func removeLeftovers() throws(FileError) {
+    for name in try namesIfPresent(in: temporaryPath) where name != Self.lockName {
+      let path = "\(temporaryPath)/\(name)"
+      do { try FileManager.default.removeItem(atPath: path) } catch {
+        throw FileError(.unwritable, file: path, reason: "cannot be removed: \(systemReason(error))")
+      }
     }
   }
 
@@ -124,7 +135,7 @@ public func createDirectory(_ path: String) throws(FileError) {
   do {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   } catch {
-    throw FileError(.unwritable, file: path, reason: "cannot be created: \(error.localizedDescription)")
+    throw FileError(.unwritable, file: path, reason: "cannot be created: \(systemReason(error))")
   }
   for directory in made { try synchronizeDirectory(of: directory) }
 }

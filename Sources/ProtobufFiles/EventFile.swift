@@ -15,7 +15,7 @@ public final class EventFile {
   /// - Parameter step: readers drop the values that older files have for this step and later ones.
   /// - Throws: `FileError` of kind `.unwritable`.
   public init(directory: String, from step: Int) throws(FileError) {
-    file = try AppendedFile(path: directory + "/" + Self.name(after: directory), isNew: true)
+    file = try AppendedFile(path: directory + "/" + (try Self.name(after: directory)), isNew: true)
     var version = Self.event(step: 0)
     version.add(3, "brain.Event:2")
     try append(version)
@@ -69,10 +69,9 @@ public final class EventFile {
 
   /// The name `events.out.tfevents.SECONDS.HOST.PROCESS.0`. Readers take files in the order of their names,
   /// so SECONDS is greater than in all names already in the directory, even if the clock went back.
-  private static func name(after directory: String) -> String {
+  private static func name(after directory: String) throws(FileError) -> String {
     let prefix = "events.out.tfevents."
-    let others = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-    let last = others.filter { $0.hasPrefix(prefix) }.compactMap {
+    let last = try namesIfPresent(in: directory).filter { $0.hasPrefix(prefix) }.compactMap {
       Int($0.dropFirst(prefix.count).prefix { $0 != "." })
     }.max()
     let seconds = max(Int(Date().timeIntervalSince1970), (last ?? 0) &+ 1)

@@ -24,7 +24,7 @@ package final class CSVFile {
   ) throws {
     self.columns = columns
     let header = Array(columns.joined(separator: ",").utf8)
-    let old = try readFileIfPresent(path: path) ?? []
+    let old = try Self.readTwice(path)
     var lines = old.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     // Behind the last end of a line there is nothing, or a line whose writing was interrupted.
     let rest = lines.removeLast()
@@ -59,6 +59,18 @@ package final class CSVFile {
     file = try AppendedFile(path: path, isNew: false)
     // The run that wrote the file may not have come to syncing it.
     try file.synchronize()
+  }
+
+  /// The bytes of a file that is perhaps written anew from what was read: two reads must give the same.
+  private static func readTwice(_ path: String) throws -> [UInt8] {
+    let bytes = try readFileIfPresent(path: path) ?? []
+    guard try readFileIfPresent(path: path) ?? [] == bytes else {
+      throw FileError(
+        .malformed, file: path,
+        reason:
+          "two reads give different bytes: memory or disk is unreliable, or another program writes this file")
+    }
+    return bytes
   }
 
   /// The update and the fields of a whole row; nil for another line.

@@ -159,9 +159,9 @@ public struct RunDirectory: Sendable {
 
   /// The updates of which there are such checkpoints, in their order.
   ///
-  /// - Throws: `Failure` when the directory cannot be listed, which does not mean that there are none.
+  /// - Throws: `FileError` when the directory cannot be listed, which does not mean that there are none.
   package func steps(_ purpose: Purpose) throws -> [Int] {
-    try names(in: checkpoints).compactMap { name -> Int? in
+    try namesIfPresent(in: checkpoints).compactMap { name -> Int? in
       guard name.hasPrefix(purpose.rawValue), name.hasSuffix(".safetensors") else { return nil }
       return Int(name.dropFirst(purpose.rawValue.count).dropLast(".safetensors".count))
     }.sorted()
@@ -171,25 +171,9 @@ public struct RunDirectory: Sendable {
   /// the lock may do that.
   private func removeLeftovers() throws {
     for directory in [path, checkpoints] {
-      for name in try names(in: directory) where isTemporaryName(name) {
+      for name in try namesIfPresent(in: directory) where isTemporaryName(name) {
         try? FileManager.default.removeItem(atPath: "\(directory)/\(name)")
       }
     }
   }
-
-  /// The names in a directory; none if there is no such directory.
-  private func names(in directory: String) throws -> [String] {
-    var status = stat()
-    if lstat(directory, &status) != 0 && errno == ENOENT { return [] }
-    do { return try FileManager.default.contentsOfDirectory(atPath: directory) } catch {
-      throw Failure(.noInput, "\(directory): cannot list this directory: \(reason(error))")
-    }
-  }
-}
-
-/// What the system says about an error of Foundation's.
-private func reason(_ error: any Error) -> String {
-  let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-  guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
-  return String(cString: strerror(Int32(underlying.code)))
 }

@@ -25,12 +25,23 @@ func openFiles(_ path: String, task: PointMazeTask?) throws(FileError) -> OGBenc
 }
 
 /// The behaviour dataset of an embedded task, always recorded with seed 0, so that all runs of the task train on the
-/// same data. It goes through a file and is read back, by the code that reads everybody's data.
+/// same data. It goes through a file and is read back, by the code that reads everybody's data. The file loses its name at
+/// once, so that nothing is left of it when this process is killed.
 func recordedDataset(_ task: PointMazeTask, validation: Bool) throws -> OGBenchSource {
-  let path = NSTemporaryDirectory() + "/fan-dist-\(getpid())-\(task.datasetName).npz"
+  var name = Array("\(NSTemporaryDirectory())/fan-dist-XXXXXX".utf8CString)
+  let file = mkstemp(&name)
+  guard file >= 0 else {
+    let reason = String(cString: strerror(errno))
+    throw Failure(
+      .cannotCreate,
+      "\(NSTemporaryDirectory()): cannot hold the data of \(task.name): \(reason); set TMPDIR to another directory"
+    )
+  }
+  unlink(name)
+  // What is open stays readable.
+  defer { close(file) }
+  let path = "/proc/self/fd/\(file)"
   try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
-  // The opened file stays readable when its name is gone.
-  defer { unlink(path) }
   return try openFiles(path, task: task)
 }
 

@@ -274,18 +274,13 @@ import Testing
     #expect(!result.errors.contains("another run"))
   }
 
-  /// A library that stands before the system's: file systems without locks, or whose locks fail in another way.
-  private func failingLocks(_ runs: Runs, _ error: String) throws -> [String: String] {
-    let source = try runs.folder.write(
-      "#include <errno.h>\nint flock(int f, int o) { errno = \(error); return -1; }\n", to: "\(error).c")
-    let library = runs.folder.file("\(error).so")
-    let result = try run("cc", ["-shared", "-fPIC", "-o", library, source])
-    try #require(result.code == 0, "\(result)")
-    return ["LD_PRELOAD": library]
+  /// File systems without locks, or whose locks fail in another way.
+  private func failingLocks(_ runs: Runs, _ error: Int32) throws -> [String: String] {
+    try runs.faults(["DRILL_FAULT": "lock 1+ \(error)"])
   }
 
-  @Test(.enabled(if: hasCompiler, "there is no C compiler"), arguments: ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
-  func withoutLocksItGoesOnWithAWarning(error: String) throws {
+  @Test(.enabled(if: hasCompiler, "there is no C compiler"), arguments: [ENOLCK, ENOSYS, EOPNOTSUPP])
+  func withoutLocksItGoesOnWithAWarning(error: Int32) throws {
     let runs = Runs()
     let environment = try failingLocks(runs, error)
     let line = runs.command("run", ["--steps", "5"])
@@ -297,7 +292,7 @@ import Testing
 
   @Test(.enabled(if: hasCompiler, "there is no C compiler")) func anotherErrorOfTheLockIsNamed() throws {
     let runs = Runs()
-    let environment = try failingLocks(runs, "EIO")
+    let environment = try failingLocks(runs, EIO)
     let result = try run(ranks: nil, runs.command("run", ["--steps", "5"]), environment: environment)
     expectFailure(result, 73, [".lock", "Input/output error"])
   }
@@ -308,7 +303,7 @@ import Testing
     data.rewards = [Float](repeating: -1, count: data.terminals.count)
     let file = try data.write(to: runs.folder.file("d.npz"))
     let line = [built("fan-dist"), "dataset", "import", file, "--out", runs.folder.file("imported")]
-    let result = try run(ranks: nil, line, environment: failingLocks(runs, "ENOLCK"))
+    let result = try run(ranks: nil, line, environment: failingLocks(runs, ENOLCK))
     #expect(result.code == 0 && result.errors == "", "\(result)")
     let names = try FileManager.default.contentsOfDirectory(atPath: runs.folder.path)
     #expect(names.filter { $0.hasPrefix("imported") } == ["imported"])
@@ -319,7 +314,7 @@ import Testing
   /// Without locks, the second run on this host is refused, and the first one notices an owner from elsewhere.
   @Test(.enabled(if: hasCompiler, "there is no C compiler")) func withoutLocksASecondRunIsNoticed() throws {
     let runs = Runs()
-    let environment = try failingLocks(runs, "ENOLCK")
+    let environment = try failingLocks(runs, ENOLCK)
     let line = runs.command("run", ["--steps", "1000000000", "--log-interval", "50"])
     let command = try Command(line[0], Array(line.dropFirst()), environment: environment)
     let hasBegun = command.wait(30) { command.output.contains("\n100/") }

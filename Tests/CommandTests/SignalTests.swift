@@ -155,6 +155,32 @@ import Testing
     expectFailure(command.finish(), 76, ["stopped by a signal while \(name) was imported"])
   }
 
+  /// A signal that one rank alone gets, not the first, while the first works and the others wait for it.
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)"), arguments: [true, false])
+  func aSignalToAnotherRankAlone(evaluates: Bool) throws {
+    let runs = Runs()
+    let name = "cube-single-play-singletask-v0"
+    let partial = runs.folder.file("\(name).partial")
+    try FileManager.default.createDirectory(atPath: partial, withIntermediateDirectories: true)
+    let lock = open(partial + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    defer { close(lock) }
+    try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
+    let line = runs.command(
+      "run",
+      evaluates ? ["--steps", "5", "--eval-episodes", "100000"] : ["--env", name, "--eval-episodes", "0"])
+    let command = try Command(
+      "mpirun", mpirunArguments([(2, line)]), environment: ["FAN_DIST_DATA": runs.folder.path])
+    #expect(
+      command.wait(30) { command.output.contains(evaluates ? ": saved " : "waiting for another process") })
+    kill(try #require(processes(of: line).max()), SIGUSR1)
+    let result = command.finish()
+    if evaluates {
+      expectFailure(result, 75, ["stopped by a signal after update 5;"])
+    } else {
+      expectFailure(result, 76, ["stopped by a signal while \(name) was imported"])
+    }
+  }
+
   /// The processes that run a command line.
   private func processes(of line: [String]) throws -> [pid_t] {
     try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {

@@ -42,6 +42,12 @@ struct Runs {
     return result
   }
 
+  /// The environment in which calls on files of this directory are disturbed; `launch/drills/faults.c` has the variables.
+  func faults(_ variables: [String: String]) throws -> [String: String] {
+    let library = try #require(faultsLibrary, "launch/drills/faults.c does not compile")
+    return variables.merging(["LD_PRELOAD": library, "DRILL_ROOT": folder.path]) { $1 }
+  }
+
   func table(_ name: String, _ file: String = "train.csv") throws -> Table {
     try Table(folder.file("\(name)/\(file)"))
   }
@@ -66,6 +72,16 @@ struct Runs {
     return try Dictionary(uniqueKeysWithValues: file.tensors.keys.map { ($0, try file.floats($0)) })
   }
 }
+
+/// What compiling `launch/drills/faults.c` makes, once for all tests.
+private let faultsFolder = TemporaryDirectory()
+private let faultsLibrary: String? = {
+  let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../../launch/drills/faults.c").standardized.path
+  let library = faultsFolder.file("faults.so")
+  let result = try? run("cc", ["-O1", "-Wall", "-shared", "-fPIC", "-o", library, source, "-ldl"])
+  return result?.code == 0 && result?.errors == "" ? library : nil
+}()
 
 /// A CSV file.
 struct Table: Equatable {

@@ -7,6 +7,9 @@ import TestRuns
 import TestSupport
 import Testing
 
+/// How often this process has forked since a test began to count.
+nonisolated(unsafe) private var forks = 0
+
 /// How the runs of a sweep are started, with a program in place of fan-dist.
 @Suite struct SweepRunnerTests {
   private let folder = TemporaryDirectory()
@@ -121,6 +124,14 @@ import Testing
   @Test func aCodeThatIsNoneOfTheCommandsIsAFailureOfTheSystem() throws {
     let (_, runner) = try runner("{}", program: program(failing: ["seed=0": "3"]))
     #expect(#expect(throws: Failure.self) { try runner.run(0..<1) }?.code == .system)
+  }
+
+  /// OpenBLAS ends its threads when a process forks, and a product on another thread would wait for them for ever.
+  @Test func aRunIsStartedWithoutFork() throws {
+    pthread_atfork({ forks += 1 }, nil, nil)
+    let (_, runner) = try runner("seeds: [0]", program: program())
+    try runner.run(0..<1)
+    #expect(forks == 0 && started == ["seed=0"])
   }
 
   @Test func aProgramThatIsNotThereEndsTheSweep() throws {

@@ -2,6 +2,7 @@
 // program's threads together.
 //
 //   DRILL_FAULT="CALL N WHAT"    what happens at the N-th call of a kind; with "N+" also at all later ones
+//   DRILL_FILE=TEXT              only calls on files whose path has this text count for that
 //   DRILL_RANK=R                 the fault meets rank R of an MPI job only
 //   DRILL_CALLS=FILE             appends a line for each call: its kind and the file's path
 //   DRILL_CUT=DIRECTORY          keeps what a power cut would leave; see `cut`
@@ -40,7 +41,7 @@ static const char *const names[] = {"open", "create", "read",  "list",   "write"
                                     "lock", "rename", "mkdir", "remove", "end"};
 
 static char root[PATH_MAX], what[16];
-static const char *calls, *shadow;
+static const char *calls, *shadow, *part_of_path;
 static unsigned kinds;  // A bit for each kind that counts.
 static long first;
 static int goes_on;
@@ -56,6 +57,7 @@ static void begin(void) {
   if (!place || !realpath(place, root)) return;
   calls = getenv("DRILL_CALLS");
   shadow = getenv("DRILL_CUT");
+  part_of_path = getenv("DRILL_FILE");
   const char *rank = getenv("DRILL_RANK"), *own_rank = getenv("OMPI_COMM_WORLD_RANK");
   if (rank && own_rank && strcmp(rank, own_rank)) return;
   char kind[16] = "", number[32] = "";
@@ -176,7 +178,7 @@ static int meet(int kind, const char *path) {
     syscall(SYS_write, file, line, n);
     syscall(SYS_close, file);
   }
-  if (!(kinds >> kind & 1)) return 0;
+  if (!(kinds >> kind & 1) || (part_of_path && !strstr(path, part_of_path))) return 0;
   long number = atomic_fetch_add(&count, 1) + 1;
   if (number != first && !(goes_on && number > first)) return 0;
   if (!strcmp(what, "flip")) flip();

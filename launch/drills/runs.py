@@ -20,8 +20,8 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_",
 COMMON = ["--progress", "plain", "--stall-timeout", str(STALL), "--resume", "auto"]
 # Long enough to be disturbed at a moment, by time.
 LONG = [
-    "--actor-hidden-dims", "32,32", "--value-hidden-dims", "32,32", "--batch-size", "64", "--steps", "1000",
-    "--log-interval", "50", "--eval-interval", "250", "--eval-episodes", "20", "--save-interval", "125",
+    "--actor-hidden-dims", "32,32", "--value-hidden-dims", "32,32", "--batch-size", "64", "--steps", "400",
+    "--log-interval", "20", "--eval-interval", "100", "--eval-episodes", "20", "--save-interval", "50",
 ]
 # Short, with all files and several saves, to be disturbed at a call.
 SHORT = [
@@ -42,7 +42,8 @@ def write_dataset(path, episodes=20, length=21):
     def member(shape, values):
         header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
         header += " " * (117 - len(header)) + "\n"
-        return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(f"<{len(values)}f", *values)
+        head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+        return head + struct.pack(f"<{len(values)}f", *values)
 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("observations.npy", member((rows, 2), [i * 37 % 101 / 101 for i in range(rows * 2)]))

@@ -14,10 +14,14 @@ from drills.runs import COMMON, LONG, SHORT, STALL, Run, command, send, steps
 from drills.workplace import ANY, DIAGNOSED, SAME
 
 SIGNALS = {"usr1": signal.SIGUSR1, "term": signal.SIGTERM, "int": signal.SIGINT, "hup": signal.SIGHUP}
+CHANGES = ("create", "write", "mkdir", "sync", "rename", "remove")
+# Exit codes of calls that fail.
 FAILURES = {65, 66, 71, 73}
+# Seconds after its start in which a program may still be loaded, on a busy machine.
+LOADING = 0.06
 
 
-# Each way: the workplace, the name of the try, its number, how many tries there are.
+# The arguments of a way are the workplace, the name of the try, its number, and how many tries there are.
 
 
 def ranks_of(number):
@@ -69,21 +73,23 @@ def send_one(run, number):
 
 
 def signalled(which):
-    number_of_signal = SIGNALS[which]
-
     def way(work, name, number, tries):
-        # In turn: a run of one process; launch/local.sh with two ranks; one of two ranks.
-        to = number % 3
-        ranks, place = 1 if to == 0 else 2, work.place(name)
-        earliest, latest = (0, 0.06) if to == 0 and random.random() < 0.5 else (0.4, work.seconds(LONG, ranks))
-        moment = random.uniform(earliest if to != 0 else 0, latest)
-        run = work.start(place, LONG, ranks, script=to == 1)
+        # In turn: a run of one process, half of them in its first moments; launch/local.sh with two ranks; one of two
+        # ranks.
+        to, place = ("process", "script", "rank")[number % 3], work.place(name)
+        ranks = 1 if to == "process" else 2
+        latest = LOADING if to == "process" and number % 2 else work.seconds(LONG, ranks)
+        moment = random.uniform(0.4 if to == "script" else 0, latest)
+        run = work.start(place, LONG, ranks, script=to == "script")
         time.sleep(moment)
-        had_begun = os.path.exists(run.directory)
-        send_one(run, number_of_signal) if to == 2 else send(run.process.pid, number_of_signal)
+        has_begun = os.path.exists(run.directory)
+        if to == "rank":
+            send_one(run, SIGNALS[which])
+        else:
+            send(run.process.pid, SIGNALS[which])
         run.finish()
         # While the system still loads the program, a signal ends it as any other.
-        if run.code == 128 + number_of_signal and not had_begun and moment < 0.06:
+        if run.code == 128 + SIGNALS[which] and not has_begun and moment < LOADING:
             return DIAGNOSED
         return work.conclude(run, place, LONG, ranks, {75})
 
@@ -91,21 +97,16 @@ def signalled(which):
     return way
 
 
-def at_a_call(work, place, number, tries, kinds, what, ranks):
-    """Runs with a fault at one of the calls; tries are spread over all calls."""
-    calls = [kind for kind, _ in work.calls() if kind in kinds]
-    position = 1 + int((number + random.random()) * len(calls) / tries)
-    fault = f"{'change' if kinds == CHANGES else kinds[0]} {position} {what}"
-    return work.start(place, SHORT, ranks, fault).finish()
-
-
-CHANGES = ("create", "write", "mkdir", "sync", "rename", "remove")
+def position(calls, number, tries):
+    """The number of a call; the tries are spread over all of them."""
+    return 1 + int((number + random.random()) * len(calls) / tries)
 
 
 def kill_save(work, name, number, tries):
     """KILL at every write, sync, rename and removal"""
     place, ranks = work.place(name), ranks_of(number)
-    run = at_a_call(work, place, number, tries, CHANGES, "kill", ranks)
+    calls = [kind for kind, _ in work.calls() if kind in CHANGES]
+    run = work.start(place, SHORT, ranks, f"change {position(calls, number, tries)} kill").finish()
     return work.conclude(run, place, SHORT, ranks, ANY)
 
 
@@ -115,21 +116,18 @@ def power_cut(work, name, number, tries):
     kept = place + "-kept"
     os.mkdir(kept)
     calls = [kind for kind, _ in work.calls() if kind in CHANGES]
-    position = 1 + int((number + random.random()) * len(calls) / tries)
-    run = work.start(place, SHORT, ranks, f"change {position} cut", DRILL_CUT=kept).finish()
+    run = work.start(place, SHORT, ranks, f"change {position(calls, number, tries)} cut", DRILL_CUT=kept).finish()
     if os.path.exists(f"{kept}/root"):
         with open(f"{kept}/root") as file:
             root = file.read()
         shutil.rmtree(f"{place}/run", ignore_errors=True)
         # In turn: names that nobody synced are gone; they are there, but not what the files held.
         restore(kept, root, place, "now-" if number // 2 % 2 else "")
-        if not os.path.exists(f"{place}/d.npz"):
-            shutil.copy(work.dataset, place)
     return work.conclude(run, place, SHORT, ranks, ANY)
 
 
 def restore(kept, key, path, prefix):
-    """Makes the directory as `faults.c` has kept it."""
+    """Makes a directory as `faults.c` has kept it."""
     os.makedirs(path, exist_ok=True)
     if not os.path.exists(f"{kept}/{prefix}{key}"):
         return
@@ -150,10 +148,10 @@ def full_disk(work, name, number, tries):
     place, ranks = work.place(name), ranks_of(number)
     grows = [path for kind, path in work.calls() if kind in ("create", "write", "mkdir")]
     files = {}
-    for position, path in enumerate(grows):
-        files.setdefault(re.sub(r"\d+", "N", os.path.basename(path)), []).append(position + 1)
-    position = random.choice(sorted(files.items())[number % len(files)][1])
-    run = work.start(place, SHORT, ranks, f"grow {position}+ {errno.ENOSPC}").finish()
+    for i, path in enumerate(grows):
+        files.setdefault(re.sub(r"\d+", "N", os.path.basename(path)), []).append(i + 1)
+    first = random.choice(sorted(files.items())[number % len(files)][1])
+    run = work.start(place, SHORT, ranks, f"grow {first}+ {errno.ENOSPC}").finish()
     return work.conclude(run, place, SHORT, ranks, {73})
 
 
@@ -161,7 +159,8 @@ def failing(work, name, number, tries):
     """a call fails once or from then on, or does half: opening, reading, listing, writing, locks, syncs, renames"""
     kinds = ["open", "read", "list", "lock", "create", "write", "sync", "rename", "mkdir", "remove"]
     kind, half = kinds[number % len(kinds)], number // len(kinds) % 3 != 2
-    place, ranks = (work.half if half else work.place)(name), ranks_of(number // len(kinds))
+    ranks = ranks_of(number // len(kinds))
+    place = work.half(name, ranks) if half else work.place(name)
     count = sum(1 for other, _ in work.calls(half) if other == kind)
     what = random.choice([errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOLCK] + ["half"] * (kind in ("read", "write")))
     fault = f"{kind} {random.randint(1, max(count, 1))}{random.choice(['', '+'])} {what}"
@@ -172,35 +171,45 @@ def failing(work, name, number, tries):
 
 def garble(work, name, number, tries):
     """a read gives one wrong bit"""
-    place, ranks = work.half(name), ranks_of(number)
+    ranks = ranks_of(number)
+    place = work.half(name, ranks)
     calls = [path for kind, path in work.calls(half=True) if kind == "read"]
-    position = 1 + int((number + random.random()) * len(calls) / tries)
-    run = work.start(place, SHORT, ranks, f"read {min(position, len(calls))} garble").finish()
+    read = position(calls, number, tries)
+    run = work.start(place, SHORT, ranks, f"read {read} garble").finish()
     ending = work.conclude(run, place, SHORT, ranks, FAILURES)
-    return ending if ending in (SAME, DIAGNOSED) else f"reading {calls[position - 1]}: {ending}"
+    return ending if ending in (SAME, DIAGNOSED) else f"reading {calls[read - 1]}: {ending}"
 
 
 def damage(work, name, number, tries):
-    """checkpoints with wrong bits, cut short, zeroed, or another file in their place: older ones, or 65 if none is left"""
-    place, ranks = work.half(name), ranks_of(number)
+    """checkpoints with wrong bits, cut short, zeroed, or other files in their place: older ones, or 65 if there is none"""
+    ranks = ranks_of(number)
+    place = work.half(name, ranks)
     folder = f"{place}/run/checkpoints"
     files = sorted(os.listdir(folder))
     chosen = random.sample(files, random.randint(1, len(files)))
     for file in chosen:
         spoil(os.path.join(folder, file))
     periodic = {file for file in files if file.startswith("step-")}
-    before = {file: open(os.path.join(folder, file), "rb").read() for file in files}
+    before = contents(folder)
     run = work.start(place, SHORT, ranks).finish()
     if not periodic <= set(chosen):
         return work.conclude(run, place, SHORT, ranks, set(), keeps=False)
-    after = {file: open(os.path.join(folder, file), "rb").read() for file in sorted(os.listdir(folder))}
-    if run.code != 65 or after != before:
+    if run.code != 65 or contents(folder) != before:
         return f"{name}: all checkpoints are damaged, and it ends with {run.code}: {run.errors.strip()}"
     return work.conclude(run, place, SHORT, ranks, {65}, continues=False)
 
 
+def contents(folder):
+    found = {}
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), "rb") as file:
+            found[name] = file.read()
+    return found
+
+
 def spoil(path):
-    data = bytearray(open(path, "rb").read())
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
     begin = random.randrange(len(data))
     end = random.randint(begin, len(data))
     way = random.choice(["bit", "bits", "short", "zeroes", "longer", "empty", "other"])
@@ -210,10 +219,9 @@ def spoil(path):
     elif way == "short":
         del data[begin:]
     elif way == "zeroes":
-        # One more than the zeroes that were there already.
+        # The header has none, so something changes.
+        data[8:24] = bytes(16)
         data[begin:end] = bytes(end - begin)
-        data[begin] ^= 0xFF if data[begin] == 0 and end == begin else 0
-        data[len(data) // 2] ^= 1
     elif way == "longer":
         data += random.randbytes(random.randint(1, 1000))
     elif way == "empty":
@@ -244,7 +252,9 @@ def set_clock(work, name, number, tries):
 
 def small_shm(work, name, number, tries):
     """two runs begin together in a small /dev/shm: they train, or end with 71"""
-    size = random.choice([0.1, 1, 4, 6, 8, 9, 10, 12, 16, 20]) + random.random()
+    # Networks of some MB.
+    settings = SHORT + ["--actor-hidden-dims", "160,160", "--value-hidden-dims", "160,160", "--steps", "20"]
+    size = random.uniform(0.5, 20)
     script = f"mount -t tmpfs -o size={int(size * 1024)}k tmpfs /dev/shm && echo ready && exec sleep 1000"
     space = ["unshare", "--mount"] + (["--map-root-user"] if os.geteuid() else [])
     holder = subprocess.Popen(space + ["sh", "-c", script], stdout=subprocess.PIPE)
@@ -255,14 +265,14 @@ def small_shm(work, name, number, tries):
         places = [work.place(f"{name}-{i}") for i in range(2)]
         runs = []
         for place in places:
-            runs.append(work.start(place, SHORT, 2, before=enter))
+            runs.append(work.start(place, settings, 2, before=enter))
         endings = [
-            work.conclude(run.finish(), place, SHORT, 2, {71}) for run, place in zip(runs, places)]
+            work.conclude(run.finish(), place, settings, 2, {71}) for run, place in zip(runs, places)]
     finally:
         holder.kill()
         holder.wait()
     wrong = [ending for ending in endings if ending not in (SAME, DIAGNOSED)]
-    return f"{size:.1f} MB: {wrong}" if wrong else DIAGNOSED if DIAGNOSED in endings else SAME
+    return f"{size:.2f} MB: {wrong}" if wrong else DIAGNOSED if DIAGNOSED in endings else SAME
 
 
 PHASES = ["loading", "import", "update", "saving", "last evaluation", "end"]

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from drills.runs import COMMON, LONG, SHORT, Run, command, result, steps, write_dataset
+from drills.runs import COMMON, SHORT, Run, command, result, steps, write_dataset
 
 # The run went on to the bits of a run that nobody disturbed, or it was killed and continued to them.
 SAME = "same bits"
@@ -36,13 +36,14 @@ class Workplace:
         shutil.copy(self.dataset, path)
         return path
 
-    def half(self, name):
+    def half(self, name, ranks):
         """The same with a short run that has done half of its updates."""
-        if "half" not in self.known:
-            self.known["half"] = self.place("half")
-            self.start(self.known["half"], SHORT + ["--steps", "30"], 1).finish()
+        key = "half", ranks
+        if key not in self.known:
+            self.known[key] = self.place(f"half-{ranks}")
+            self.start(self.known[key], SHORT + ["--steps", "30"], ranks).finish()
         path = os.path.join(self.folder, name)
-        shutil.copytree(self.known["half"], path)
+        shutil.copytree(self.known[key], path)
         return path
 
     def start(self, place, settings, ranks, fault=None, script=False, before=(), **variables):
@@ -73,7 +74,7 @@ class Workplace:
         """The calls of a short run on files in its folder, or of its second half: kind and path."""
         key = "calls", half
         if key not in self.known:
-            place = (self.half if half else self.place)(f"calls-{half}")
+            place = self.half("calls-half", 1) if half else self.place("calls")
             self.start(place, SHORT, 1, DRILL_CALLS=f"{place}.log").finish()
             with open(f"{place}.log") as file:
                 self.known[key] = [line.rstrip("\n").split(" ", 1) for line in file if not line.startswith("end")]
