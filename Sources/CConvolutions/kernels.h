@@ -120,7 +120,7 @@ static void NAME(pad_row)(struct convolution s, struct convolution_input x, long
     case convolution_floats: memcpy(to, (const float *)x.images + row * count, count * sizeof *to); break;
     case convolution_positive_parts: {
       const float *from = (const float *)x.images + row * count;
-      for (long i = 0; i < count; i++) to[i] = from[i] > 0 ? from[i] : 0;
+      for (long i = 0; i < count; i++) to[i] = from[i] <= 0 ? 0 : from[i];
       break;
     }
   }
@@ -181,14 +181,15 @@ static void NAME(pack_turned)(struct convolution s, const float *weights, float 
   }
 }
 
-/// y ← sums + bias, made 0 where `positive` is not positive, plus `added`; each of the three may be NULL.
+/// y ← sums + bias, made 0 where `positive` is not positive (NaN counts as positive, here and elsewhere, so
+/// that it shows), plus `added`; each of the three may be NULL.
 static void NAME(finish_row)(long places, long channels, const float *sums, const float *bias,
                              const float *positive, const float *added, float *y) {
 #define FINISH(vector, integers, lanes)                                                        \
   for (; c + lanes <= channels; c += lanes) {                                                  \
     vector value = *(const vector *)(sums + c);                                                \
     if (bias) value += *(const vector *)(bias + c);                                            \
-    if (positive) value = (vector)((integers)value & (*(const vector *)(positive + c) > 0));   \
+    if (positive) value = (vector)((integers)value & ~(*(const vector *)(positive + c) <= 0));   \
     if (added) value += *(const vector *)(added + c);                                          \
     *(vector *)(y + c) = value;                                                                \
   }
@@ -198,7 +199,7 @@ static void NAME(finish_row)(long places, long channels, const float *sums, cons
     FINISH(quad, quad_of_numbers, 4)
     for (; c < channels; c++) {
       float value = sums[c] + (bias ? bias[c] : 0);
-      if (positive && !(positive[c] > 0)) value = 0;
+      if (positive && positive[c] <= 0) value = 0;
       y[c] = value + (added ? added[c] : 0);
     }
     sums += whole(channels, LANES);
@@ -239,13 +240,13 @@ static void NAME(pool_row)(struct convolution s, const float *const *rows, int f
     int first_column = j == 0 ? (int)before : 0;
     for (long c = 0; c < s.outputs; c += LANES) {
       // Places are compared in order, so that the first of equal ones wins. The first inside the image is
-      // taken without a comparison: then no place outside wins, even if all others are NaN.
+      // taken without a comparison, so no place outside wins. NaN wins, so that it shows.
       NAME(vector) best = LOAD(rows[first] + start + first_column * wide + c);
       NAME(integers) winner = {};
       winner += 3 * first + first_column;
       UNROLL for (int place = 0; place < 9; place++) {
         NAME(vector) value = LOAD(rows[place / 3] + start + place % 3 * wide + c);
-        NAME(integers) wins = value > best;
+        NAME(integers) wins = (value > best) | (value != value);
         best = (NAME(vector))((wins & (NAME(integers))value) | (~wins & (NAME(integers))best));
         if (winners) winner = (wins & place) | (~wins & winner);
       }
@@ -357,9 +358,9 @@ static void NAME(add_whole_gradients)(struct convolution s, long images, struct 
 /// Adds, for one output and the windows of a row, the numbers around each winner times its gradient. A patch
 /// has three rows of `registers` registers. The neighbours of a window's first place begin at element `start`
 /// of the padded image x, those of its other places `offsets` further on.
-INLINE void NAME(add_patches)(int registers, long windows, long outputs, const float *x, long start, long x_row, long x_step,
-                              const float *dy, const unsigned char *winners, const long *offsets, float *patch,
-                              long patch_row) {
+INLINE void NAME(add_patches)(int registers, long windows, long outputs, const float *x, long start, long x_row,
+                              long x_step, const float *dy, const unsigned char *winners, const long *offsets,
+                              float *patch, long patch_row) {
   NAME(vector) sums[3][4] = {};
   for (long j = 0; j < windows; j++) {
     const float *around = x + (start + offsets[winners[j * outputs]]);
@@ -404,9 +405,10 @@ static void NAME(add_pooled_gradients)(struct convolution s, long images, struct
           long left = patch_row / LANES - v, parts = (left + 3) / 4, registers = (left + parts - 1) / parts;
           long start = first + v * LANES;
           float *patch = patches + o * 3 * patch_row + v * LANES;
-#define ADD(n)                                                                                               \
-  case n:                                                                                                    \
-    NAME(add_patches)(n, windows, s.outputs, padded, start, x_row, s.inputs, dy, winners, offsets, patch, patch_row); \
+#define ADD(n)                                                                                          \
+  case n:                                                                                               \
+    NAME(add_patches)(n, windows, s.outputs, padded, start, x_row, s.inputs, dy, winners, offsets, patch, \
+                      patch_row);                                                                       \
     break;
           switch (registers) { ADD(1) ADD(2) ADD(3) ADD(4) }
 #undef ADD
@@ -428,12 +430,14 @@ static void NAME(unpool_row)(struct convolution s, const float *dy, const unsign
   long before = s.height % 2, size = (s.width + 1) / 2 * s.outputs;
   float *to = padded + ((row + 1) * (s.width + 2) + 1) * s.outputs;
   memset(to, 0, s.width * s.outputs * sizeof *to);
-#define UNPOOL(vector, integers, bytes, lanes)                                                              \
-  for (; c + lanes <= s.outputs; c += lanes) {                                                              \
-    integers winner = __builtin_convertvector(*(const bytes *)(winners + from + c), integers);              \
-    integers g = (integers) * (const vector *)(dy + from + c);                                              \
-    UNROLL for (int k = 0; k < 3; k++)                                                                      \
-        *(vector *)(to + start + k * s.outputs + c) += (vector)(g & (winner == (int)(3 * (row - first) + k))); \
+#define UNPOOL(vector, integers, bytes, lanes)                                                 \
+  for (; c + lanes <= s.outputs; c += lanes) {                                                 \
+    integers winner = __builtin_convertvector(*(const bytes *)(winners + from + c), integers); \
+    integers g = (integers) * (const vector *)(dy + from + c);                                 \
+    UNROLL for (int k = 0; k < 3; k++) {                                                       \
+      integers won = winner == (int)(3 * (row - first) + k);                                   \
+      *(vector *)(to + start + k * s.outputs + c) += (vector)(g & won);                        \
+    }                                                                                          \
   }
   // The windows whose first, second or third row this is.
   for (long i = larger(0, (row + before - 1) / 2); i <= smaller((row + before) / 2, (s.height - 1) / 2); i++) {

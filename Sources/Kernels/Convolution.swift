@@ -12,7 +12,7 @@ import CConvolutions
 /// rounded up. Place (r, c) of the pooled image is the largest of the up to nine places of its window, whose
 /// first row is 2r − rowsBefore and whose first column is 2c − columnsBefore; places outside the image never
 /// win. Place (i, j) of a window has the number 3i + j. The *winner* of a window is the number of its largest
-/// place, the lowest of equal ones.
+/// place, the lowest of equal ones. NaN wins and passes every relu, so that it shows in what comes out.
 public struct Convolution: Hashable, Sendable {
   /// The rows of an image.
   public let height: Int

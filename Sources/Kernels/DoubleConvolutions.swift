@@ -43,7 +43,7 @@ extension Double {
           var winner: UInt8?
           s.forEachPlace(ofWindow: window) { place, number in
             let value = scratch[place * s.outputs + o]
-            if winner == nil || value > largest { (largest, winner) = (value, number) }
+            if winner == nil || value > largest || value.isNaN { (largest, winner) = (value, number) }
           }
           let i = image * s.pooledSize + window * s.outputs + o
           y[i] = largest
@@ -108,7 +108,7 @@ extension Double {
   public static func positiveParts(
     of x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Double>, count: Int
   ) {
-    for i in 0..<count { y[i] = x[i] > 0 ? x[i] : 0 }
+    for i in 0..<count { y[i] = x[i] <= 0 ? 0 : x[i] }
   }
 
   public static func positivePartsBackward(
@@ -144,7 +144,7 @@ extension ConvolutionInput {
     switch self {
     case .bytes(let x): T(x[i]) / 255
     case .numbers(let x): x[i]
-    case .positiveParts(let x): x[i] > 0 ? x[i] : 0
+    case .positiveParts(let x): x[i] <= 0 ? 0 : x[i]
     }
   }
 

@@ -121,7 +121,10 @@ private struct Loss {
     #expect(pool([0, 2, 2, 0, 0, 2, 2, 2, 2], height: 3, width: 3).winners == [5, 3, 4, 1])
   }
 
-  @Test func aWindowOfNoNumbersHasAWinnerInsideTheImage() {
-    #expect(pool([Double](repeating: .nan, count: 9), height: 3, width: 3).winners == [4, 3, 1, 0])
+  @Test func aNaNWinsInsideTheImage() {
+    let pooled = pool([Double](repeating: .nan, count: 9), height: 3, width: 3)
+    #expect(pooled.largest.allSatisfy { $0.isNaN })
+    #expect(pooled.winners == [8, 7, 5, 4])
+    #expect(pool([0, .nan, 2, 1], height: 2, width: 2).largest[0].isNaN)
   }
 }

@@ -186,6 +186,33 @@ extension Convolution: CustomTestStringConvertible {
     #expect((0..<256).allSatisfy { y.double[0, $0] == Double($0) / 255 })
   }
 
+  /// A NaN is neither lost in relu or the pool, nor spread to other images or by the lanes of registers that
+  /// belong to no channel.
+  @Test(arguments: ConvolutionKernels.usable, Convolution.examples)
+  func aNaNIsWhereTheDefinitionHasIt(kernels: ConvolutionKernels, shape: Convolution) {
+    let o = Operands(shape)
+    let place = shape.inputSize * 3 / 2
+    (o.x.float[0, place], o.x.double[0, place]) = (.nan, .nan)
+    let (y, pooled) = (Pair(1, o.images * shape.outputSize), Pair(1, o.images * shape.pooledSize))
+    kernels.convolve(
+      shape, images: o.images, .positiveParts(o.x.float.base), weights: o.weights.float.base,
+      bias: o.bias.float.base, adding: nil, into: y.float.base, scratch: o.scratch.float.base)
+    Double.convolve(
+      shape, images: o.images, .positiveParts(o.x.double.base), weights: o.weights.double.base,
+      bias: o.bias.double.base, adding: nil, into: y.double.base, scratch: o.scratch.double.base)
+    kernels.convolveAndPool(
+      shape, images: o.images, .numbers(o.x.float.base), weights: o.weights.float.base,
+      bias: o.bias.float.base, into: pooled.float.base, winners: nil, scratch: o.scratch.float.base)
+    Double.convolveAndPool(
+      shape, images: o.images, .numbers(o.x.double.base), weights: o.weights.double.base,
+      bias: o.bias.double.base, into: pooled.double.base, winners: nil, scratch: o.scratch.double.base)
+    for result in [y, pooled] {
+      let places = (0..<result.float.columns)
+      #expect(places.contains { result.double[0, $0].isNaN })
+      #expect(places.allSatisfy { result.float[0, $0].isNaN == result.double[0, $0].isNaN })
+    }
+  }
+
   /// With numbers whose sums are rounded.
   @Test(arguments: Convolution.examples) func imagesGetTheSameBitsAloneAndAmongOthers(shape: Convolution) {
     let o = Operands(shape, images: 3) { $0 }

@@ -36,7 +36,8 @@ void convolve(enum product_instructions instructions, struct convolution shape, 
 
 /// y ← the same (without a residual) after a 3 × 3 max pool with stride 2, and the winner of each window: the
 /// number 3 · row + column, from 0 to 8, of the first of its largest places; unless `winners` is NULL. The
-/// first window begins one place before the image if a size is odd; places outside the image never win.
+/// first window begins one place before the image if a size is odd; places outside the image never win, NaN
+/// does.
 void convolve_and_pool(enum product_instructions instructions, struct convolution shape, long images,
                        struct convolution_input x, const float *weights, const float *bias, float *y,
                        unsigned char *winners, float *scratch);
