@@ -231,7 +231,8 @@ struct RealEnvironmentTests {
       fixture.observationSize = size
       try fixture.write(to: companion)
       let result = try train(ranks: ranks, "--eval-episodes", "0")
-      expectFailure(result, 65, ["data-val.npz: observations of \(size) numbers, but of 2 numbers in", "data.npz"])
+      expectFailure(
+        result, 65, ["data-val.npz: observations of \(size) numbers, but of 2 numbers in", "data.npz"])
     }
     expectFailure(try run(built("fan-dist"), ["dataset", "info", data]), 65, ["data-val.npz"])
     expectFailure(
