@@ -90,6 +90,11 @@ public struct PointMazeTask: Sendable {
     name.hasPrefix(visualPrefix) ? name.dropFirst(visualPrefix.count) : name[...]
   }
 
+  /// The name of the same task with images in place of numbers, or the other way round.
+  public var counterpart: String {
+    image == nil ? Self.visualPrefix + name : String(Self.plainName(name))
+  }
+
   /// What an observation is.
   public var observation: ObservationSpace { image?.observation ?? .vector(2) }
 

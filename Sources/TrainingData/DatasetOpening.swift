@@ -53,12 +53,14 @@ func validationPath(of path: String) -> String? {
 
 /// Throws `FileError` unless the data have the task's sizes.
 func requireFit(_ source: any DatasetSource, _ task: PointMazeTask) throws {
+  let differsInKind = source.plan.observation.isImage != task.observation.isImage
+  let advice = differsInKind ? "; \(task.counterpart) is the task with such observations" : ""
   for (member, space, expected) in [
     ("observations", source.plan.observation, task.observation),
     ("actions", .vector(source.plan.actionSize), .vector(PointMazeTask.actionSize)),
   ] where space != expected {
     throw FileError(
       .malformed, file: source.path, member: member,
-      reason: "has \(space) a row, but the task \(task.name) has \(expected)")
+      reason: "has \(space) a row, but the task \(task.name) has \(expected)\(advice)")
   }
 }

@@ -25,6 +25,8 @@ struct PresetTests {
     ("cube-double-play-singletask-v0", "fan", "100.0", "0.0"),
     ("ogbench:cube-double-play-singletask-task2-v0", "faql", "100.0", "0.0"),
     ("puzzle-4x4-play-singletask-task4-v0", "faql", "1000.0", "0.0"),
+    ("visual-antmaze-teleport-navigate-singletask-v0", "fan", "10.0", "0.3"),
+    ("visual-cube-double-play-singletask-task1-v0", "fan", "100.0", "0.1"),
     ("minari:D4RL/antmaze/large-diverse-v1", "fan", "3.0", "0.03"),
     ("minari:D4RL/pen/cloned-v2", "fan", "1000.0", "0.0"),
     ("pen-cloned-v1", "fan", "1000.0", "0.0"),
@@ -35,6 +37,18 @@ struct PresetTests {
   ]) func byName(task: String, agent: String, alpha1: String, alpha2: String) throws {
     let settings = try settings("--env", task, "--agent", agent)
     #expect(settings["alpha1"] == alpha1 && settings["alpha2"] == alpha2, "\(settings)")
+  }
+
+  @Test func tasksWithImagesHaveAnEncoder() throws {
+    for task in ["visual-scene-play-singletask-v0", "ogbench:visual-antmaze-medium-navigate-singletask-v0"] {
+      let settings = try settings("--env", task, "--agent", "rebrac")
+      #expect(settings["encoder"] == "impala_small" && settings["frame-stack"] == "3", "\(settings)")
+      #expect(settings["p-aug"] == "0.5" && settings["discount"] == "0.995", "\(settings)")
+    }
+    for maze in ["u-stitch", "giant-navigate"] {
+      let settings = try settings("--env", "visual-pointmaze-\(maze)-singletask-v0")
+      #expect(settings["encoder"] == "impala_debug" && settings["frame-stack"] == "1", "\(settings)")
+    }
   }
 
   @Test func theRestOfD4RL() throws {
