@@ -43,6 +43,7 @@ public final class Collector {
   private let frame: UnsafeMutablePointer<Float>
   private let frameCount: Int
   private var isOpen = false
+  private var opening: Result<Void, any Error> = .success(())
   private var problem = ""
   private let ahead = DispatchSemaphore(value: 0)
   private var aheadResult: Result<Void, any Error>?
@@ -101,15 +102,15 @@ public final class Collector {
   public func collect(before update: Int, _ parameters: UnsafePointer<Float>) throws -> Outcome {
     let start = ContinuousClock.now
     defer { seconds += (ContinuousClock.now - start).seconds }
+    // Also where no round is needed now: the next one may be stepped beside this update.
+    if !isOpen { try open() }
     let needed = online.rounds(before: update)
     while rounds < needed {
-      var opening: Result<Void, any Error> = .success(())
-      if !isOpen { try world.workTogether { opening = Result { try explorer?.open() } } }
-      isOpen = true
+      if !isOpen { try open() }
       if let explorer {
         // A single round is short, and the update after it asks all ranks.
         let stops = needed - rounds > 1 && isStopped()
-        frame[0] = (stops ? .stopped : round(explorer, opening, parameters)).rawValue
+        frame[0] = (stops ? .stopped : round(explorer, parameters)).rawValue
       }
       switch try deliver() {
       case .done, .again: continue
@@ -122,9 +123,14 @@ public final class Collector {
     return .done
   }
 
-  private func round(
-    _ explorer: Explorer, _ opening: Result<Void, any Error>, _ parameters: UnsafePointer<Float>
-  ) -> Status {
+  /// Starts the environments, on rank 0. What fails there belongs to the next round.
+  private func open() throws {
+    try world.workTogether { opening = Result { try explorer?.open() } }
+    let isReady: UInt8 = if case .success = opening { 1 } else { 0 }
+    isOpen = try world.broadcast([isReady])[0] == 1
+  }
+
+  private func round(_ explorer: Explorer, _ parameters: UnsafePointer<Float>) -> Status {
     attempt {
       try opening.get()
       try explorer.act(parameters)

@@ -390,8 +390,8 @@ private func checkPlaces(_ world: Communicator) throws {
         let next = Int(expected[4]) - 3000 + environments
         expected[3] = Float(next < 250 ? next : next - environments) / 1000
       }
-      try expect(
-        try subject.place(place) == expected, "place \(place) of \(capacity): \(try subject.place(place))")
+      let held = try subject.place(place)
+      try expect(held == expected, "place \(place) of \(capacity): \(held)")
     }
   }
 }
