@@ -194,7 +194,7 @@ build() {
 # require_libraries: fails if the program cannot be loaded here, and names the libraries that it lacks.
 require_libraries() {
   local missing
-  missing=$(ldd "$program" 2>&1 | awk '/not found/ { print $1 }' | sort -u | xargs)
+  missing=$({ ldd "$program" 2>/dev/null || true; } | awk '/=> not found/ { print $1 }' | sort -u | xargs)
   [[ -z $missing ]] || fail "$program does not find $missing: load the module of the MPI library that it was built with \
 (module avail shows yours; often openmpi, mpich, intel-mpi or cray-mpich), or install the library, and start this again"
 }

@@ -16,10 +16,12 @@ struct MPITests {
     #expect(result.code == 0, "\(result)")
   }
 
-  /// The job ends, with that rank's code, although the other ranks wait for ever.
+  /// The job ends, with that rank's code, although the other ranks wait for ever. Hydra, the launcher of MPICH, passes the
+  /// code of MPI_Abort on, but that of a rank that only exits may give way to the signal by which it ends the others.
   @Test(arguments: [("abort", 17), ("exit", 3)])
   func oneRanksFailureFailsTheJob(fault: String, code: Int32) throws {
     let result = try run(ranks: 3, [built("mpi-checks"), fault])
-    #expect(!result.timedOut && result.code == code, "\(result)")
+    let expected = fault == "exit" && mpirun.hasSuffix("hydra") ? [code, 9] : [code]
+    #expect(!result.timedOut && expected.contains(result.code), "\(result)")
   }
 }
