@@ -291,6 +291,8 @@ public final class Trainer {
     let tensor = outcome.nonFiniteTensor ?? "some tensor"
     let place = "update \(state.step): the gradient of \(tensor) is not finite"
     guard skipped < Self.skippedLimit else {
+      // Perhaps the numbers of one group alone are wrong: that has another remedy.
+      try state.requireSameReplicas(world)
       throw Failure(
         .software,
         "\(place), the fifth in a row; checkpoints before it are kept. \(data.training.data.remedy)")

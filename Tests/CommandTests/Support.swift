@@ -73,12 +73,12 @@ struct Runs {
   }
 }
 
-/// What compiling `launch/drills/faults.c` makes, once for all tests.
-private let faultsFolder = TemporaryDirectory()
+/// What compiling `launch/drills/faults.c` makes, beside the programs that are built; nil if it does not compile without
+/// warnings.
 private let faultsLibrary: String? = {
   let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../launch/drills/faults.c").standardized.path
-  let library = faultsFolder.file("faults.so")
+  let library = built("faults.so")
   let result = try? run("cc", ["-O1", "-Wall", "-shared", "-fPIC", "-o", library, source, "-ldl"])
   return result?.code == 0 && result?.errors == "" ? library : nil
 }()

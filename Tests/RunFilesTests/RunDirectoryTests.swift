@@ -1,3 +1,4 @@
+import ArrayFiles
 import Basics
 import Foundation
 import Running
@@ -128,8 +129,8 @@ import Testing
     try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
     try FileManager.default.createSymbolicLink(
       atPath: directory.checkpoints, withDestinationPath: folder.file("file"))
-    #expect(throws: Failure.self) { try newest() }
-    #expect(throws: Failure.self) { try directory.prune(step: 10) }
+    #expect(throws: FileError.self) { try newest() }
+    #expect(throws: FileError.self) { try directory.prune(step: 10) }
   }
 
   @Test func checkpointsOlderThanTheNewestWholeOneAreNotOpened() throws {

@@ -171,7 +171,7 @@ static int meet(int kind, const char *path) {
   begin();
   size_t length = strlen(root);
   if (kind != END && (!length || strncmp(path, root, length) || (path[length] != '/' && path[length] != 0))) return 0;
-  if (calls) {
+  if (calls && kind != END) {
     char line[2 * PATH_MAX + 16];
     int n = snprintf(line, sizeof line, "%s %s\n", names[kind], path);
     int file = syscall(SYS_openat, AT_FDCWD, calls, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
@@ -199,15 +199,14 @@ static int meet_file(int kind, int file, char *path) {
   return meet(kind, path);
 }
 
-/// The same for a call that names a file by a path.
+/// The same for a call that names a file by a path, perhaps with links. The file need not be there.
 static int meet_path(int kind, const char *path) {
-  char whole[2 * PATH_MAX], parent[PATH_MAX];
-  if (path[0] == '/') {
-    snprintf(whole, sizeof whole, "%s", path);
-  } else {
-    if (!getcwd(parent, sizeof parent)) return 0;
-    snprintf(whole, sizeof whole, "%s/%s", parent, path);
-  }
+  char parent[PATH_MAX], whole[2 * PATH_MAX];
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  int length = slash ? (int)(slash - path) + 1 : 1;
+  snprintf(whole, sizeof whole, "%.*s", length, slash ? path : ".");
+  if (!realpath(whole, parent)) return 0;
+  snprintf(whole, sizeof whole, "%s%s%s", parent, *name ? "/" : "", name);
   return meet(kind, whole);
 }
 

@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PROGRAM = os.path.join(ROOT, ".build/release/fan-dist")
 LOCAL = os.path.join(ROOT, "launch/local.sh")
 # Seconds for --stall-timeout, and after which a process that has not ended hangs.
-STALL, LIMIT = 2, 120
+STALL, LIMIT = 4, 120
 # Runs must not think that they belong to a job around this script.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMIX_", "PMI_"))}
 

@@ -77,7 +77,7 @@ class Workplace:
             place = self.half("calls-half", 1) if half else self.place("calls")
             self.start(place, SHORT, 1, DRILL_CALLS=f"{place}.log").finish()
             with open(f"{place}.log") as file:
-                self.known[key] = [line.rstrip("\n").split(" ", 1) for line in file if not line.startswith("end")]
+                self.known[key] = [line.rstrip("\n").split(" ", 1) for line in file]
         return self.known[key]
 
     def conclude(self, run, place, settings, ranks, codes, continues=True, keeps=True):
