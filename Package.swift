@@ -103,6 +103,12 @@ let package = Package(
         "Settings", "TrainingData",
       ], swiftSettings: numeric),
     .target(
+      name: "Judging",
+      dependencies: [
+        "Agents", "Basics", "Checkpoints", "Kernels", "MPI", "Networks", "Optimisation", "Randomness",
+        "Settings", "TrainingData",
+      ], swiftSettings: numeric),
+    .target(
       name: "Running",
       dependencies: [
         "Agents", "ArrayFiles", "Basics", "Checkpoints", "Datasets", "Environments", "Evaluation",
@@ -144,8 +150,8 @@ let package = Package(
       name: "fan-dist",
       dependencies: [
         "Agents", "ArrayFiles", "Basics", "Benchmarks", "CAllocations", "CProcesses", "CProcessor",
-        "Checkpoints", "Checks", "Environments", "Evaluation", "Examples", "Export", "Kernels", "MPI",
-        "Randomness", "Report", "Running", "Settings",
+        "Checkpoints", "Checks", "Environments", "Evaluation", "Examples", "Export", "Judging", "Kernels",
+        "MPI", "Randomness", "Report", "Running", "Settings",
         "Sweeps", "TrainingData",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),

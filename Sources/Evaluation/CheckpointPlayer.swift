@@ -31,7 +31,7 @@ public final class CheckpointPlayer {
   ///   - workers: how a Gymnasium environment is run.
   ///   - video: where a video of the first episode goes.
   public init(
-    path: String, env: String?, environment given: EnvironmentOptions = EnvironmentOptions(), seed: UInt32?,
+    path: String, env: String?, environment given: EnvironmentOptions, seed: UInt32?,
     success: SuccessRule? = nil, episodes: Int,
     workers: WorkerOptions, video: String? = nil
   ) throws {

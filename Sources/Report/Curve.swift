@@ -53,22 +53,12 @@ private func averaged(
 
 func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
 
-/// The 95 % bootstrap interval of a mean (percentile method; Efron and Tibshirani, An Introduction to the
-/// Bootstrap, 1993, chapter 13): the range of the means of values drawn with replacement. Nil for fewer than
-/// two values, or if a value is not plottable. The same values give the same interval, because the random
-/// draws are the same each time.
+/// The 95 % bootstrap interval of a mean; nil for fewer than two values, or if a value is not plottable.
 package func bootstrapInterval(of values: [Double]) -> (low: Double, high: Double)? {
-  bootstrapInterval(ofGroups: [values])
+  plottableInterval(ofGroups: [values])
 }
 
-/// The same for the mean of the means of groups, such as runs of several tasks: values are drawn within each group.
-package func bootstrapInterval(ofGroups groups: [[Double]]) -> (low: Double, high: Double)? {
-  guard groups.contains(where: { $0.count > 1 }), groups.joined().allSatisfy(\.isPlottable) else {
-    return nil
-  }
-  var random = RandomSequence(seed: 0, stream: .report)
-  let means = (0..<1000).map { _ in
-    mean(groups.map { values in mean(values.map { _ in values[random.below(values.count)] }) })
-  }.sorted()
-  return (means[24], means[974])
+/// The same for the mean of the means of groups.
+func plottableInterval(ofGroups groups: [[Double]]) -> (low: Double, high: Double)? {
+  groups.joined().allSatisfy(\.isPlottable) ? bootstrapInterval(ofGroups: groups) : nil
 }

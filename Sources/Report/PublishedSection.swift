@@ -85,7 +85,7 @@ private struct PublishedRow {
     let figures = figures(group)
     guard !figures.isEmpty else { return "–" }
     let text = fixed(mean(figures.map(mean)), 1)
-    return bootstrapInterval(ofGroups: figures).map { "\(text) [\(fixed($0.low, 1)), \(fixed($0.high, 1))]" }
+    return plottableInterval(ofGroups: figures).map { "\(text) [\(fixed($0.low, 1)), \(fixed($0.high, 1))]" }
       ?? text
   }
 

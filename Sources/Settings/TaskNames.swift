@@ -10,8 +10,9 @@ public func embeddedTask(_ name: String) throws -> PointMazeTask {
 
 /// The task that `--env` names.
 ///
+/// - Parameter options: how its environment is made; nil where nothing is played.
 /// - Throws: `Failure` that lists the names there are.
-public func namedTask(_ name: String, _ options: EnvironmentOptions = EnvironmentOptions()) throws
+public func namedTask(_ name: String, _ options: EnvironmentOptions? = nil) throws
   -> NamedTask
 {
   let task: NamedTask
@@ -23,12 +24,12 @@ public func namedTask(_ name: String, _ options: EnvironmentOptions = Environmen
   }
   switch task {
   case .gymnasium(var task):
-    task.arguments = options.envKwargs?.description
-    task.limit = options.maxEpisodeSteps
-    task.wrapper = options.envWrapper
+    task.arguments = options?.envKwargs?.description
+    task.limit = options?.maxEpisodeSteps
+    task.wrapper = options?.envWrapper
     return .gymnasium(task)
   case .embedded:
-    if let setting = options.forGymnasium.first {
+    if let setting = options?.forGymnasium.first {
       throw Failure(.usage, "--\(setting.name): \(name) is embedded; this is for Gymnasium environments")
     }
     return task

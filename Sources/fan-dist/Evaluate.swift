@@ -3,12 +3,15 @@ import ArgumentParser
 import Basics
 import Evaluation
 import Foundation
+import Judging
+import MPI
 import Settings
+import TrainingData
 
 /// `fan-dist evaluate CHECKPOINT`: plays episodes with a saved policy.
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Play episodes with the policy of a checkpoint.")
+    abstract: "Play episodes with the policy of a checkpoint, or judge it by recorded ones.")
 
   @Argument(help: "A checkpoint, such as RUN/checkpoints/best.safetensors.")
   var checkpoint: String
@@ -40,6 +43,18 @@ struct Evaluate: ParsableCommand {
       valueName: "file"))
   var video: String?
 
+  @Flag(help: "Play nothing: judge the policy by recorded episodes, with fitted Q evaluation.")
+  var fqe = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Held-out episodes for --fqe.",
+      discussion: "By default the validation data of the run, or its training data.", valueName: "path"))
+  var dataset: String?
+
+  @OptionGroup(title: "Fitted Q evaluation")
+  var fittedQ: FittedQOptions
+
   @OptionGroup(title: "Gymnasium environments")
   var workers: WorkerOptions
 
@@ -47,9 +62,39 @@ struct Evaluate: ParsableCommand {
     try require((1...100_000).contains(episodes), "--episodes must be between 1 and 100000")
     try require(
       video.map { $0.hasSuffix(".mp4") || $0.hasSuffix(".gif") } ?? true, "--video must end in .mp4 or .gif")
+    try require(fqe || dataset == nil, "--dataset is for --fqe")
+    try require(!fqe || (env == nil && video == nil), "--fqe plays no episodes: leave --env and --video out")
   }
 
-  func run() throws {
+  func run(_ job: Job) throws {
+    guard fqe else {
+      // Further ranks have nothing to do.
+      if job.isFirst { try play() }
+      return
+    }
+    let world = try job.world()
+    guard world.size == 1 else { throw Failure(.usage, "--fqe runs on one rank, without mpirun") }
+    try judge(world)
+  }
+
+  private func judge(_ world: Communicator) throws {
+    let output = StandardStream.output
+    let importing = DatasetLocation.Import(
+      python: workers.python, isCancelled: { Signals.stopRequested }, say: { output.attempt($0 + "\n") })
+    let judgement = try Judgement.run(
+      checkpoint, dataset: dataset, fittedQ, importing: importing, world: world, say: output.say)
+    try output.say("policy: value \(judgement.policy)")
+    if let behaviour = judgement.behaviour, let difference = judgement.difference {
+      try output.say("behaviour cloning: value \(behaviour)")
+      try output.say("difference: \(difference)")
+    }
+    let share = decimals(100 * judgement.shareAtBounds, 1)
+    try output.say(
+      "actions: \(decimals(judgement.actionError, 3)) from the data's, \(share) % of their numbers at the bounds"
+    )
+  }
+
+  private func play() throws {
     let player = try CheckpointPlayer(
       path: checkpoint, env: env, environment: environment, seed: seed, success: success, episodes: episodes,
       workers: workers,

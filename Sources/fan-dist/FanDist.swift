@@ -50,6 +50,7 @@ enum Main {
       case let train as Train: try train.run(job)
       case let bench as Bench: try bench.run(job)
       case let sweep as SweepCommand: try sweep.run(job)
+      case let evaluate as Evaluate: try evaluate.run(job)
       // The others compute on one rank; further ranks have nothing to do.
       default: if job.isFirst { try command.run() }
       }

@@ -1,0 +1,84 @@
+import Agents
+import Kernels
+import Networks
+import Optimisation
+
+/// Learns the value of a policy from transitions: fitted Q evaluation (Le, Voloshin and Yue, 2019, arXiv 1903.08738),
+/// with small steps and a slowly moving target in place of repeated regressions.
+///
+/// Q(s, a) ← r + γ · mask · Q_target(s′, π(s′)), of two members whose mean is the value. Targets stay within what the
+/// smallest and the largest reward for ever would give, so that the value cannot run away.
+final class FittedQ {
+  private static let learningRate = 1e-3
+  private static let tau: Float = 0.01
+  private static let name = "value"
+
+  private let discount: Float
+  private let limits: ClosedRange<Float>
+  private let critic: MLP<Float>
+  private let target: MLP<Float>
+  private let layout: ParameterLayout
+  private let workspace = Workspace<Float>()
+  private let parameters: UnsafeMutablePointer<Float>
+  private let targets: UnsafeMutablePointer<Float>
+  private let gradients: UnsafeMutablePointer<Float>
+  private let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
+
+  /// Networks with initial parameters for batches of up to `rows` rows.
+  init(_ spec: DataSpec, hidden: [Int], discount: Double, rows: Int, seed: UInt32) {
+    let shape = NetworkShape(
+      name: Self.name, inputs: spec.observationSize + spec.actionSize, hidden: hidden, outputs: 1,
+      layerNorm: true, ensemble: 2, hasTarget: true)
+    layout = ParameterLayout([shape])
+    let scratch = Scratch<Float>(rows: rows, width: hidden.max() ?? 0)
+    critic = MLP(shape, start: layout.start(of: Self.name), rows: rows, scratch: scratch)
+    target = MLP(shape, start: layout.targetStart(of: Self.name), rows: rows, scratch: scratch)
+    parameters = workspace.vector(layout.count)
+    gradients = workspace.vector(layout.count)
+    moments = (workspace.vector(layout.count), workspace.vector(layout.count))
+    targets = workspace.vector(layout.targetCount)
+    layout.initialise(parameters, seed: seed)
+    layout.copyFollowed(of: parameters, to: targets)
+    self.discount = Float(discount)
+    // Without a discount only the targets' own rewards bound them.
+    let horizon = discount < 1 ? 1 / (1 - discount) : .infinity
+    func limit(_ reward: Double) -> Double { reward == 0 ? 0 : reward * horizon }
+    limits =
+      Float(
+        min(limit(spec.rewards.lowerBound), spec.rewards.lowerBound))...Float(
+        max(limit(spec.rewards.upperBound), spec.rewards.upperBound))
+  }
+
+  /// Update `number`, from 1, of `total`. The learning rate falls to zero, so that the value settles.
+  ///
+  /// - Parameter nextActions: the policy's actions in the batch's next states.
+  func update(_ number: Int, of total: Int, _ batch: Batch<Float>, nextActions: Matrix<Float>) {
+    let rows = 0..<batch.rows
+    target.input.rows(rows).concatenate(batch.nextObservations.vectors.rows(rows), nextActions.rows(rows))
+    target.forward(targets, rows: rows)
+    critic.input.rows(rows).concatenate(batch.observations.vectors.rows(rows), batch.actions.rows(rows))
+    critic.forward(parameters, rows: rows, gradientRows: rows)
+    for e in 0..<2 {
+      let (q, slope) = (critic.output(e), critic.outputGradient(e))
+      for i in rows {
+        let next = (target.output(0)[i, 0] + target.output(1)[i, 0]) / 2
+        let y = batch.rewards[i] + discount * batch.masks[i] * next
+        slope[i, 0] = (q[i, 0] - max(limits.lowerBound, min(limits.upperBound, y))) / Float(batch.rows)
+      }
+    }
+    critic.backward(parameters, into: gradients, weightRows: rows)
+    Float.moveTarget(targets, toward: parameters, tau: Self.tau, count: layout.targetCount)
+    let rate = Self.learningRate * (1 - Double(number - 1) / Double(total))
+    Float.adam(
+      parameters, gradient: gradients, firstMoment: moments.first, secondMoment: moments.second,
+      AdamStep(number: number, learningRate: rate), count: layout.count)
+  }
+
+  /// The sum of the values of some states and actions.
+  func sum(_ states: Matrix<Float>, _ actions: Matrix<Float>) -> Double {
+    let rows = 0..<states.rows
+    critic.input.rows(rows).concatenate(states, actions)
+    critic.forward(parameters, rows: rows)
+    return rows.reduce(0) { $0 + Double(critic.output(0)[$1, 0] + critic.output(1)[$1, 0]) / 2 }
+  }
+}
