@@ -125,7 +125,8 @@ let package = Package(
     .target(
       name: "Sweeps",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "CProcesses", "Learning", "MPI", "Running", "Settings", "TrainingData",
+        "Agents", "ArrayFiles", "Basics", "CProcesses", "Learning", "MPI", "Running", "Settings",
+        "TrainingData",
         .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
       ], swiftSettings: numeric),
     .executableTarget(
