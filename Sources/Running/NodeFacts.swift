@@ -95,7 +95,7 @@ private struct Node {
     }) {
       let names = shared.value.map { "\(ranks[$0])" }.joined(separator: ", ")
       warnings.append(
-        "ranks \(names) on \(host) share core(s) \(rangesText(shared.key)): they take turns, and every update waits for all of them; start fewer ranks, or give each its own cores (mpirun --bind-to core, srun --cpu-bind=cores)"
+        "ranks \(names) on \(host) share core(s) \(rangesText(shared.key)): they take turns, and ranks of one run wait for each other; start fewer, or give each its own cores (mpirun --bind-to core, srun --cpu-bind=cores)"
       )
     } else if ranks.count > 1, needed > whole(all) {
       warnings.append(

@@ -37,9 +37,10 @@ package struct MachineFit {
   /// Says why so many runs train at a time.
   func description(_ jobs: Int, _ needs: RunNeeds) -> String {
     let memory = freeMemory.map { ", \(gigabytes($0)) GB of memory free" } ?? ""
+    let crowd = jobs * needs.cores > cores ? "; they share cores" : ""
     return
       "\(jobs) run(s) at a time: \(cores) core(s)\(memory); a run needs \(needs.cores) core(s) and about "
-      + "\(gigabytes(needs.memory)) GB"
+      + "\(gigabytes(needs.memory)) GB\(crowd)"
   }
 
   private func gigabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e9, 1) }

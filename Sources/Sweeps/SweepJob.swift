@@ -212,7 +212,8 @@ public final class SweepJob {
       wasStopped = summary.wasStopped
       failure = summary.failure(in: directory)
       if leads && !wasStopped && failure == nil {
-        voice.say("\(place): done\(summary.policy?.success.map { ", success \($0)" } ?? "")")
+        voice.say(
+          "\(place): done\(summary.policy?.success.map { ", success \(decimals($0.mean, 2))" } ?? "")")
       }
     } catch let problem as Failure {
       failure = problem
@@ -247,7 +248,8 @@ public final class SweepJob {
     for (index, code) in codes.enumerated() where code >= 0 { outcome.note(index, code: Int32(code)) }
     guard !stops else {
       throw Failure(
-        .requeue, "stopped by a signal, and all runs are saved; the same command goes on from there")
+        .requeue,
+        "stopped by a signal; the runs that trained are saved, and the same command goes on from there")
     }
     try outcome.requireSuccess(sweep, of: count)
     guard world.rank == 0 else { return }

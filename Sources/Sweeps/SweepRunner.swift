@@ -124,7 +124,7 @@ public final class SweepRunner {
     let share = MachineShare()
     let machine = MachineFit(cores: Launcher.coreCount, quota: share.processors, freeMemory: share.freeMemory)
     let jobs = jobs ?? machine.jobs(needs)
-    host.say(machine.description(jobs, needs))
+    if !waiting.isEmpty { host.say(machine.description(min(jobs, waiting.count), needs)) }
     isSeveral = true
     try inBoard(count: waiting.count) { board in
       let launch = launch(board, jobs: jobs, freeCores: machine.cores - jobs * needs.cores)
