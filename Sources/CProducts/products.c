@@ -15,9 +15,9 @@
 //     rows of a: ROWS × depth  →  tile of c: ROWS × 1 or 2 registers
 //
 // The levels of the cache are used as in K. Goto and R. van de Geijn, Anatomy of high-performance matrix
-// multiplication (2008): a tile's rows of a stay in the first level while the panels of a group pass by from the second; a transposed a
-// is copied in strips, and then a panel stays in the first level while the strip passes by. What comes next is
-// prefetched meanwhile, so that other programs that use the same caches and memory cost little.
+// multiplication (2008): a tile's rows of a stay in the first level while the panels of a group pass by from the second;
+// a transposed a is copied in strips, and then a panel stays in the first level while the strip passes by. What comes
+// next is prefetched meanwhile, so that other programs that use the same caches and memory cost little.
 //
 // Each element of c is one chain of multiply-adds over the depth, in order, from c or from 0. So its bits depend
 // neither on the instruction set nor on how many rows and columns are computed beside it.
