@@ -76,7 +76,7 @@ public final class BatchSampler {
 
   private func gather(step: Int) throws(FileError) {
     var rows = 0
-    let crop = crop.flatMap { $0.moves(step: step) ? $0 : nil }
+    let crop = crop?.moves(step: step) == true ? crop : nil
     try shards.samples(step: step, seed: seed, in: source.range(ofSample:)) {
       (sample, transition) throws(FileError) in
       sampleNumbers[rows] = UInt32(sample)
@@ -85,7 +85,7 @@ public final class BatchSampler {
         reward: batch.rewards + rows, mask: batch.masks + rows,
         nextObservation: batch.nextObservations.row(rows), nextAction: batch.nextActions.row(rows))
       crop?.move(
-        [batch.observations.row(rows), batch.nextObservations.row(rows)], step: step, sample: UInt32(sample))
+        batch.observations.row(rows), batch.nextObservations.row(rows), step: step, sample: UInt32(sample))
       rows += 1
     }
     batch.update = step
