@@ -62,12 +62,12 @@ public struct Preset: Sendable {
         .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
         .valueFlows: "num-samples=8",
       ]),
-    // The same with data that never show the goal.
+    // The same with few data.
     Preset(
-      PointMazeTask.halfName, common: "steps=5000 \(smallMaze)",
+      PointMazeTask.scarceName, common: "steps=5000 \(smallMaze)",
       [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1"],
-      online: [.fan: "online-alpha1=0.3 online-alpha2=0", .faql: "online-alpha1=0.3 online-alpha2=0"],
-      onlineCommon: "online-steps=20000"),
+      online: [.fan: "online-alpha1=0.5 online-alpha2=0", .faql: "online-alpha1=0.5 online-alpha2=0"],
+      onlineCommon: "online-steps=5000 log-interval=250 eval-interval=1000 save-interval=2500"),
 
     // OGBench.
     Preset(
