@@ -72,7 +72,7 @@ struct BehaviourRecipe {
   let episodes: Int
   /// The number of actions in an episode.
   let steps: Int
-  /// The number of moves between cells from start to goal, for `stitch` and `half`.
+  /// The number of moves between cells from start to goal, for `stitch` and `scarce`.
   let goalDistance: Int
 
   init(_ task: PointMazeTask) {
@@ -80,7 +80,7 @@ struct BehaviourRecipe {
     case .stitch where task.environment.maze.name == Maze.u.name:
       (episodes, steps, goalDistance) = (2000, 20, 3)
     case .stitch: (episodes, steps, goalDistance) = (5000, 200, 4)
-    case .half: (episodes, steps, goalDistance) = (500, 20, 2)
+    case .scarce: (episodes, steps, goalDistance) = (20, 20, 3)
     case .navigate: (episodes, steps, goalDistance) = (1000, 1000, 0)
     case .explore: (episodes, steps, goalDistance) = (2000, 500, 0)
     }

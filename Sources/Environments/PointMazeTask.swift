@@ -9,9 +9,8 @@ public enum Behaviour: String, Sendable, CaseIterable {
   case stitch
   /// The agent goes in random directions, each for ten steps.
   case explore
-  /// As in `stitch`, but the agent stays in the half of the maze that is nearer to the task's start. The data never show
-  /// the goal: it is found by acting.
-  case half
+  /// As in `stitch`, but so few episodes that they do not suffice: what is missing is found by acting.
+  case scarce
 }
 
 /// An error: the name is not that of an embedded task.
@@ -24,7 +23,7 @@ public struct UnknownTask: Error, CustomStringConvertible {
     let mazes = PointMazeTask.benchmark.map { $0[0].maze.name }.joined(separator: ",")
     let behaviours = PointMazeTask.benchmarkBehaviours.map(\.rawValue).joined(separator: ",")
     return """
-      unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName), \(PointMazeTask.halfName) and \
+      unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName), \(PointMazeTask.scarceName) and \
       pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0, and the same names after \
       'visual-' with images as observations
       """
@@ -35,7 +34,7 @@ public struct UnknownTask: Error, CustomStringConvertible {
 /// `pointmaze-medium-navigate-singletask-v0` (task 1, the default) or
 /// `pointmaze-medium-navigate-singletask-task3-v0`.
 ///
-/// `pointmaze-u-stitch-singletask-v0` and `pointmaze-u-half-singletask-v0` are not OGBench's; they are small enough to be
+/// `pointmaze-u-stitch-singletask-v0` and `pointmaze-u-scarce-singletask-v0` are not OGBench's; they are small enough to be
 /// solved in minutes. Tasks whose names begin with `visual-` are the same but for their observations: images of the maze
 /// from above.
 public struct PointMazeTask: Sendable {
@@ -43,8 +42,8 @@ public struct PointMazeTask: Sendable {
   public static let actionSize = 2
   /// The name of the small task.
   public static let defaultName = "pointmaze-u-stitch-singletask-v0"
-  /// The name of the small task whose data lack the goal.
-  public static let halfName = "pointmaze-u-half-singletask-v0"
+  /// The name of the small task that has few data.
+  public static let scarceName = "pointmaze-u-scarce-singletask-v0"
 
   /// The task's name.
   public let name: String
@@ -110,7 +109,7 @@ public struct PointMazeTask: Sendable {
 
   /// The tasks on a maze for which data of `behaviour` exist.
   private static func tasks(maze: Substring, behaviour: Behaviour) -> [PointMaze]? {
-    if maze == small.maze.name { return [.stitch, .half].contains(behaviour) ? [small] : nil }
+    if maze == small.maze.name { return [.stitch, .scarce].contains(behaviour) ? [small] : nil }
     guard benchmarkBehaviours.contains(behaviour) else { return nil }
     return benchmark.first { $0[0].maze.name == maze }
   }

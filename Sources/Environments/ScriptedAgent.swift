@@ -12,7 +12,7 @@ struct ScriptedAgent {
   private let paths: ShortestPaths
   private var random: RandomSequence
   private var steps = 0
-  /// The cell, as an index of `maze.freeCells`, and the point in it that all but `explore` go to.
+  /// The cell, as an index of `maze.freeCells`, and the point in it that `navigate` and `stitch` go to.
   private var goal = 0
   private var goalPosition = SIMD2<Double>.zero
   /// The direction in which `explore` goes.
@@ -27,22 +27,12 @@ struct ScriptedAgent {
     self.behaviour = behaviour
     self.paths = paths
     self.random = random
-    let cells = behaviour == .half ? Self.half(environment, paths) : Array(0..<paths.count)
-    let start = cells[self.random.below(cells.count)]
+    let start = self.random.below(paths.count)
     position = environment.maze.randomPosition(in: environment.maze.freeCells[start], using: &self.random)
     switch behaviour {
     case .navigate: chooseGoal(among: paths.landmarks)
-    case .stitch: chooseGoal(among: paths.cells(from: start, at: recipe.goalDistance))
-    case .half: chooseGoal(among: paths.cells(from: start, at: recipe.goalDistance).filter(cells.contains))
+    case .stitch, .scarce: chooseGoal(among: paths.cells(from: start, at: recipe.goalDistance))
     case .explore: break
-    }
-  }
-
-  /// The cells that are as near to the task's start as to its goal, or nearer.
-  private static func half(_ environment: PointMaze, _ paths: ShortestPaths) -> [Int] {
-    let (start, goal) = (paths.number(of: environment.start), paths.number(of: environment.goal))
-    return (0..<paths.count).filter {
-      paths.distance(from: $0, to: start) <= paths.distance(from: $0, to: goal)
     }
   }
 

@@ -66,9 +66,6 @@ struct ShortestPaths {
   /// The cell to enter from `cell` on the way to `goal`.
   func next(from cell: Int, to goal: Int) -> Int { nextCells[cell * count + goal] }
 
-  /// The number of moves from `cell` to `goal`.
-  func distance(from cell: Int, to goal: Int) -> Int { distances[cell * count + goal] }
-
   /// The cells that are exactly `moves` moves away from `cell`.
   func cells(from cell: Int, at moves: Int) -> [Int] {
     (0..<count).filter { distances[cell * count + $0] == moves }

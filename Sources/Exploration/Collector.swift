@@ -1,7 +1,6 @@
 import Agents
 import Basics
 import Checkpoints
-import Dispatch
 import Environments
 import MPI
 import Settings
@@ -45,8 +44,7 @@ public final class Collector {
   private var isOpen = false
   private var opening: Result<Void, any Error> = .success(())
   private var problem = ""
-  private let ahead = DispatchSemaphore(value: 0)
-  private var aheadResult: Result<Void, any Error>?
+  private var beginning: Result<Void, any Error> = .success(())
 
   /// A collector for a run, whose environment is looked at and not used yet.
   ///
@@ -143,17 +141,8 @@ public final class Collector {
     guard isAhead(of: update), isOpen, let explorer else { return }
     let start = ContinuousClock.now
     defer { seconds += (ContinuousClock.now - start).seconds }
-    do {
-      try explorer.act(parameters)
-      nonisolated(unsafe) let collector = self
-      DispatchQueue.global().async {
-        collector.aheadResult = Result { try explorer.step() }
-        collector.ahead.signal()
-      }
-    } catch {
-      aheadResult = .failure(error)
-      ahead.signal()
-    }
+    beginning = Result { try explorer.act(parameters) }
+    if case .success = beginning { explorer.beginStep() }
   }
 
   /// Waits for what `beginAhead` has begun and appends it. An environment that failed is tried again when the next update
@@ -162,10 +151,12 @@ public final class Collector {
     guard isAhead(of: update), isOpen else { return }
     let start = ContinuousClock.now
     defer { seconds += (ContinuousClock.now - start).seconds }
-    if explorer != nil {
-      ahead.wait()
-      frame[0] = attempt { try aheadResult?.get() }.rawValue
-      aheadResult = nil
+    if let explorer {
+      frame[0] =
+        attempt {
+          try beginning.get()
+          try explorer.endStep()
+        }.rawValue
     }
     _ = try deliver()
   }

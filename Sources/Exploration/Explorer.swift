@@ -3,7 +3,6 @@ import Basics
 import Checkpoints
 import Environments
 import Evaluation
-import Foundation
 import Kernels
 import MPI
 import Randomness
@@ -14,7 +13,7 @@ import Settings
 /// Episodes are numbered in the order in which they begin. Where an episode begins depends on the run's seed and its
 /// number; what the policy draws depends on the seed, the round and the environment.
 final class Explorer: @unchecked Sendable {
-  // One thread uses it at a time: another one steps while the first computes, and the first waits for its end.
+  // One thread uses it at a time: its own one steps while another computes, which waits for its end.
 
   /// An episode that is being played.
   private struct Running {
@@ -37,7 +36,7 @@ final class Explorer: @unchecked Sendable {
   private let rewardShift: Double
   private let randomRounds: Int
   private let randomActions: Draw
-  private let cores: SpareCores
+  private let thread: ExplorerThread
 
   private var episodes: [Running?]
   private var nextEpisode = 0
@@ -45,7 +44,6 @@ final class Explorer: @unchecked Sendable {
   /// s, a and s′ of the present round, a row for each environment.
   private let (observations, actions, nextObservations): (Matrix<Float>, Matrix<Float>, Matrix<Float>)
   private var outcomes: [StepOutcome] = []
-  private var opening: Result<Void, any Error> = .success(())
 
   /// An explorer that has not begun.
   ///
@@ -59,7 +57,7 @@ final class Explorer: @unchecked Sendable {
     let (hyperparameters, online) = (configuration.hyperparameters, configuration.online)
     self.environment = environment
     self.rewardShift = rewardShift
-    self.cores = cores
+    thread = ExplorerThread(on: cores)
     count = online.onlineEnvironments
     policy = hyperparameters.agent.policy(spec, hyperparameters, rows: count)
     success = configuration.success
@@ -80,25 +78,12 @@ final class Explorer: @unchecked Sendable {
   /// Throws unless the environment can be used for data of these sizes. Its processes are ended again: training on the
   /// dataset may take long.
   func requireFit(_ spec: DataSpec, task: String, data: String?) throws {
-    try onSpareCores { [self] in try environment.describe().requireFit(spec, task: task, data: data) }
+    try thread.run { [self] in try environment.describe().requireFit(spec, task: task, data: data) }
     environment.stop()
   }
 
   /// Begins episodes wherever none is running, and processes if there are none.
-  func open() throws { try onSpareCores { [self] in try begin() } }
-
-  /// Processes that a thread starts stay on its cores.
-  private func onSpareCores(_ body: @escaping @Sendable () throws -> Void) throws {
-    let done = DispatchSemaphore(value: 0)
-    let thread = Thread { [self] in
-      cores.moveHere(withLessPriority: false)
-      opening = Result { try body() }
-      done.signal()
-    }
-    thread.start()
-    done.wait()
-    try opening.get()
-  }
+  func open() throws { try thread.run { [self] in try begin() } }
 
   /// Ends all processes and episodes. What the episodes gave stays; they do not count as ended.
   func abandon() {
@@ -147,6 +132,12 @@ final class Explorer: @unchecked Sendable {
       .init(nextObservations.row($0))
     }
   }
+
+  /// Begins to take the step, beside this thread; `endStep` waits for it.
+  func beginStep() { thread.begin { [self] in try step() } }
+
+  /// Waits for the step that `beginStep` has begun.
+  func endStep() throws { try thread.wait() }
 
   /// Writes down the round's transitions, one for each environment, as rows of a replay buffer.
   func conclude(into rows: UnsafeMutablePointer<Float>) {

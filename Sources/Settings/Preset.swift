@@ -60,6 +60,15 @@ public struct Preset: Sendable {
   private static let smallMaze =
     "actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=5000 save-interval=5000"
 
+  /// Settings of single agents for the small maze.
+  private static let smallMazeAgents: [AgentKind: String] = [
+    .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
+    .nfql: "alpha=1", .fql: "alpha=1",
+    // Fewer than published; they suffice for actions of two numbers.
+    .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
+    .valueFlows: "num-samples=8",
+  ]
+
   /// The length of the published runs that go on online.
   private static let publishedOnline = "steps=1000000 online-steps=1000000"
 
@@ -70,20 +79,12 @@ public struct Preset: Sendable {
   public static let all: [Preset] = [
     // A short horizon that small networks learn in minutes.
     Preset(
-      PointMazeTask.defaultName, common: "steps=30000 \(smallMaze)",
-      [
-        .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
-        .nfql: "alpha=1", .fql: "alpha=1",
-        // Fewer than published; they suffice for actions of two numbers.
-        .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "num-quantiles=8 embedding-dim=64",
-        .valueFlows: "num-samples=8",
-      ]),
-    // The same with data that never show the goal.
+      PointMazeTask.defaultName, common: "steps=30000 \(smallMaze)", smallMazeAgents),
+    // The same with few data.
     Preset(
-      PointMazeTask.halfName, common: "steps=5000 \(smallMaze)",
-      [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1"],
-      online: [.fan: "online-alpha1=0.3 online-alpha2=0", .faql: "online-alpha1=0.3 online-alpha2=0"],
-      onlineCommon: "online-steps=20000"),
+      PointMazeTask.scarceName, common: "steps=5000 \(smallMaze)", smallMazeAgents,
+      online: [.fan: "online-alpha1=0.5 online-alpha2=0", .faql: "online-alpha1=0.5 online-alpha2=0"],
+      onlineCommon: "online-steps=5000 log-interval=250 eval-interval=1000 save-interval=2500"),
 
     // The mazes as images.
     Preset(
@@ -290,8 +291,8 @@ public struct Preset: Sendable {
 
   /// Where an agent's settings for these tasks were published; nil if they were not.
   public func source(for agent: AgentKind) -> Source? {
-    let own = [PointMazeTask.defaultName, PointMazeTask.halfName]
-    guard !own.contains(tasks), particular[agent] != nil else { return nil }
+    // The settings for the mazes are this project's.
+    guard !tasks.contains("pointmaze"), particular[agent] != nil else { return nil }
     return sources[agent] ?? Self.usualSources[agent]
   }
 
