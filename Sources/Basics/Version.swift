@@ -1,2 +1,2 @@
 /// The version of the program, as `--version` prints it and files record it.
-public let version = "0.2.0"
+public let version = "0.3.0"

@@ -21,7 +21,7 @@ class FanDist(Package):
 
     license("MIT")
 
-    version("0.2.0")
+    version("0.3.0")
 
     variant(
         "abi",
