@@ -245,7 +245,7 @@ import Testing
 
   /// Whatever ends the job ends it for all groups, and the next job goes on.
   @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aSignalSavesAllRunsOfAJob() throws {
-    let file = try write("  steps: 1000000\nseeds: [0, 1, 2]\n")
+    let file = try write("  steps: 1000000\nseeds: [0, 1]\n")
     let arguments = mpirunArguments([
       (2, [built("fan-dist"), "sweep", file, "--out", runs.folder.file("s")])
     ])
@@ -260,7 +260,6 @@ import Testing
       #expect(result.errorLines.contains { $0.contains("stopped by a signal") }, "\(result)")
       for seed in [0, 1] { #expect(try runs.checkpoints("s/seed=\(seed)").count >= step / 5) }
     }
-    #expect(!FileManager.default.fileExists(atPath: runs.folder.file("s/seed=2")))
   }
 
   @Test func twoJobsOfOneSweepDoNotTrainAtATime() throws {

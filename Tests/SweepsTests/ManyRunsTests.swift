@@ -75,23 +75,30 @@ import Testing
     #expect(machine.jobs(RunNeeds(cores: neededCores, memory: neededMemory)) == jobs)
   }
 
+  /// Writes a file of a system whose root is the folder.
+  private func system(_ path: String, _ text: String) throws {
+    let directory = URL(fileURLWithPath: folder.file(path)).deletingLastPathComponent()
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    _ = try folder.write(text, to: path)
+  }
+
   /// The files of a container: a limit of its own and a tighter one around it.
   @Test func limitsAreThoseOfTheTightestControlGroup() throws {
-    _ = try folder.write("0::/job/step\n", to: "proc/self/cgroup")
-    _ = try folder.write("MemTotal: 900 kB\nMemAvailable: 800 kB\n", to: "proc/meminfo")
+    try system("proc/self/cgroup", "0::/job/step\n")
+    try system("proc/meminfo", "MemTotal: 900 kB\nMemAvailable: 800 kB\n")
     let group = "sys/fs/cgroup/job"
-    _ = try folder.write("max 100000\n", to: "\(group)/step/cpu.max")
-    _ = try folder.write("150000 100000\n", to: "\(group)/cpu.max")
-    _ = try folder.write("max\n", to: "\(group)/step/memory.max")
-    _ = try folder.write("500000\n", to: "\(group)/memory.max")
-    _ = try folder.write("300000\n", to: "\(group)/memory.current")
-    _ = try folder.write("anon 1\ninactive_file 1000\n", to: "\(group)/memory.stat")
+    try system("\(group)/step/cpu.max", "max 100000\n")
+    try system("\(group)/cpu.max", "150000 100000\n")
+    try system("\(group)/step/memory.max", "max\n")
+    try system("\(group)/memory.max", "500000\n")
+    try system("\(group)/memory.current", "300000\n")
+    try system("\(group)/memory.stat", "anon 1\ninactive_file 1000\n")
     let share = MachineShare(root: folder.path)
     #expect(share.processors == 1.5 && share.freeMemory == 201_000)
   }
 
   @Test func withoutControlGroupsOnlyTheFreeMemoryCounts() throws {
-    _ = try folder.write("MemAvailable: 800 kB\n", to: "proc/meminfo")
+    try system("proc/meminfo", "MemAvailable: 800 kB\n")
     let share = MachineShare(root: folder.path)
     #expect(share.processors == nil && share.freeMemory == 800 << 10)
   }
