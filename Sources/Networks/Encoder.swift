@@ -90,6 +90,7 @@ public final class Encoder<T: Real> {
   /// The features of a moment's images, which are encoded unless they have been since `begin`.
   ///
   /// - Parameter images: the images of the moment, one behind the other.
+  @specialized(where T == Float)
   func encode(_ images: UnsafePointer<UInt8>, moment: Int) -> Matrix<T> {
     if !isEncoded[moment] {
       isEncoded[moment] = true
