@@ -67,7 +67,10 @@ class Policy:
         agents = {"rebrac": self._deterministic, "iqn": self._best_quantiles, "value-flows": self._best_return}
         self._act = agents.get(self.agent, self._one_step)
         # A tensor that is missing or has another shape is noticed here.
-        self(np.zeros(self.observation_size), np.random.default_rng(0))
+        try:
+            self(np.zeros(self.observation_size), np.random.default_rng(0))
+        except ValueError as error:
+            raise ValueError(f"{path}: its tensors do not fit its sizes: {error}") from error
 
     def __call__(self, observation, rng=None, **inputs):
         """The action for an observation of shape (O), or the actions, (batch, A), for (batch, O), in [-1, 1].
