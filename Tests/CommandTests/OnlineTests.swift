@@ -317,7 +317,7 @@ struct OnlineEnvironmentTests {
   /// One that does not answer is taken for one that failed, and a signal does not wait for it.
   @Test func anEnvironmentThatHangs() throws {
     _ = try runs.folder.write("", to: "wait")
-    let failed = try train(["--eval-episodes", "0", "--eval-timeout", "1"])
-    expectFailure(failed, 69, ["the environment failed twice", "did not answer for 1 s"])
+    let failed = try train(["--eval-episodes", "0", "--eval-timeout", "5"])
+    expectFailure(failed, 69, ["the environment failed twice", "did not answer for 5 s"])
   }
 }
