@@ -60,8 +60,10 @@ public struct RunHost {
 
   /// The same program, for which a wish of any rank counts, also while one rank works and the others wait.
   func listening(to world: Communicator) -> RunHost {
-    RunHost(
+    var host = RunHost(
       logger: logger, watch: watch,
       shouldStop: { [shouldStop] in shouldStop() || world.someRankWasAskedToStop }, watchdog: watchdog)
+    (host.datasets, host.spareCores) = (datasets, spareCores)
+    return host
   }
 }

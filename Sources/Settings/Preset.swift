@@ -1,5 +1,6 @@
 import Agents
 import ArgumentParser
+import Basics
 import Environments
 import Glibc
 

@@ -8,7 +8,7 @@ import Running
 ///
 /// Messages would need somebody to answer them. Every rank computes, some without any call of MPI for minutes, and a
 /// group whose run ends must not wait for one that is in the middle of its own.
-package struct RunQueue {
+package struct RunQueue: Sendable {
   /// Where the files are; each of them is also the run's `ProgressFile`.
   let directory: String
   private let order: [Int]

@@ -4,6 +4,7 @@ import Logging
 import MPI
 import Running
 import Settings
+import Synchronization
 import TrainingData
 
 /// Trains the runs of a sweep on the ranks that a launcher has started as one job: groups of ranks take run after run
@@ -19,7 +20,7 @@ public final class SweepJob {
     /// The terminal on which rank 0 draws a table of the runs; nil for lines.
     public let terminal: ProgressTable.Terminal?
     /// Whether a signal has asked this rank to save and stop.
-    public let shouldStop: () -> Bool
+    public let shouldStop: @Sendable () -> Bool
     /// Watches the job's own phases.
     public let watchdog: Watchdog
     /// Makes what watches a run of a group, whose ranks may be silent for so many seconds.
@@ -28,7 +29,7 @@ public final class SweepJob {
     /// A program that does this.
     public init(
       say: @escaping (String) -> Void, terminal: ProgressTable.Terminal?,
-      shouldStop: @escaping () -> Bool, watchdog: Watchdog,
+      shouldStop: @escaping @Sendable () -> Bool, watchdog: Watchdog,
       watchdogOfRun: @escaping (_ seconds: Double, _ group: Communicator) -> Watchdog
     ) {
       (self.say, self.terminal, self.shouldStop) = (say, terminal, shouldStop)
@@ -47,8 +48,6 @@ public final class SweepJob {
   private var wasStopped = false
   /// Whether rank 0 draws a table.
   private var isDrawn = false
-  /// When this rank last looked whether another group asks to stop.
-  private var lastLook = ContinuousClock.now
 
   /// The most threads that a rank has in some run.
   private var mostThreads: Int { sweep.runs.map(\.configuration.threads).max() ?? 1 }
@@ -175,7 +174,7 @@ public final class SweepJob {
     off queue: inout RunQueue, _ group: Communicator, _ datasets: LoadedDatasets, _ cores: SpareCores
   ) throws {
     while true {
-      let asked = try group.allReduce(Int64(isAskedToStop(queue) ? 1 : 0), .max) == 1
+      let asked = try group.allReduce(Int64(host.shouldStop() || queue.isAskedToStop ? 1 : 0), .max) == 1
       wasStopped = wasStopped || asked
       if wasStopped {
         if group.rank == 0 { queue.askToStop() }
@@ -202,7 +201,7 @@ public final class SweepJob {
     defer { watchdog.enter(nil) }
     var runHost = RunHost(
       logger: leads ? voice.logger : Logger(label: "fan-dist") { _ in SwiftLogNoOpLogHandler() },
-      watch: voice.show, shouldStop: { [self] in isAskedToStop(queue) }, watchdog: watchdog)
+      watch: voice.show, shouldStop: stopSigns(queue), watchdog: watchdog)
     (runHost.datasets, runHost.spareCores) = (datasets, cores)
     let directory = directory.directory(of: run)
     let request = RunRequest(run.configuration, workers: workers, directory: directory, resumes: true)
@@ -229,12 +228,13 @@ public final class SweepJob {
     }
   }
 
-  /// Whether a signal has reached this rank, or another group of the job.
-  private func isAskedToStop(_ queue: RunQueue) -> Bool {
-    if host.shouldStop() { return true }
-    guard ContinuousClock.now - lastLook > Self.lookInterval else { return false }
-    lastLook = .now
-    return queue.isAskedToStop
+  /// Tells whether a signal has reached this rank, or another group of the job.
+  private func stopSigns(_ queue: RunQueue) -> @Sendable () -> Bool {
+    // A look goes to the file server. The run asks on several threads.
+    let lastLook = LastLook()
+    return { [asked = host.shouldStop] in
+      asked() || lastLook.isLongerAgo(than: Self.lookInterval) && queue.isAskedToStop
+    }
   }
 
   // MARK: The end
@@ -254,5 +254,19 @@ public final class SweepJob {
     try outcome.requireSuccess(sweep, of: count)
     guard world.rank == 0 else { return }
     host.say("done: \(count) run(s), \(outcome.skipped) of them finished before")
+  }
+}
+
+/// When somebody last looked at something, on any thread.
+private final class LastLook: Sendable {
+  private let time = Mutex(ContinuousClock.now)
+
+  /// Whether that is longer ago; if so, somebody looks now.
+  func isLongerAgo(than interval: Duration) -> Bool {
+    time.withLock { last in
+      guard ContinuousClock.now - last > interval else { return false }
+      last = .now
+      return true
+    }
   }
 }

@@ -16,18 +16,21 @@ public struct ExpectedData {
 
   /// Looks at what files say of themselves; nil for data that are not there yet or cannot be read.
   public init?(_ configuration: Configuration) {
-    guard let task = try? namedTask(configuration.env) else { return nil }
+    guard let task = try? namedTask(configuration.env, configuration.environment) else { return nil }
+    let frames = configuration.frameStack
     needsPython = task.embedded == nil
-    if task.embedded != nil && configuration.dataset == nil {
+    if let maze = task.embedded, configuration.dataset == nil {
       spec = DataSpec(
-        observationSize: PointMazeTask.observationSize, actionSize: PointMazeTask.actionSize, rewards: -1...0)
+        observation: maze.observation.stacked(frames), actionSize: PointMazeTask.actionSize, rewards: -1...0)
       byteCount = 0
       return
     }
     guard let path = configuration.dataset ?? (try? DatasetImport.place(of: configuration.env)),
       let source = try? openDataset(path, task: task.embedded)
     else { return nil }
-    spec = source.rowSpec
+    let rows = source.rowSpec
+    spec = DataSpec(
+      observation: rows.observation.stacked(frames), actionSize: rows.actionSize, rewards: rows.rewards)
     byteCount = source.plan.byteCount
   }
 }

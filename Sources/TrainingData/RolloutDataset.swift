@@ -26,7 +26,7 @@ public struct RolloutDataset {
     }
     let plan = buffer.plan
     let writer = try DatasetWriter(
-      directory: directory.temporaryPath, observationSize: plan.observationSize, actionSize: plan.actionSize,
+      directory: directory.temporaryPath, observation: .vector(plan.observationSize), actionSize: plan.actionSize,
       source: path, bounds: .clip)
     let episodes = EpisodeRows(plan, writer)
     for environment in 0..<plan.environments {
@@ -56,7 +56,7 @@ private final class EpisodeRows {
 
   init(_ plan: ReplayPlan, _ writer: DatasetWriter) {
     (self.plan, self.writer) = (plan, writer)
-    block = RowBlock(observationSize: plan.observationSize, actionSize: plan.actionSize)
+    block = RowBlock(observation: .vector(plan.observationSize), actionSize: plan.actionSize)
   }
 
   /// Adds the next transition of an environment.
