@@ -72,7 +72,8 @@ public final class Collector {
       // The other ranks wait meanwhile, and must not take that for the end of this one.
       options.timeout = .seconds(min(workers.evalTimeout, configuration.stallTimeout / 2))
       let environment = task.environment(
-        seed: Explorer.seed(of: configuration), episodes: online.onlineEnvironments, frames: 1, workers: options,
+        seed: Explorer.seed(of: configuration), episodes: online.onlineEnvironments, frames: 1,
+        workers: options,
         isCancelled: isStopped)
       explorer = Explorer(environment, configuration, spec, rewardShift: rewardShift, cores: cores)
     } else {

@@ -26,7 +26,8 @@ public struct RolloutDataset {
     }
     let plan = buffer.plan
     let writer = try DatasetWriter(
-      directory: directory.temporaryPath, observation: .vector(plan.observationSize), actionSize: plan.actionSize,
+      directory: directory.temporaryPath, observation: .vector(plan.observationSize),
+      actionSize: plan.actionSize,
       source: path, bounds: .clip)
     let episodes = EpisodeRows(plan, writer)
     for environment in 0..<plan.environments {

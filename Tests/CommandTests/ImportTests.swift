@@ -372,7 +372,7 @@ struct ImportTests {
     def answer(kind, payload):
         sys.stdout.buffer.write(struct.pack("<4sHHI", b"FANW", 1, kind, len(payload)) + payload)
         sys.stdout.buffer.flush()
-    answer(4, json.dumps({"observation_size": 2, "action_size": 1, "has_validation": False, "provenance": {}}).encode())
+    answer(4, json.dumps({"observation_shape": [2], "action_size": 1, "has_validation": False, "provenance": {}}).encode())
     answer(5, struct.pack("<I", 7) + bytes(20))
     time.sleep(60)
     """

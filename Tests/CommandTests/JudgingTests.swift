@@ -5,7 +5,7 @@ import Testing
 /// `fan-dist evaluate --fqe`.
 @Suite(.serialized) struct JudgingTests {
   private let runs = Runs()
-  private static let short = ["--fqe-updates", "400", "--fqe-hidden-dims", "16", "--fqe-seeds", "2"]
+  private static let short = ["--fqe-updates", "2000", "--fqe-hidden-dims", "16", "--fqe-seeds", "2"]
 
   private var checkpoint: String { runs.folder.file("run/checkpoints/step-000000010.safetensors") }
 
@@ -37,8 +37,8 @@ import Testing
     let data = try train()
     let result = try judge(Self.short + ["--dataset", data])
     try #require(result.code == 0 && result.errors == "", "\(result)")
-    #expect(abs(try value(result, "policy") + 2) < 0.05)
-    #expect(abs(try value(result, "behaviour cloning") + 2) < 0.05)
+    #expect(abs(try value(result, "policy") + 2) < 0.1)
+    #expect(abs(try value(result, "behaviour cloning") + 2) < 0.1)
     #expect(try line(result, "judged by ").hasSuffix("data.npz, 20 episodes"))
     #expect(try line(result, "policy, seed 1: ").contains("-"))
     #expect(try line(result, "actions: ").hasSuffix("% of their numbers at the bounds"))

@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  /// The light of the disc is its area, and its centre of gravity its position.
+  /// The light of the disc is its area, and its centre of gravity its position, as exactly as middles of pixels tell.
   @Test func theDiscLiesWhereItsCentreIs() throws {
     let task = try task()
     for place in [SIMD2(0.0, 0.0), SIMD2(0.31, -0.47), SIMD2(7.9, 8.2), SIMD2(3.55, 0.72)] {
@@ -58,7 +58,7 @@ import Testing
         }
       }
       #expect(abs(light - Double.pi * 0.49) < 0.03, "\(light)")
-      #expect(distance(centre / light - 6, place) < 0.02, "\(centre / light - 6) for \(place)")
+      #expect(distance(centre / light - 6, place) < 0.05, "\(centre / light - 6) for \(place)")
     }
   }
 
