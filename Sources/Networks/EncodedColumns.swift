@@ -29,6 +29,7 @@ final class EncodedColumns<T: Real> {
   /// - Parameters:
   ///   - all: the images of the moment, one behind the other.
   ///   - image: the number of one of them.
+  @specialized(where T == Float)
   func place(
     _ all: UnsafePointer<UInt8>, moment: Int, image: Int, into row: UnsafeMutablePointer<T>, number: Int
   ) {
@@ -38,6 +39,7 @@ final class EncodedColumns<T: Real> {
   }
 
   /// Adds `gradient` of some rows to the encoder's.
+  @specialized(where T == Float)
   func passOn(_ rows: Range<Int>) {
     for row in rows {
       precondition(images[row] >= 0, "gradients reach an encoder at the images of moment 0")

@@ -54,6 +54,12 @@ struct Bench: ParsableCommand {
   @Option(help: "Updates in a round; about half a second's by default.")
   var updates: Int?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Measure again while memory is copied on every core without a rank.",
+      discussion: "The table then has two columns, and JSON two results: quiet and loaded."))
+  var load = false
+
   @Flag(help: "Time updates with their steps in an environment, and without, instead.")
   var online = false
 
@@ -89,6 +95,9 @@ struct Bench: ParsableCommand {
     try require(!model || agents == nil, "--model and --agents ask for different measurements")
     try require(
       !online || (!model && agents == nil), "--online, --model and --agents ask for different measurements")
+    try require(
+      !load || (!online && !model && agents == nil),
+      "--load is for updates, without --online, --model and --agents")
     try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
 
@@ -126,10 +135,20 @@ struct Bench: ParsableCommand {
           ? try encoded(model)
           : model.table(batch: hyperparameters.batchSize, perNode: modelRanksPerNode))
     }
-    let result = try benchmark.run(
-      rounds: rounds, updates: updates, allocations: { allocation_count() })
+    func measured() throws -> UpdateBenchmark.Result {
+      try benchmark.run(rounds: rounds, updates: updates, allocations: { allocation_count() })
+    }
+    let quiet = try measured()
+    guard load else {
+      guard world.rank == 0 else { return }
+      return try StandardStream.output.say(json ? try encoded(quiet) : table(rows(quiet)))
+    }
+    let load = try MemoryLoad(world, threads: threads)
+    defer { load.stop() }
+    let loaded = try measured()
     guard world.rank == 0 else { return }
-    try StandardStream.output.say(json ? try encoded(result) : table(result))
+    try StandardStream.output.say(
+      json ? try encoded(["quiet": quiet, "loaded": loaded]) : table(rows(quiet), rows(loaded)))
   }
 
   /// Times updates with steps in an environment and without.
@@ -166,7 +185,8 @@ struct Bench: ParsableCommand {
     return String(decoding: try encoder.encode(result), as: UTF8.self)
   }
 
-  private func table(_ r: UpdateBenchmark.Result) -> String {
+  /// What the table says of a result, by name.
+  private func rows(_ r: UpdateBenchmark.Result) -> [(name: String, text: String)] {
     var rows = [
       (
         "setting",
@@ -211,7 +231,25 @@ struct Bench: ParsableCommand {
       rows.insert(
         ("encodings", "\(decimals(r.encodings / Double(r.batchSize), 1)) of each sample in an update"), at: 4)
     }
-    return rows.map { "\($0.0.padding(toLength: 14, withPad: " ", startingAt: 0))\($0.1)" }.joined(
+    return rows.map { (name: $0.0, text: $0.1) }
+  }
+
+  /// A result as lines; with a second one, what both say alike once, and then what each says.
+  private func table(
+    _ quiet: [(name: String, text: String)], _ loaded: [(name: String, text: String)]? = nil
+  ) -> String {
+    func line(_ name: String, _ text: String) -> String {
+      name.padding(toLength: 14, withPad: " ", startingAt: 0) + text
+    }
+    guard let loaded else { return quiet.map { line($0.name, $0.text) }.joined(separator: "\n") }
+    let width = zip(quiet, loaded).filter { $0.text != $1.text }.map(\.0.text.count).max() ?? 0
+    let lines = zip(quiet, loaded).map { quiet, loaded in
+      quiet.text == loaded.text
+        ? line(quiet.name, quiet.text)
+        : line(
+          quiet.name, quiet.text.padding(toLength: width, withPad: " ", startingAt: 0) + " | " + loaded.text)
+    }
+    return (lines + ["left: quiet; right: with copies of memory on the cores without a rank"]).joined(
       separator: "\n")
   }
 }
