@@ -6,8 +6,9 @@ import Optimisation
 /// Learns the value of a policy from transitions: fitted Q evaluation (Le, Voloshin and Yue, 2019, arXiv 1903.08738),
 /// with small steps and a slowly moving target in place of repeated regressions.
 ///
-/// Q(s, a) ← r + γ · mask · Q_target(s′, π(s′)), of two members whose mean is the value. Targets stay within what the
-/// smallest and the largest reward for ever would give, so that the value cannot run away.
+/// Q(s, a) ← r + γ · mask · Q_target(s′, π(s′)), of two members whose mean is the value. Targets
+/// and values stay within what the smallest and the largest reward for ever would give: for actions that the data lack
+/// the networks may say more.
 final class FittedQ {
   private static let learningRate = 1e-3
   private static let tau: Float = 0.01
@@ -63,7 +64,7 @@ final class FittedQ {
       for i in rows {
         let next = (target.output(0)[i, 0] + target.output(1)[i, 0]) / 2
         let y = batch.rewards[i] + discount * batch.masks[i] * next
-        slope[i, 0] = (q[i, 0] - max(limits.lowerBound, min(limits.upperBound, y))) / Float(batch.rows)
+        slope[i, 0] = (q[i, 0] - possible(y)) / Float(batch.rows)
       }
     }
     critic.backward(parameters, into: gradients, weightRows: rows)
@@ -79,6 +80,9 @@ final class FittedQ {
     let rows = 0..<states.rows
     critic.input.rows(rows).concatenate(states, actions)
     critic.forward(parameters, rows: rows)
-    return rows.reduce(0) { $0 + Double(critic.output(0)[$1, 0] + critic.output(1)[$1, 0]) / 2 }
+    return rows.reduce(0) { $0 + Double(possible((critic.output(0)[$1, 0] + critic.output(1)[$1, 0]) / 2)) }
   }
+
+  /// The value nearest to this one that rewards can give.
+  private func possible(_ value: Float) -> Float { max(limits.lowerBound, min(limits.upperBound, value)) }
 }
