@@ -91,7 +91,7 @@ public struct Preset: Sendable {
     Preset(
       "visual-pointmaze-u-*",
       common:
-        "steps=10000 encoder=impala_debug actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=500 eval-interval=2000 save-interval=2000",
+        "steps=5000 encoder=impala_debug actor-hidden-dims=64,64 value-hidden-dims=64,64 lr=0.001 discount=0.97 tau=0.02 log-interval=250 eval-interval=1000 save-interval=1000",
       [.fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03"]),
     Preset("visual-pointmaze-*", common: "encoder=impala_debug", [:]),
 
