@@ -1,5 +1,6 @@
 import Kernels
 import Networks
+import Randomness
 
 /// An agent's way to act, with memory of its own, so that it can act on a copy of the parameters while training
 /// goes on.
@@ -33,6 +34,14 @@ public protocol Policy<T>: AnyObject {
 }
 
 extension Policy {
+  /// Fills `noise` for the first `rows` observations. The numbers depend on seed, step and row only.
+  public func drawNoise(rows: Int, seed: UInt32, step: Int) where T == Float {
+    for (index, (draw, noise)) in zip(draws, noise).enumerated() {
+      let key = SIMD2(seed, RandomStream.acting(index).rawValue)
+      draw.fill(noise, rows: rows, key: key, step: step) { UInt32($0) }
+    }
+  }
+
   /// What `act` computes as a graph, from `observation` and the draws by their names to `action`.
   public var graph: OperatorGraph {
     var graph = OperatorGraph()

@@ -6,6 +6,9 @@ public func decimals(_ value: Double, _ places: Int) -> String { String(format: 
 /// A number of bytes in 10⁶ bytes, with one decimal.
 public func megabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e6, 1) }
 
+/// A number of bytes in 10⁹ bytes, with one decimal.
+public func gigabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e9, 1) }
+
 /// A small number with two significant digits and its power of ten, such as an error: 3.2e-05.
 public func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
 

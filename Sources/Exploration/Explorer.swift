@@ -118,10 +118,7 @@ final class Explorer: @unchecked Sendable {
       }
     }
     policy.observations.vectors.rows(0..<count).copy(observations)
-    for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
-      let key = SIMD2(seed, RandomStream.acting(index).rawValue)
-      draw.fill(noise, rows: count, key: key, step: rounds) { UInt32($0) }
-    }
+    policy.drawNoise(rows: count, seed: seed, step: rounds)
     policy.act(parameters, rows: count)
     actions.copy(policy.actions.rows(0..<count))
   }

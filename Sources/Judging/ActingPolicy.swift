@@ -1,7 +1,6 @@
 import Agents
 import Checkpoints
 import Kernels
-import Randomness
 
 /// A policy with its parameters that acts on rows of a dataset.
 final class ActingPolicy {
@@ -21,10 +20,7 @@ final class ActingPolicy {
   func act(_ observations: Observations<Float>, seed: UInt32, step: Int) {
     let rows = observations.rows
     policy.observations.rows(0..<rows).copy(observations)
-    for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
-      let key = SIMD2(seed, RandomStream.acting(index).rawValue)
-      draw.fill(noise, rows: rows, key: key, step: step) { UInt32($0) }
-    }
+    policy.drawNoise(rows: rows, seed: seed, step: step)
     policy.act(saved.parameters.base, rows: rows)
   }
 }

@@ -160,7 +160,7 @@ public final class Encoder<T: Real> {
         input = .numbers(x)
       }
       if case .numbers(let y) = input {
-        T.positiveParts(of: y, into: flat.base, count: count * shape.flatSize)
+        T.positiveParts(of: y, into: flat.base, count: count * flat.columns)
       }
     }
     profile.countOperations(count * convolutionOperations)
@@ -218,7 +218,7 @@ public final class Encoder<T: Real> {
   ) {
     let (row, count) = (group.lowerBound, group.count)
     profile.time(.convolutions) {
-      T.positivePartsBackward(gradient, of: flat.row(row), count: count * shape.flatSize)
+      T.positivePartsBackward(gradient, of: flat.row(row), count: count * flat.columns)
       /// The gradient by the output of a stack, then by what goes into its blocks.
       var dy = gradient
       for stack in stride(from: stacks.count - 1, through: 0, by: -1) {

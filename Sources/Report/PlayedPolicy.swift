@@ -91,10 +91,7 @@ struct PlayedPolicy {
         throw Failure(.data, "\(episodeCount) episodes take longer than \(timeLimit.components.seconds) s")
       }
       if running.first == 0 { images += newestFrame(policy.observations, task.observation) }
-      for (index, (draw, noise)) in zip(policy.draws, policy.noise).enumerated() {
-        let key = SIMD2(seed, RandomStream.acting(index).rawValue)
-        draw.fill(noise, rows: episodeCount, key: key, step: step) { UInt32($0) }
-      }
+      policy.drawNoise(rows: episodeCount, seed: seed, step: step)
       policy.act(saved.parameters.base, rows: episodeCount)
       if step == 0 { first.action.copy(policy.actions.rows(0..<1)) }
       running = try running.filter { e in

@@ -133,8 +133,6 @@ private func whole(_ threads: Set<Int>) -> Int {
   return Set(names).count
 }
 
-private func gigabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e9, 1) }
-
 /// Bytes that a file system has free.
 private func room(in path: String) -> Int? {
   var status = statvfs()

@@ -42,8 +42,6 @@ package struct MachineFit {
       "\(jobs) run(s) at a time: \(cores) core(s)\(memory); a run needs \(needs.cores) core(s) and about "
       + "\(gigabytes(needs.memory)) GB\(crowd)"
   }
-
-  private func gigabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e9, 1) }
 }
 
 extension ExpectedCosts {

@@ -30,27 +30,14 @@ public final class RunVoice: @unchecked Sendable {
   }
 
   /// Takes what the run tells people.
-  public var logger: Logger { Logger(label: "fan-dist") { [self] _ in Handler(voice: self) } }
+  public var logger: Logger { Logger(label: "fan-dist") { [self] _ in LineLogHandler(log) } }
 
-  private func log(_ level: Logger.Level, _ message: Logger.Message) {
+  @Sendable private func log(_ level: Logger.Level, _ message: Logger.Message) {
     guard level > .info else {
       // There is no room for what goes as it should beside a table.
       if file == nil { print("[\(name)] \(message)") }
       return
     }
     say("[\(name)] \(level): \(message)")
-  }
-
-  private struct Handler: LogHandler {
-    let voice: RunVoice
-    var metadata = Logger.Metadata()
-    var logLevel = Logger.Level.info
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-      get { metadata[key] }
-      set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) { voice.log(event.level, event.message) }
   }
 }

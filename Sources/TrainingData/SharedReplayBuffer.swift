@@ -40,7 +40,7 @@ public final class SharedReplayBuffer {
   }
 
   private static func requireRoom(_ plan: ReplayPlan) throws(Failure) {
-    guard let available = availableMemory(), plan.byteCount > available else { return }
+    guard let available = MachineShare().freeMemory, plan.byteCount > available else { return }
     throw Failure(
       .system,
       "the buffer needs \(megabytes(plan.byteCount)) MB of memory for \(plan.storedRows) collected transitions, and \(MPI.processorName) has \(megabytes(available)) MB left: lower --buffer-size or --online-steps"

@@ -19,7 +19,9 @@ final class Console: @unchecked Sendable {
 
   /// Messages to people: information as it is, the rest with its level in front.
   var logger: Logger {
-    Logger(label: "fan-dist") { _ in ConsoleLogHandler(console: self) }
+    Logger(label: "fan-dist") { [self] _ in
+      LineLogHandler { level, message in self.say(level == .info ? "\(message)" : "\(level): \(message)") }
+    }
   }
 
   /// Shows where a run stands.
@@ -81,21 +83,5 @@ final class Console: @unchecked Sendable {
     guard isLaunchedByMpirun else { return isatty(1) == 1 }
     let output = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(getppid())/fd/1")
     return output.map { $0.hasPrefix("/dev/pts/") || $0.hasPrefix("/dev/tty") } ?? false
-  }
-}
-
-/// Passes log messages to the console.
-private struct ConsoleLogHandler: LogHandler {
-  let console: Console
-  var metadata = Logger.Metadata()
-  var logLevel = Logger.Level.info
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
-  }
-
-  func log(event: LogEvent) {
-    console.say(event.level == .info ? "\(event.message)" : "\(event.level): \(event.message)")
   }
 }
