@@ -22,7 +22,9 @@ public final class SharedReplayBuffer {
   ) throws {
     guard case .vector(let observationSize) = data.spec.observation else {
       throw Failure(
-        .usage, "--online-steps: \(data.path): observations that are images cannot be trained on online")
+        .usage,
+        "--online-steps: observations that are images cannot be trained on online; leave it out, or choose a task with vectors"
+      )
     }
     let plan = ReplayPlan(
       dataset: data.transitions.transitionCount, size: online.bufferSize,

@@ -30,7 +30,7 @@ enum Main {
   static func main() {
     BLAS.restartWithFittingKernels()
     Signals.tolerateClosedStreams()
-    let parsed = Result { try FanDist.parseAsRoot() }
+    let parsed = Result { try FanDist.parseAsRoot(arguments(CommandLine.arguments.dropFirst())) }
     let command = try? parsed.get()
     let savesWhenStopped = command is Train || command is SweepCommand
     // Before MPI starts, which takes a second, and again in case it has changed that.
@@ -66,6 +66,20 @@ enum Main {
       job.finish(failure.code.rawValue, message: "fan-dist: \(failure.message)")
     } catch {
       finish(job, parserError: error)
+    }
+  }
+
+  /// The command line's words, with `--name -5` as `--name=-5`: the parser takes a word after a dash for a flag.
+  private static func arguments(_ words: some Sequence<String>) -> [String] {
+    words.reduce(into: []) { words, word in
+      if let flag = words.last, flag.hasPrefix("--"), flag.count > 2, !flag.contains("="),
+        word.hasPrefix("-"),
+        Double(word) != nil
+      {
+        words[words.count - 1] = "\(flag)=\(word)"
+      } else {
+        words.append(word)
+      }
     }
   }
 

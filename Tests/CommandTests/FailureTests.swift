@@ -18,6 +18,11 @@ import Testing
     #expect(left == [], "a run was begun")
   }
 
+  @Test func negativeNumbersAreValues() throws {
+    expectFailure(try run(built("fan-dist"), ["--lr", "-1"]), 64, ["--lr must be"])
+    expectFailure(try run(built("fan-dist"), ["--lr", "--steps"]), 64, ["Missing value", "--lr"])
+  }
+
   @Test func resumeNeedsADirectory() throws {
     let folder = TemporaryDirectory()
     let file = try folder.write("seed: 1\n", to: "c.yaml")
