@@ -80,8 +80,7 @@ public struct DatasetPage {
   private func histogram(_ name: String, _ x: String, _ histogram: Histogram, style: Int) -> Markup {
     let chart = HistogramChart(
       description: "distribution of the \(name)", x: x, y: name, histogram: histogram, style: style,
-      width: 460,
-      height: 190)
+      width: 460, height: 190)
     return figure(chart.svg)
   }
 
@@ -132,13 +131,14 @@ public struct DatasetPage {
     let table = DataTable(
       header: [
         "", "smallest", "mean", "largest", "spread", "as in the row before", "at the smallest",
-        "at the largest",
-        "at ±1", "not finite",
+        "at the largest", "at ±1", "not finite",
       ],
       rows: all.map { column in
         [.init(column.name, isMarked: suspicious.contains(column.name))]
           + [column.minimum, column.mean, column.maximum, column.spread].map { .init(short($0)) }
-          + [column.repeated, column.atMinimum, column.atMaximum, column.atBounds].map { .init(percent($0)) }
+          + [column.repeated, column.atMinimum, column.atMaximum, column.atBounds].map {
+            .init($0.map(percent) ?? "–")
+          }
           + [.init("\(column.notFinite)")]
       })
     return section(

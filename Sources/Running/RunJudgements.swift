@@ -97,7 +97,7 @@ final class RunJudgements {
       }
       if let policy = bySeed[.policy], let behaviour = bySeed[.behaviour] {
         let difference = JudgedValue(seeds: zip(policy, behaviour).map { $0 - $1 })
-        host.logger.info("update \(state.step): \(difference) more than behaviour cloning")
+        host.logger.info("update \(state.step): difference to behaviour cloning: \(difference)")
       }
     }
     return true

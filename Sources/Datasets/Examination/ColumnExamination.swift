@@ -47,8 +47,8 @@ package struct ExaminedColumn: Sendable {
   package let mean: Double
   /// The standard deviation.
   package let spread: Double
-  /// The share of the numbers that equal the one of the row before in the same episode.
-  package let repeated: Double
+  /// The share of the numbers that equal the one of the row before in the same episode; nil for images.
+  package let repeated: Double?
   /// The share of the numbers that are the smallest.
   package let atMinimum: Double
   /// The share of the numbers that are the largest.

@@ -74,7 +74,9 @@ extension DatasetExamination {
   }
 
   private static func summary(_ column: ExaminedColumn) -> String {
-    "\(column.name): \(range(column.minimum, column.maximum)), mean \(brief(column.mean)) ± \(brief(column.spread)); \(percent(column.repeated)) as in the row before"
+    let repeated = column.repeated.map { "; \(percent($0)) as in the row before" } ?? ""
+    return
+      "\(column.name): \(range(column.minimum, column.maximum)), mean \(brief(column.mean)) ± \(brief(column.spread))\(repeated)"
   }
 }
 

@@ -77,7 +77,7 @@ struct ImageExaminer {
     return ExaminedColumn(
       name: "observations channel \(channel)", count: counts.reduce(0, +), notFinite: 0, firstNotFinite: nil,
       minimum: Double(values.first?.0 ?? 0), maximum: Double(values.last?.0 ?? 0), mean: mean,
-      spread: variance.squareRoot(), repeated: 0, atMinimum: share(values.first),
+      spread: variance.squareRoot(), repeated: nil, atMinimum: share(values.first),
       atMaximum: share(values.last),
       atBounds: 0, histogram: histogram, episodes: series[channel], oddity: nil)
   }
