@@ -105,16 +105,14 @@ let package = Package(
     .target(
       name: "Judging",
       dependencies: [
-        "Agents", "Basics", "Checkpoints", "Kernels", "MPI", "Networks", "Optimisation", "Randomness",
-        "Settings", "TrainingData",
+        "Agents", "Basics", "Checkpoints", "Evaluation", "Kernels", "MPI", "Networks", "Optimisation",
+        "Randomness", "Settings", "TrainingData",
       ], swiftSettings: numeric),
     .target(
       name: "Running",
       dependencies: [
         "Agents", "ArrayFiles", "Basics", "Checkpoints", "Datasets", "Environments", "Evaluation",
-        "Exploration",
-        "Kernels",
-        "Learning", "MPI", "ProtobufFiles", "Settings", "TrainingData",
+        "Exploration", "Judging", "Kernels", "Learning", "MPI", "ProtobufFiles", "Settings", "TrainingData",
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: numeric),
     .target(
@@ -136,8 +134,8 @@ let package = Package(
     .target(
       name: "Report",
       dependencies: [
-        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Examples", "Kernels", "Randomness",
-        "Running", "Settings", .product(name: "Yams", package: "Yams"),
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Datasets", "Environments", "Examples", "Kernels",
+        "Randomness", "Running", "Settings", "TrainingData", .product(name: "Yams", package: "Yams"),
       ], resources: [.embedInCode("published.yaml")], swiftSettings: numeric),
     .target(
       name: "Sweeps",

@@ -172,6 +172,7 @@ class Run:
     settings     config.yaml, name -> text
     training     train.csv, a table
     evaluations  eval.csv, a table; the rows of the policy and of behaviour cloning
+    judgements   fqe.csv, a table; the values that recorded episodes give them
     policy       the path of the best policy; None if there is none
     """
 
@@ -182,7 +183,7 @@ class Run:
         run.path = os.fspath(path)
         with open(os.path.join(path, "config.yaml"), encoding="utf-8") as file:
             run.settings = settings(file.read())
-        names = {"training": "train.csv", "evaluations": "eval.csv"}
+        names = {"training": "train.csv", "evaluations": "eval.csv", "judgements": "fqe.csv"}
         for attribute, name in names.items():
             file = os.path.join(path, name)
             setattr(run, attribute, table(file) if os.path.exists(file) else {})

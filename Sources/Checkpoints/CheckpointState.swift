@@ -27,6 +27,8 @@ public struct CheckpointState: Sendable {
   public var spec: DataSpec
   /// The score of its policy, if it was saved because that was the best; nil when it was saved for another reason.
   public var score: EvaluationScore?
+  /// The value of its policy by recorded episodes, if it was saved because that was the best.
+  public var judgedValue: Double?
   /// Where the online phase of the run is, if it has one and has begun it.
   public var online: OnlineState?
 
@@ -46,6 +48,7 @@ public struct CheckpointState: Sendable {
       metadata["observation_order"] = String(decoding: text, as: UTF8.self)
     }
     if let online { metadata["online"] = online.text }
+    if let judgedValue { metadata["value"] = "\(judgedValue)" }
     if let score {
       metadata["success"] = "\(score.success)"
       metadata["return"] = "\(score.totalReward)"
@@ -113,6 +116,7 @@ public struct CheckpointState: Sendable {
       observation: observation, actionSize: try number("action_size"),
       rewards: rewards.0...rewards.1, observationOrder: order)
     online = try file.metadata["online"].map { try OnlineState($0, file.path) }
+    judgedValue = file.metadata["value"].flatMap(Double.init)
     if let success = file.metadata["success"].flatMap(Double.init),
       let totalReward = file.metadata["return"].flatMap(Double.init)
     {

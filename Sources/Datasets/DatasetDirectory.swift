@@ -67,6 +67,23 @@ public struct DatasetDirectory: DatasetSource {
   /// The statistics, as the manifest gives them.
   public func survey() -> DatasetStatistics { manifest.statistics }
 
+  public var statedStatistics: DatasetStatistics? { manifest.statistics }
+
+  public func forEachBlock(
+    _ body: (_ rows: RowBlock, _ file: String, _ first: Int) throws(FileError) -> Void
+  ) throws(FileError) {
+    let block = RowBlock(observation: plan.observation, actionSize: plan.actionSize)
+    for first in stride(from: 0, to: plan.rows, by: block.capacity) {
+      block.rows = min(block.capacity, plan.rows - first)
+      for field in DatasetField.allCases {
+        let bytes = block.bytes(of: field)
+        let width = file(field).header.count / plan.rows
+        try file(field).read(from: first * width, into: bytes)
+      }
+      try body(block, path, first)
+    }
+  }
+
   // MARK: Into memory
 
   /// Reads all fields into `block` and checks every byte against the manifest's digests.

@@ -15,6 +15,15 @@ public protocol DatasetSource: Sendable {
   /// Computes the statistics without keeping the data. Throws ``FileError``.
   func survey() throws(FileError) -> DatasetStatistics
 
+  /// The statistics that the dataset itself holds; nil if it holds none.
+  var statedStatistics: DatasetStatistics? { get }
+
+  /// Calls `body` with blocks of consecutive rows until all rows have been passed. `first` is the number of the block's
+  /// first row in `file`. Throws ``FileError`` if the rows cannot be read.
+  func forEachBlock(
+    _ body: (_ rows: RowBlock, _ file: String, _ first: Int) throws(FileError) -> Void
+  ) throws(FileError)
+
   /// Loads the dataset into `block` and checks it. `block` has at least `plan.byteCount` bytes and starts at
   /// a multiple of 8, better of 64. Throws ``FileError``, naming field, row and value, for data that are
   /// damaged or out of range.
@@ -23,6 +32,7 @@ public protocol DatasetSource: Sendable {
 
 extension DatasetSource {
   public var observationOrder: [String]? { nil }
+  public var statedStatistics: DatasetStatistics? { nil }
 }
 
 /// Fills the block that a ``DatasetPlan`` lays out: the fields and the episode index.

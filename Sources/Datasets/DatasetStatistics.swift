@@ -134,11 +134,17 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     var lines: [String] = []
     if mask.minimum == 1 {
       lines.append(
-        "every mask is 1: no transition reaches the end of its task, so is it ever solved in this data?")
+        "every mask is 1: no transition reaches the end of its task, so is it ever solved in this data? Set masks to 0 where it ends"
+      )
     }
-    if mask.maximum == 0 { lines.append("every mask is 0: no transition looks beyond its own reward") }
+    if mask.maximum == 0 {
+      lines.append(
+        "every mask is 0: no transition looks beyond its own reward; set masks to 1 where the task goes on")
+    }
     if reward.minimum == reward.maximum {
-      lines.append("every reward is \(reward.minimum): there is nothing to tell good behaviour from bad")
+      lines.append(
+        "every reward is \(reward.minimum): there is nothing to tell good behaviour from bad; give the rewards of the task"
+      )
     }
     return lines
   }
@@ -147,19 +153,28 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     let reach = max(-actionMinimum, actionMaximum)
     if actionsOutside > 0 {
       return [
-        "\(actionsOutside) action components lie outside [-1, 1], the farthest at ±\(reach): are they scaled to [-1, 1]?"
+        "\(actionsOutside) action components lie outside [-1, 1], the farthest at ±\(reach): are they scaled to [-1, 1]? Training refuses them"
       ]
     }
-    if actionMinimum == actionMaximum { return ["every action is \(actionMinimum)"] }
-    if reach < 0.05 { return ["no action goes beyond ±\(reach): are they scaled to [-1, 1]?"] }
+    if actionMinimum == actionMaximum {
+      return ["every action is \(actionMinimum): look whether they were recorded"]
+    }
+    if reach < 0.05 {
+      return [
+        "no action goes beyond ±\(reach): are they scaled to [-1, 1]? Scale them so that their bounds are ±1"
+      ]
+    }
     guard clippedShare > 0.5 else { return [] }
     return [
-      "\(whole(100 * clippedShare)) % of the action components lie at ±1 and were clipped: were they cut off before?"
+      "\(whole(100 * clippedShare)) % of the action components lie at ±1 and were clipped: were they cut off before? Scale them by their true bounds instead"
     ]
   }
 
   private var episodeWarnings: [String] {
-    emptyEpisodes > 0 ? ["episodes of one row, which give no transition: \(emptyEpisodes)"] : []
+    emptyEpisodes > 0
+      ? [
+        "episodes of one row, which give no transition: \(emptyEpisodes); look whether terminals end episodes too early"
+      ] : []
   }
 
   private func short(_ value: Double) -> String { String(format: "%.6g", value) }

@@ -1,49 +1,48 @@
 import Agents
 import Basics
 import Checkpoints
-import Kernels
+import Evaluation
 import MPI
 import Randomness
 import Settings
 import TrainingData
 
-/// What recorded episodes say about a policy, without an environment.
+/// The return that networks of several seeds expect of a policy.
+public struct JudgedValue: Sendable, CustomStringConvertible {
+  /// The mean over seeds.
+  public let mean: Double
+  /// Its 95 % bootstrap interval over seeds; nil for a single seed.
+  public let interval: (low: Double, high: Double)?
+
+  /// The value of so many seeds, at least one.
+  public init(seeds: [Double]) {
+    mean = seeds.reduce(0, +) / Double(seeds.count)
+    interval = bootstrapInterval(ofGroups: [seeds])
+  }
+
+  /// A value that has been computed before.
+  public init(mean: Double, interval: (low: Double, high: Double)?) {
+    (self.mean, self.interval) = (mean, interval)
+  }
+
+  /// The mean and the interval.
+  public var description: String {
+    decimals(mean, 3) + (interval.map { " [\(decimals($0.low, 3)), \(decimals($0.high, 3))]" } ?? "")
+  }
+}
+
+/// What recorded episodes say about the policy of a checkpoint, without an environment.
 public struct Judgement: Sendable {
-  /// A mean over seeds.
-  public struct Value: Sendable, CustomStringConvertible {
-    /// Of each seed.
-    public let seeds: [Double]
-    /// The mean.
-    public var mean: Double { seeds.reduce(0, +) / Double(seeds.count) }
-
-    /// The mean and its 95 % bootstrap interval over seeds.
-    public var description: String {
-      let interval = bootstrapInterval(ofGroups: [seeds]).map {
-        " [\(decimals($0.low, 3)), \(decimals($0.high, 3))]"
-      }
-      return decimals(mean, 3) + (interval ?? "")
-    }
-  }
-
   /// The discounted return that the policy is expected to have from the first states of episodes.
-  public let policy: Value
+  public let policy: JudgedValue
   /// The same for behaviour cloning; nil if the agent learns none.
-  public let behaviour: Value?
-  /// How much more it is than behaviour cloning's, by the same seeds.
-  public var difference: Value? {
-    behaviour.map { behaviour in Value(seeds: zip(policy.seeds, behaviour.seeds).map { $0 - $1 }) }
-  }
-  /// The root mean square difference between the policy's actions and the data's, over their numbers.
-  public let actionError: Double
-  /// The share of the numbers of the policy's actions that lie at −1 or 1.
-  public let shareAtBounds: Double
+  public let behaviour: JudgedValue?
+  /// How much more the policy's is than behaviour cloning's, by the same seeds.
+  public let difference: JudgedValue?
+  /// How the policy's actions compare with the data's.
+  public let actions: ActionComparison
   /// The data, in words.
   public let data: String
-
-  private static let batchSize = 256
-  private static let mostFirstStates = 1000
-  /// Batches on which actions are compared.
-  private static let comparedBatches = 8
 
   /// Judges the policy of a checkpoint. One rank.
   ///
@@ -67,10 +66,10 @@ public struct Judgement: Sendable {
           "\(source.data.path): observations of \(here.observationSize) numbers and actions of \(here.actionSize), but the policy of \(path) has \(there.observationSize) and \(there.actionSize)"
         )
       }
-      let starts = try FirstStates(of: source.data, atMost: mostFirstStates)
-      let data = "\(kind), \(starts.episodes) episodes"
+      let judge = try Judge(source, there, saved.configuration.hyperparameters, options)
+      let data = "\(kind), \(try judge.episodes()) episodes"
       try say("judged by \(data)")
-      return try Judgement(saved, source, starts, options, data: data, say)
+      return try Judgement(saved, judge, seeds: options.fqeSeeds, data: data, say)
     }
   }
 
@@ -79,7 +78,6 @@ public struct Judgement: Sendable {
     _ releases: Releases
   ) throws -> (BatchSource, String) {
     var configuration = saved.configuration
-    configuration.hyperparameters.batchSize = batchSize
     if let dataset { (configuration.dataset, configuration.datasetDigest) = (dataset, nil) }
     let location = try DatasetLocation(
       configuration, namedTask(configuration.env), importing, world: world)
@@ -92,75 +90,22 @@ public struct Judgement: Sendable {
   }
 
   private init(
-    _ saved: SavedPolicy, _ source: BatchSource, _ starts: FirstStates, _ options: FittedQOptions,
-    data: String, _ say: (String) throws -> Void
+    _ saved: SavedPolicy, _ judge: Judge, seeds: Int, data: String, _ say: (String) throws -> Void
   ) throws {
-    let (spec, hyperparameters) = (saved.state.spec, saved.configuration.hyperparameters)
-    let rows = Self.batchSize
-    let policy = ActingPolicy(saved.policy(rows: rows), saved)
-    let behaviour = hyperparameters.agent.behaviour(spec, hyperparameters, rows: rows).map {
-      ActingPolicy($0, saved)
-    }
-    self.data = data
-    (actionError, shareAtBounds) = try Self.compare(policy, source)
-    func value(_ policy: ActingPolicy, _ name: String) throws -> Value {
-      Value(
-        seeds: try (0..<options.fqeSeeds).map { seed in
-          let value = try Self.value(
-            policy, source, starts, options, discount: hyperparameters.discount, seed: UInt32(seed))
-          try say("\(name), seed \(seed): \(decimals(value, 3))")
-          return value
-        })
-    }
-    self.policy = try value(policy, "policy")
-    self.behaviour = try behaviour.map { try value($0, "behaviour cloning") }
-  }
-
-  /// The mean value at the first states, by networks of one seed.
-  private static func value(
-    _ policy: ActingPolicy, _ source: BatchSource, _ starts: FirstStates, _ options: FittedQOptions,
-    discount: Double, seed: UInt32
-  ) throws -> Double {
-    let batch = source.sampler.batch
-    let fitted = FittedQ(
-      source.data.spec, hidden: options.fqeHiddenDims.widths, discount: discount,
-      rows: max(batch.capacity, batchSize), seed: seed)
-    for update in 0..<options.fqeUpdates {
-      // Each seed has batches and noise of its own.
-      try source.sampler.load(step: Int(seed) * options.fqeUpdates + update)
-      policy.act(batch.nextObservations.rows(0..<batch.rows), seed: seed, step: update)
-      fitted.update(update + 1, of: options.fqeUpdates, batch, nextActions: policy.actions)
-    }
-    let count = starts.observations.rows
-    let sum = stride(from: 0, to: count, by: batchSize).reduce(0.0) { sum, first in
-      let rows = first..<min(first + batchSize, count)
-      policy.act(starts.observations.rows(rows), seed: seed, step: options.fqeUpdates + first)
-      return sum
-        + fitted.sum(starts.observations.vectors.rows(rows), policy.actions.rows(0..<rows.count))
-    }
-    return sum / Double(count)
-  }
-
-  /// The root mean square difference of actions, and the share of their numbers that lie at the bounds.
-  private static func compare(
-    _ policy: ActingPolicy, _ source: BatchSource
-  ) throws -> (error: Double, share: Double) {
-    var (squares, atBounds, count) = (0.0, 0, 0)
-    for step in 0..<comparedBatches {
-      try source.sampler.load(step: step)
-      let batch = source.sampler.batch
-      policy.act(batch.observations.rows(0..<batch.rows), seed: 0, step: step)
-      for row in 0..<batch.rows {
-        for column in 0..<batch.actions.columns {
-          let action = policy.actions[row, column]
-          let difference = Double(action - batch.actions[row, column])
-          squares += difference * difference
-          // The data's own actions end a hundred-thousandth before.
-          if abs(action) >= 0.9999 { atBounds += 1 }
-          count += 1
-        }
+    let parameters = UnsafePointer(saved.parameters.base)
+    func values(_ actor: Evaluator.Actor, _ name: String) throws -> [Double] {
+      try (0..<seeds).map { seed in
+        let value = try judge.value(of: actor, parameters, seed: seed)
+        try say("\(name), seed \(seed): \(decimals(value, 3))")
+        return value
       }
     }
-    return ((squares / Double(count)).squareRoot(), Double(atBounds) / Double(count))
+    self.data = data
+    actions = try judge.compareActions(parameters)
+    let policy = try values(.policy, "policy")
+    let behaviour = judge.judges(.behaviour) ? try values(.behaviour, "behaviour cloning") : nil
+    self.policy = JudgedValue(seeds: policy)
+    self.behaviour = behaviour.map(JudgedValue.init)
+    difference = behaviour.map { JudgedValue(seeds: zip(policy, $0).map { $0 - $1 }) }
   }
 }

@@ -59,7 +59,7 @@ func numbers(_ curves: [(RunGroup, Curve)], x: String) -> DataTable {
 /// The measure that behaviour cloning reaches at the end, averaged over all runs; nil if it was not
 /// evaluated.
 private func imitation(_ measure: Measure, _ groups: [RunGroup]) -> Double? {
-  let values = groups.flatMap(\.runs).compactMap { $0.behaviour?.values(measure.column).last?.value }
+  let values = groups.flatMap(\.runs).compactMap { measure.imitation($0)?.values(measure.column).last?.value }
     .filter(\.isPlottable)
   return values.isEmpty ? nil : mean(values)
 }

@@ -19,6 +19,10 @@ package struct RecordedRun {
   private(set) var evaluations: CSVTable?
   /// The rows of eval.csv about behaviour cloning; nil if it cannot be read.
   private(set) var behaviour: CSVTable?
+  /// The rows of fqe.csv about the policy; nil if the run was not judged by recorded episodes.
+  private(set) var judgements: CSVTable?
+  /// The rows of fqe.csv about behaviour cloning; nil likewise.
+  private(set) var judgedBehaviour: CSVTable?
   /// One line for each thing that was missing or damaged.
   package private(set) var notes: [String] = []
 
@@ -31,6 +35,11 @@ package struct RecordedRun {
     let all = table(directory.evaluation)
     evaluations = all?.filtered("actor", is: "policy")
     behaviour = all?.filtered("actor", is: "behaviour")
+    if FileManager.default.fileExists(atPath: directory.judgement) {
+      let all = table(directory.judgement)
+      judgements = all?.filtered("actor", is: "policy")
+      judgedBehaviour = all?.filtered("actor", is: "behaviour")
+    }
   }
 
   /// Whether a directory has a file of a run, config.yaml or train.csv.

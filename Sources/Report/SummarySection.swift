@@ -21,16 +21,23 @@ func summary(_ groups: [RunGroup]) -> Markup {
 struct Measure {
   /// The name on the page.
   let name: String
-  /// The column of eval.csv.
+  /// The column of the table.
   let column: String
   /// Values that an axis of this measure must include.
   let limits: [Double]
+  /// The table of the policy.
+  var table: @Sendable (RecordedRun) -> CSVTable? = { $0.evaluations }
+  /// The table of behaviour cloning.
+  var imitation: @Sendable (RecordedRun) -> CSVTable? = { $0.behaviour }
 
   static let all = [
     Measure(name: "success", column: "success", limits: [0, 1]),
     Measure(name: "normalised score", column: "normalised_score", limits: [0]),
     Measure(name: "return", column: "return", limits: []),
     Measure(name: "episode length", column: "length", limits: [0]),
+    Measure(
+      name: "value by recorded episodes", column: "value", limits: [], table: { $0.judgements },
+      imitation: { $0.judgedBehaviour }),
   ]
 
   /// The measures that evaluations of some group contain.
@@ -39,7 +46,7 @@ struct Measure {
   }
 
   /// The curve of this measure over the updates of a group.
-  func curve(_ group: RunGroup) -> Curve { Curve(group.runs.compactMap(\.evaluations), column) }
+  func curve(_ group: RunGroup) -> Curve { Curve(group.runs.compactMap(table), column) }
 }
 
 /// The text of a mean and its interval: `0.30 [0.10, 0.50]`.

@@ -1,4 +1,5 @@
 import Agents
+import Basics
 import Environments
 import MPI
 import Settings
@@ -36,6 +37,7 @@ struct RunData {
       validation = try .validation(
         configuration, on: loaded.validation, like: training.data, world: world, warn: leaveOut)
       hasValidationData = loaded.validation != nil
+      try requireJudge(configuration)
       return
     }
     let importing = DatasetLocation.Import(
@@ -45,5 +47,21 @@ struct RunData {
     validation = try .validation(
       configuration, at: location, like: training.data, world: world, releases, warn: leaveOut)
     hasValidationData = validation != nil || isLeftOut
+    try requireJudge(configuration)
+  }
+
+  /// Throws if the policy is to be judged by recorded episodes and cannot be.
+  private func requireJudge(_ configuration: Configuration) throws(Failure) {
+    guard configuration.fqeInterval != nil else { return }
+    guard !spec.observation.isImage else {
+      throw Failure(.usage, "--fqe-interval judges no policies that see images; leave it out")
+    }
+    guard validation != nil else {
+      throw Failure(
+        .usage,
+        hasValidationData
+          ? "--fqe-interval needs at least as many held-out transitions as there are ranks; use fewer ranks, or more held-out data"
+          : "--fqe-interval needs held-out episodes: name them with --val-dataset PATH")
+    }
   }
 }

@@ -2,6 +2,7 @@ import ArrayFiles
 import Basics
 import Checkpoints
 import Foundation
+import Logging
 import Settings
 
 /// The directory of a run: `config.yaml`, `train.csv`, `eval.csv` and `checkpoints/`.
@@ -50,6 +51,8 @@ public struct RunDirectory: Sendable {
   public var training: String { path + "/train.csv" }
   /// Evaluations.
   public var evaluation: String { path + "/eval.csv" }
+  /// Judgements by recorded episodes.
+  public var judgement: String { path + "/fqe.csv" }
   package var checkpoints: String { path + "/checkpoints" }
   /// The checkpoint of the best evaluation.
   public var best: String { checkpoints + "/best.safetensors" }
@@ -126,13 +129,14 @@ public struct RunDirectory: Sendable {
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
       trained.dataset == configuration.dataset
     else { return false }
-    guard configuration.evalEpisodes > 0 else { return true }
-    guard
-      let evaluations = try? String(contentsOfFile: evaluation, encoding: .utf8)
-    else { return false }
-    return evaluations.split(separator: "\n").contains {
-      $0.hasPrefix("\(configuration.updates),policy,done,")
-    }
+    return (configuration.evalEpisodes == 0 || has("\(configuration.updates),policy,done,", in: evaluation))
+      && (configuration.fqeInterval == nil || has("\(configuration.updates),policy,", in: judgement))
+  }
+
+  /// Whether a file has a line with this beginning.
+  private func has(_ beginning: String, in path: String) -> Bool {
+    let text = try? String(contentsOfFile: path, encoding: .utf8)
+    return text?.split(separator: "\n").contains { $0.hasPrefix(beginning) } ?? false
   }
 
   /// How many periodic checkpoints stay.
@@ -151,8 +155,26 @@ public struct RunDirectory: Sendable {
     try? FileManager.default.removeItem(atPath: path(purpose, step: step))
   }
 
+  /// What the best policy so far says about itself; nil if there is none. One that cannot be read is put aside, so that
+  /// what replaces it, perhaps a worse one, does not destroy it.
+  func bestState(_ logger: Logger) throws -> CheckpointState? {
+    let problem: any Error
+    do { return try Checkpoint(path: best).state } catch { problem = error }
+    var status = stat()
+    if lstat(best, &status) != 0 && errno == ENOENT { return nil }
+    let aside = unreadableBest
+    guard rename(best, aside) == 0 else {
+      throw Failure(
+        .cannotCreate, "\(problem); and it cannot be moved to \(aside): \(String(cString: strerror(errno)))")
+    }
+    logger.warning(
+      "the best policy so far cannot be read and is now \(aside); the next one that is evaluated takes its place, even a worse one: \(problem)"
+    )
+    return nil
+  }
+
   /// Where a best policy that cannot be read goes, so that the next one does not replace it.
-  var unreadableBest: String {
+  private var unreadableBest: String {
     let names = (1...).lazy.map { "\(checkpoints)/best-unreadable-\($0).safetensors" }
     return names.first { access($0, F_OK) != 0 }!
   }

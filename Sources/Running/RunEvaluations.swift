@@ -71,7 +71,7 @@ final class RunEvaluations {
     logger = host.logger
     self.task = configuration.env
     needsEnvironment = !request.workers.evalAnyway
-    let best = try isResumed ? Self.best(directory, host.logger) : nil
+    let best = try isResumed ? directory.bestState(host.logger)?.score : nil
     let cancellation = Cancellation()
     let environment = task.environment(
       seed: configuration.seed, episodes: episodes, frames: configuration.frameStack,
@@ -128,24 +128,6 @@ final class RunEvaluations {
   }
 
   deinit { background.cancel() }
-
-  /// The score of the best policy so far; nil if there is none. One that cannot be read is put aside, so that what
-  /// replaces it, perhaps a worse one, does not destroy it.
-  private static func best(_ directory: RunDirectory, _ logger: Logger) throws -> EvaluationScore? {
-    let problem: any Error
-    do { return try Checkpoint(path: directory.best).state.score } catch { problem = error }
-    var status = stat()
-    if lstat(directory.best, &status) != 0 && errno == ENOENT { return nil }
-    let aside = directory.unreadableBest
-    guard rename(directory.best, aside) == 0 else {
-      throw Failure(
-        .cannotCreate, "\(problem); and it cannot be moved to \(aside): \(String(cString: strerror(errno)))")
-    }
-    logger.warning(
-      "the best policy so far cannot be read and is now \(aside); the next one that is evaluated takes its place, even a worse one: \(problem)"
-    )
-    return nil
-  }
 
   // MARK: Handing over
 

@@ -59,6 +59,7 @@ struct RunFacts {
   func write(to directory: RunDirectory) throws {
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
+    repeated.valDataset = configuration.valDataset.map { URL(fileURLWithPath: $0).path }
     repeated.datasetDigest = data.digest
     let statistics = data.statistics.lines + data.statistics.warnings.map { "warning: \($0)" }
     let facts = ["\(program), \(ranks)"] + statistics

@@ -12,6 +12,10 @@ struct RunFiles {
   let evaluations: FigureLog?
   /// What was in the evaluations' file already and stays there.
   let recorded: RecordedEvaluations
+  /// Judgements by recorded episodes; nil when none is wanted.
+  let judgements: FigureLog?
+  /// What was in the judgements' file already and stays there.
+  let recordedJudgements: RecordedJudgements
 
   /// Opens the files. Rows of updates after `step` are removed, because the run computes them again; all others stay.
   ///
@@ -31,6 +35,18 @@ struct RunFiles {
       path: directory.training, columns: ["step"] + columns, events: events, from: step, group: { _ in "" },
       warn: warn
     ) { row, _ in row <= step }
+    var judged = RecordedJudgements()
+    judgements =
+      configuration.fqeInterval == nil
+      ? nil
+      : try FigureLog(
+        path: directory.judgement, columns: RunJudgements.columns, events: events, from: step,
+        group: { "fqe/\($0[1] ?? "")/" }, warn: warn
+      ) { row, fields in
+        if row <= step { judged.add(row, fields) }
+        return row <= step
+      }
+    recordedJudgements = judged
     var recorded = RecordedEvaluations()
     guard configuration.evalEpisodes > 0 else {
       (evaluations, self.recorded) = (nil, recorded)
@@ -51,6 +67,7 @@ struct RunFiles {
   func synchronize() throws {
     try training.synchronize()
     try evaluations?.synchronize()
+    try judgements?.synchronize()
   }
 }
 
@@ -80,6 +97,11 @@ extension Configuration {
   /// Whether the policy is evaluated after an update, other than the last one.
   func evaluatesOnTheWay(_ step: Int) -> Bool {
     (isDue(evalInterval, step) || isSwitch(step)) && step < updates
+  }
+
+  /// Whether the policy is judged by recorded episodes after an update, other than the last one.
+  func judgesOnTheWay(_ step: Int) -> Bool {
+    fqeInterval.map { isDue($0, step) || isSwitch(step) } ?? false && step > 0 && step < updates
   }
 
   /// Whether a checkpoint is saved after an update, other than the last one.

@@ -20,6 +20,7 @@ final class RunLog {
   private let watch: (RunStatus) -> Void
   /// On rank 0.
   private let evaluations: RunEvaluations?
+  private let judgements: RunJudgements?
   private let file: FigureLog?
   private let collector: Collector?
 
@@ -33,11 +34,13 @@ final class RunLog {
   /// A log of a run; only rank 0 has a file to write to.
   init(
     _ configuration: Configuration, _ state: RunState, _ evaluations: RunEvaluations?,
-    _ collector: Collector?, file: FigureLog?, watch: @escaping (RunStatus) -> Void
+    _ judgements: RunJudgements?, _ collector: Collector?, file: FigureLog?,
+    watch: @escaping (RunStatus) -> Void
   ) {
     self.configuration = configuration
     self.state = state
     self.evaluations = evaluations
+    self.judgements = judgements
     self.collector = collector
     self.file = file
     self.watch = watch
@@ -93,7 +96,8 @@ final class RunLog {
         step: state.step, steps: configuration.updates, isLogged: isLogged, updatesPerSecond: reading.rate,
         communicationShare: reading.communication,
         environmentShare: collector.map { _ in reading.environment }, figures: figures,
-        success: evaluations?.results[.policy]?.success?.mean,
+        success: evaluations?.results[.policy]?.success?.mean, value: judgements?.results[.policy]?.mean,
+        judging: judgements?.progress,
         evaluating: evaluations?.progress.map { ($0.step, $0.episodes, configuration.evalEpisodes) }))
   }
 }

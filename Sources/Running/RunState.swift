@@ -156,10 +156,12 @@ final class RunState {
 
   /// Writes a checkpoint.
   ///
-  /// - Parameter online: the state of the online phase, if it has begun.
-  func save(to path: String, online: OnlineState?) throws {
+  /// - Parameters:
+  ///   - online: the state of the online phase, if it has begun.
+  ///   - judgedValue: the value of the policy, if it is saved because that is the best.
+  func save(to path: String, online: OnlineState?, judgedValue: Double? = nil) throws {
     var state = checkpointState
-    state.online = online
+    (state.online, state.judgedValue) = (online, judgedValue)
     try Checkpoint.write(path, state, NamedTensors(of: learner))
   }
 

@@ -19,6 +19,10 @@ public struct RunStatus: Sendable {
   public let figures: [(name: String, value: Double)]
   /// Success of the last evaluation.
   public let success: Double?
+  /// Value of the policy in the last judgement by recorded episodes.
+  public let value: Double?
+  /// Update whose policy is being judged, and the share of the work that is done; training waits.
+  public let judging: (step: Int, share: Double)?
   /// Update whose policy is being evaluated, and how many of the episodes have ended.
   public let evaluating: (step: Int, done: Int, episodes: Int)?
 
@@ -33,6 +37,8 @@ public struct RunStatus: Sendable {
       if let value = values[name] { parts.append("\(label) \(String(format: "%.4g", value))") }
     }
     if let success { parts.append("success \(decimals(success, 2))") }
+    if let value { parts.append("value \(String(format: "%.4g", value))") }
+    if let judging { parts.append("judging \(judging.step): \(decimals(100 * judging.share, 0)) %") }
     if let evaluating {
       parts.append("evaluating \(evaluating.step): \(evaluating.done)/\(evaluating.episodes)")
     }

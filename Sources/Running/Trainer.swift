@@ -3,6 +3,7 @@ import Checkpoints
 import Datasets
 import Evaluation
 import Exploration
+import Judging
 import Kernels
 import Learning
 import MPI
@@ -29,6 +30,10 @@ public final class Trainer {
     public let policy: EvaluationResult?
     /// The behaviour flow's evaluation at the end, if the agent has one; on rank 0.
     public let behaviour: EvaluationResult?
+    /// The policy's value by recorded episodes at the end; on rank 0, nil if none was wanted.
+    public let judged: JudgedValue?
+    /// Behaviour cloning's, if the agent has it; on rank 0.
+    public let judgedBehaviour: JudgedValue?
     /// Why the last evaluation failed, if it did; on rank 0.
     public let evaluationFailure: Failure?
     /// Whether a signal ended it before all updates were done.
@@ -66,6 +71,8 @@ public final class Trainer {
   private let files: RunFiles?
   /// On rank 0, unless no evaluation is wanted.
   private let evaluations: RunEvaluations?
+  /// Nil for a run that is not judged by recorded episodes.
+  private let judgements: RunJudgements?
   /// Nil for a run that never goes online.
   private let collector: Collector?
   /// On rank 0, for a run that goes online.
@@ -136,8 +143,9 @@ public final class Trainer {
     collector = try Self.collector(request, data, cores, world, host)
     collectedFiles = world.rank == 0 && collector != nil ? CollectedFiles(request.directory) : nil
     rollouts = try Self.rollouts(request, data.training.replay?.buffer, world, isResumed: isResumed)
+    judgements = try Self.judgements(request, data, world, host, isResumed: isResumed)
     (evaluations, files, log) = try Self.open(
-      request, data, state, facts, collector, cores, world, host, isResumed: isResumed)
+      request, data, state, facts, judgements, collector, cores, world, host, isResumed: isResumed)
     state.environmentOrder = evaluations?.observationOrder
     let (sampler, steps, updates) = (data.training.sampler, configuration.steps, configuration.updates)
     phases =
@@ -160,6 +168,15 @@ public final class Trainer {
       warn: { host.logger.warning("\($0)") })
   }
 
+  /// What judges the run by recorded episodes, if that is wanted; then there are validation data.
+  private static func judgements(
+    _ request: RunRequest, _ data: RunData, _ world: Communicator, _ host: RunHost, isResumed: Bool
+  ) throws -> RunJudgements? {
+    guard request.configuration.fqeInterval != nil, let validation = data.validation else { return nil }
+    return try RunJudgements(
+      request, data.spec, by: validation, world: world, isResumed: isResumed, host)
+  }
+
   /// Where rank 0 writes what was collected, if somebody wants it.
   private static func rollouts(
     _ request: RunRequest, _ buffer: ReplayBuffer?, _ world: Communicator, isResumed: Bool
@@ -180,13 +197,16 @@ public final class Trainer {
 
   /// Rank 0 opens the run's files and starts the evaluating thread, which begins with what was not evaluated before.
   private static func open(
-    _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts, _ collector: Collector?,
-    _ cores: SpareCores, _ world: Communicator, _ host: RunHost, isResumed: Bool
+    _ request: RunRequest, _ data: RunData, _ state: RunState, _ facts: RunFacts,
+    _ judgements: RunJudgements?, _ collector: Collector?, _ cores: SpareCores, _ world: Communicator,
+    _ host: RunHost, isResumed: Bool
   ) throws -> (RunEvaluations?, RunFiles?, RunLog) {
     let configuration = request.configuration
     return try world.workTogether {
       guard world.rank == 0 else {
-        return (nil, nil, RunLog(configuration, state, nil, collector, file: nil, watch: host.watch))
+        return (
+          nil, nil, RunLog(configuration, state, nil, nil, collector, file: nil, watch: host.watch)
+        )
       }
       let evaluations =
         configuration.evalEpisodes > 0
@@ -197,10 +217,13 @@ public final class Trainer {
         warn: { host.logger.warning("\($0)") })
       try facts.write(to: request.directory)
       evaluations?.log = files.evaluations
+      judgements?.log = files.judgements
+      judgements?.recorded = files.recordedJudgements
       try evaluations?.resubmit(state, configuration, except: files.recorded)
       return (
         evaluations, files,
-        RunLog(configuration, state, evaluations, collector, file: files.training, watch: host.watch)
+        RunLog(
+          configuration, state, evaluations, judgements, collector, file: files.training, watch: host.watch)
       )
     }
   }
@@ -210,6 +233,8 @@ public final class Trainer {
   /// Trains until the configured number of updates is done or a signal stops it.
   private func run() throws -> Summary {
     log.restartMeter()
+    // A judgement that a signal interrupted is made first.
+    if try !judgeOnTheWay() { return try summary(wasStopped: true) }
     for phase in phases where state.step < phase.lastUpdate {
       begin(phase)
       while state.step < phase.lastUpdate {
@@ -227,11 +252,15 @@ public final class Trainer {
           try state.requireSameReplicas(world)
           evaluations?.submit(state.snapshot(), for: [.policy], isNeeded: false)
         }
+        guard try judgeOnTheWay() else {
+          try save()
+          return try summary(wasStopped: true)
+        }
         if configuration.savesOnTheWay(state.step) { try save() }
       }
     }
     try save()
-    let wasStopped = try !evaluateTheEnd()
+    let wasStopped = try !evaluateTheEnd() || !judgePolicy([.policy, .behaviour])
     if !wasStopped { try writeRollouts() }
     return try summary(wasStopped: wasStopped)
   }
@@ -356,6 +385,24 @@ public final class Trainer {
     }
   }
 
+  /// Judges the policy by recorded episodes, if it is time. False if a signal interrupted that.
+  private func judgeOnTheWay() throws -> Bool {
+    try !configuration.judgesOnTheWay(state.step) || judgePolicy([.policy])
+  }
+
+  /// Judges the present parameters by recorded episodes, on all ranks, if that is wanted. False if a signal interrupted
+  /// that.
+  private func judgePolicy(_ actors: [Evaluator.Actor]) throws -> Bool {
+    guard let judgements else { return true }
+    try state.requireSameReplicas(world)
+    let isDone = try judgements.judge(state, actors) {
+      evaluations?.follow(updateTook: nil)
+      log.reportNowAndThen()
+    }
+    log.restartMeter()
+    return isDone
+  }
+
   /// Evaluates the last policy and waits for the result, while the other ranks sleep. False if a signal ended the
   /// wait.
   private func evaluateTheEnd() throws -> Bool {
@@ -389,6 +436,7 @@ public final class Trainer {
     try world.together { try evaluations?.requireWritten() }
     return Summary(
       steps: state.step, policy: evaluations?.results[.policy], behaviour: evaluations?.results[.behaviour],
+      judged: judgements?.results[.policy], judgedBehaviour: judgements?.results[.behaviour],
       evaluationFailure: evaluations?.failure, wasStopped: wasStopped)
   }
 }

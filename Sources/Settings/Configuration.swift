@@ -18,6 +18,12 @@ public struct Configuration: ParsableArguments, Sendable {
 
   @Option(
     help: ArgumentHelp(
+      "Held-out data in place of the validation data that belong to the dataset: losses are logged for them, and --fqe-interval judges by them.",
+      valueName: "path"))
+  public var valDataset: String?
+
+  @Option(
+    help: ArgumentHelp(
       "MB of a node's memory that a dataset may take; of a dataset directory beyond that, each rank reads the rows it needs from the files.",
       valueName: "mb"))
   public var datasetMemory = 4096
@@ -76,6 +82,17 @@ public struct Configuration: ParsableArguments, Sendable {
   @Option(help: "An episode succeeds when its task is solved at its last step, or at any.")
   public var success = SuccessRule.last
 
+  @Option(
+    help: ArgumentHelp(
+      "Updates between judgements of the policy by fitted Q evaluation on the validation data, without an environment; also at the end.",
+      discussion:
+        "Training waits meanwhile; the seeds are divided among the ranks. By default nothing is judged.",
+      valueName: "updates"))
+  public var fqeInterval: Int?
+
+  @OptionGroup(title: "Fitted Q evaluation")
+  public var fittedQ: FittedQOptions
+
   @Option(help: "Updates between checkpoints; 0 saves at the end only.")
   public var saveInterval = 50_000
 
@@ -104,6 +121,9 @@ public struct Configuration: ParsableArguments, Sendable {
     try require(evalInterval >= 0, "--eval-interval must not be negative")
     try require((0...100_000).contains(evalEpisodes), "--eval-episodes must be between 0 and 100000")
     try require(saveInterval >= 0, "--save-interval must not be negative")
+    try require(
+      (fqeInterval ?? 1) > 0,
+      "--fqe-interval must be positive; leave it out to judge nothing by recorded episodes")
     try require((1...65_536).contains(virtualShards), "--virtual-shards must be between 1 and 65536")
     try require((1...86_400).contains(stallTimeout), "--stall-timeout must be between 1 and 86400 seconds")
     try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
@@ -134,14 +154,14 @@ public struct Configuration: ParsableArguments, Sendable {
 
   /// Names of all settings, hyperparameters included.
   public static var allSettingNames: [String] {
-    settingNames + EnvironmentOptions.settingNames + OnlineSettings.settingNames
+    settingNames + EnvironmentOptions.settingNames + FittedQOptions.settingNames + OnlineSettings.settingNames
       + Hyperparameters.settingNames
   }
 
   /// All settings that the run reads, with their values.
   public var allSettings: [Setting] {
     settings.filter { $0.name != "preset" } + environment.settings
-      + (online.onlineSteps > 0 ? online.settings : [])
+      + (fqeInterval == nil ? [] : fittedQ.settings) + (online.onlineSteps > 0 ? online.settings : [])
       + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
   }
 
@@ -151,9 +171,12 @@ public struct Configuration: ParsableArguments, Sendable {
     let incidental: Set = [
       online.onlineSteps > 0 ? "online-steps" : "steps", "dataset", "dataset-memory", "dataset-digest",
       "log-interval", "eval-interval",
-      "eval-episodes", "save-interval", "threads", "ranks-per-node", "stall-timeout",
+      "eval-episodes", "val-dataset", "fqe-interval", "save-interval", "threads", "ranks-per-node",
+      "stall-timeout",
     ]
-    return allSettings.filter { !incidental.contains($0.name) }
+    return allSettings.filter { setting in
+      !incidental.contains(setting.name) && !FittedQOptions.settingNames.contains(setting.name)
+    }
   }
 
   /// Bytes that a dataset may take of a node's memory.

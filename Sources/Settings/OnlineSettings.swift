@@ -77,15 +77,6 @@ public struct OnlineSettings: ParsableArguments, Sendable {
     try require((1...256).contains(onlineEnvironments), "--online-environments must be between 1 and 256")
   }
 
-  /// Throws when arguments set any of these, for a run that does not go online.
-  public static func requireNone(in arguments: [String]) throws(Failure) {
-    let names = Set(settingNames).subtracting(["online-steps"])
-    for argument in arguments where argument.hasPrefix("--") {
-      let name = String(argument.dropFirst(2).prefix { $0 != "=" })
-      guard !names.contains(name) else { throw Failure(.usage, "--\(name) needs --online-steps") }
-    }
-  }
-
   // MARK: Rounds
 
   // In a round every environment takes one step.

@@ -28,16 +28,27 @@ public final class BatchSampler {
   ///   - virtualShards: pieces that the data are cut into.
   ///   - moving: the probability that the images of a batch move by a few pixels.
   /// - Throws: the same `Failure` on all ranks when there are more ranks than pieces, or when vectors are to move.
-  public init(
+  public convenience init(
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
     moving: Double = 0, seed: UInt32, world: Communicator
+  ) throws(Failure) {
+    try self.init(
+      source, spec, draws: draws, batchSize: batchSize, virtualShards: virtualShards, moving: moving,
+      seed: seed,
+      ranks: world.size, rank: world.rank)
+  }
+
+  /// The same for one of so many ranks.
+  init(
+    _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
+    moving: Double = 0, seed: UInt32, ranks: Int, rank: Int
   ) throws(Failure) {
     precondition(
       source.observation == spec.observation && source.actionSize == spec.actionSize,
       "the rows of the data do not fit the batch")
     let transitions = source.transitionCount
     if let problem = VirtualShards.problem(
-      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: world.size)
+      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: ranks)
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
@@ -49,7 +60,7 @@ public final class BatchSampler {
     self.seed = seed
     crop = RandomCrop(spec.observation, probability: moving, seed: seed)
     shards = VirtualShards(
-      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: world.size, rank: world.rank)
+      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: ranks, rank: rank)
     self.draws = draws
     batch = Batch(capacity: shards.maximumRows, spec, draws: draws)
     batch.globalRows = batchSize

@@ -1,4 +1,5 @@
 import Agents
+import Basics
 import MPI
 import Settings
 
@@ -10,6 +11,16 @@ public struct BatchSource {
   public let sampler: BatchSampler
   /// What the sampler draws from, if the run collects more.
   public let replay: SharedReplayBuffer?
+  private let seed: UInt32
+  private let virtualShards: Int
+
+  /// Whole batches of the same data for this rank alone, without an agent's noise. On any number of ranks they are the
+  /// same.
+  public func wholeBatches(of batchSize: Int) throws(Failure) -> BatchSampler {
+    try BatchSampler(
+      data.transitions, data.spec, draws: [], batchSize: batchSize, virtualShards: virtualShards, seed: seed,
+      ranks: 1, rank: 0)
+  }
 
   /// What a run trains on. Collective.
   ///
@@ -84,6 +95,8 @@ public struct BatchSource {
     }
     self.data = data
     self.replay = replay
+    self.seed = seed
+    virtualShards = configuration.virtualShards
     sampler = try BatchSampler(
       replay?.buffer ?? data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
       batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards,

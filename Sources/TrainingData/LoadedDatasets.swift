@@ -48,7 +48,8 @@ public final class LoadedDatasets {
 
   private static func key(_ configuration: Configuration) -> [String] {
     [
-      configuration.env, configuration.dataset ?? "", "\(configuration.datasetMemory)",
+      configuration.env, configuration.dataset ?? "", configuration.valDataset ?? "",
+      "\(configuration.datasetMemory)",
       "\(configuration.frameStack)",
     ] + configuration.environment.settings.map { "\($0.name)=\($0.value)" }
   }

@@ -57,10 +57,15 @@ public struct SharedDataset {
       .configuration, "the dataset has digest \(digest), not \(expected) as --dataset-digest asks")
   }
 
-  /// The validation data that belong to a configuration's data, if there are any. Collective.
+  /// The validation data that a configuration names or that belong to its data, if there are any. Collective.
   static func validation(
     _ configuration: Configuration, at location: DatasetLocation, world: Communicator, _ releases: Releases
   ) throws -> SharedDataset? {
+    if let path = configuration.valDataset {
+      return try SharedDataset(configuration, world: world, releases, task: location.task) {
+        try openDataset(path, task: location.task)
+      }
+    }
     switch location {
     case .generated(let task):
       return try SharedDataset(configuration, world: world, releases, task: task) {

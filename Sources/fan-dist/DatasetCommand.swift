@@ -2,6 +2,7 @@ import ArgumentParser
 import Basics
 import Environments
 import Foundation
+import Report
 import Settings
 import TrainingData
 
@@ -67,7 +68,7 @@ struct DatasetCommand: ParsableCommand {
           .cannotCreate, "\(path): exists already; remove it, or name another directory with --out")
       }
       try StandardStream.output.say("\(path): imported")
-      let description = try DatasetDescription(path: path, task: nil, verify: false)
+      let description = try DatasetDescription(path: path)
       for line in description.lines { try StandardStream.output.say(line) }
       for line in description.warnings { try StandardStream.output.say("warning: \(line)") }
     }
@@ -116,7 +117,9 @@ struct DatasetCommand: ParsableCommand {
 
   /// `fan-dist dataset info PATH`.
   struct Info: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Check a dataset and describe it.")
+    static let configuration = CommandConfiguration(
+      abstract: "Examine a dataset: what is suspicious, and what it looks like.",
+      discussion: "Reads all rows once, in little memory. Ends with 65 if training would refuse the data.")
 
     @Argument(help: "Dataset directory, OGBench .npz file, or a directory of them.")
     var path: String
@@ -124,15 +127,31 @@ struct DatasetCommand: ParsableCommand {
     @Option(help: "Embedded task whose rewards to compute when the file holds none.")
     var env: String?
 
-    @Flag(help: "Read all of a dataset directory and compare it with its digests.")
+    @Flag(help: "Compare a dataset directory with its digests, too.")
     var verify = false
+
+    @Flag(help: "Show every column, however many there are.")
+    var allColumns = false
+
+    @Option(
+      help: ArgumentHelp("Draw it on one page, too, for any browser.", valueName: "file"))
+    var html: String?
+
+    func validate() throws { try requirePath(html, "--html") }
 
     func run() throws {
       let task = try env.map { try embeddedTask($0) }
-      let description = try DatasetDescription(path: path, task: task, verify: verify)
-      for line in description.lines { try StandardStream.output.say(line) }
-      for line in description.warnings { try StandardStream.output.say("warning: \(line)") }
-      if verify { try StandardStream.output.say("every byte is as it was imported") }
+      let data = try ExaminedDataset(path: path, task: task, verify: verify)
+      let output = StandardStream.output
+      try output.say(data.headline)
+      for line in data.examination.warnings(all: allColumns) { try output.say("warning: \(line)") }
+      for line in data.facts + data.examination.lines(all: allColumns) { try output.say(line) }
+      if verify { try output.say("every byte is as it was imported") }
+      if let html {
+        try DatasetPage(data).write(to: html)
+        try output.say("\(html): the page")
+      }
+      if let refusal = data.examination.refusal { throw refusal }
     }
   }
 }

@@ -88,9 +88,9 @@ struct Evaluate: ParsableCommand {
       try output.say("behaviour cloning: value \(behaviour)")
       try output.say("difference: \(difference)")
     }
-    let share = decimals(100 * judgement.shareAtBounds, 1)
+    let share = decimals(100 * judgement.actions.shareAtBounds, 1)
     try output.say(
-      "actions: \(decimals(judgement.actionError, 3)) from the data's, \(share) % of their numbers at the bounds"
+      "actions: \(decimals(judgement.actions.error, 3)) from the data's, \(share) % of their numbers at the bounds"
     )
   }
 

@@ -140,8 +140,12 @@ struct Train: ParsableCommand {
       logger.info("done: \(policy)")
       if let behaviour = summary.behaviour { logger.info("behaviour cloning: \(behaviour)") }
     }
+    if let judged = summary.judged {
+      logger.info("judged by recorded episodes: value \(judged)")
+      if let behaviour = summary.judgedBehaviour { logger.info("behaviour cloning: value \(behaviour)") }
+    }
     logger.info("results in \(directory.path)")
-    guard summary.policy != nil else { return }
+    guard summary.policy != nil || summary.judged != nil else { return }
     logger.info("best policy: \(directory.best)")
     logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)")
   }
@@ -171,7 +175,10 @@ struct Train: ParsableCommand {
     let train = try Train.parse(arguments)
     if train.settings.online.onlineSteps == 0 {
       if train.saveRollouts != nil { throw Failure(.usage, "--save-rollouts needs --online-steps") }
-      try OnlineSettings.requireNone(in: file + flags)
+      try OnlineSettings.requireNone(in: file + flags, without: "online-steps")
+    }
+    if train.settings.fqeInterval == nil {
+      try FittedQOptions.requireNone(in: file + flags, without: "fqe-interval")
     }
     return (train, preset)
   }

@@ -1,3 +1,4 @@
+import ArrayFiles
 import Foundation
 import TestSupport
 import Testing
@@ -73,5 +74,130 @@ import Testing
     expectFailure(try judge(["--env", "pointmaze-medium-navigate-singletask-v0"]), 64, ["--env"])
     expectFailure(
       try run(built("fan-dist"), ["evaluate", checkpoint, "--dataset", path]), 64, ["--dataset is for --fqe"])
+  }
+
+  // MARK: During training
+
+  /// The options of a run that is judged every five updates, by data of their own.
+  private func judged(_ options: String...) throws -> [String] {
+    var fixture = DatasetFixture(episodes: 20)
+    fixture.rewards = fixture.terminals.indices.map { $0 % 3 == 0 ? 0 : -1 }
+    let data = try fixture.write(to: runs.folder.file("data.npz"))
+    var heldOut = DatasetFixture(episodes: 6)
+    heldOut.observations = heldOut.observations.map { 1 - $0 }
+    heldOut.rewards = heldOut.terminals.indices.map { $0 % 4 == 0 ? 0 : -1 }
+    let path = try heldOut.write(to: runs.folder.file("held-out.npz"))
+    return ["--dataset", data, "--val-dataset", path, "--eval-episodes", "0", "--fqe-interval", "5"]
+      + ["--fqe-updates", "30", "--fqe-seeds", "3", "--fqe-hidden-dims", "16"] + options
+  }
+
+  private var unjudged: [String] {
+    ["data", "held-out"].map { runs.folder.file("\($0).npz") }.enumerated().flatMap {
+      [$0 == 0 ? "--dataset" : "--val-dataset", $1]
+    } + ["--eval-episodes", "0"]
+  }
+
+  @Test(arguments: [nil, 2]) func judgingDoesNotChangeTheTraining(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let result = try runs.complete("run", ranks: ranks, try judged("--steps", "12"))
+    try runs.complete("plain", ranks: ranks, unjudged + ["--steps", "12"])
+    #expect(try runs.tensors("run", 12) == runs.tensors("plain", 12))
+    #expect(try runs.table("run").timeless == runs.table("plain").timeless)
+    let table = try runs.table("run", "fqe.csv")
+    #expect(table.steps == [5, 10, 12, 12])
+    #expect(table.rows.map { $0[1] } == ["policy", "policy", "policy", "behaviour"])
+    // In three seeds nobody is at one value, and the mean lies between.
+    let (low, high) = (try table.numbers("value_low"), try table.numbers("value_high"))
+    for (index, value) in try table.numbers("value").enumerated() {
+      #expect(low[index] <= value && value <= high[index] && low[index] < high[index])
+    }
+    let judging =
+      "every 5 updates training waits while \(ranks ?? 1) of \(ranks ?? 1) rank(s) judge the policy"
+    #expect(result.output.contains(judging), "\(result)")
+    #expect(result.output.contains("update 5: value "), "\(result)")
+    #expect(result.output.contains("judged by recorded episodes: value "), "\(result)")
+    #expect(try runs.text("run", "config.yaml").contains("fqe_interval: 5\n"))
+    #expect(try runs.text("run", "config.yaml").contains("fqe_updates: 30\n"))
+  }
+
+  /// One number for a policy, whoever computes it, and when.
+  @Test func trainingJudgesAsTheCommandDoes() throws {
+    try runs.complete("run", try judged("--steps", "10"))
+    let result = try judge(["--fqe-updates", "30", "--fqe-seeds", "3", "--fqe-hidden-dims", "16"])
+    let table = try runs.table("run", "fqe.csv")
+    let row = try #require(table.rows.last { $0[0] == "10" && $0[1] == "policy" })
+    #expect(abs(try value(result, "policy") - #require(Double(row[2]))) < 1e-3)
+    let error = try #require(Double(line(result, "actions: ").split(separator: " ")[1]))
+    #expect(abs(try #require(Double(row[5])) - error) < 1e-3, "\(result), \(row)")
+  }
+
+  @Test func theBestValueIsKeptWhereNoEpisodesArePlayed() throws {
+    try runs.complete("run", try judged("--steps", "20"))
+    let table = try runs.table("run", "fqe.csv")
+    let values = try zip(table.numbers("value"), table.rows).filter { $1[1] == "policy" }
+    let best = try #require(values.max { $0.0 < $1.0 })
+    let file = try SafetensorsFile(path: runs.folder.file("run/checkpoints/best.safetensors"))
+    #expect(file.metadata["step"] == best.1[0] && file.metadata["value"] == best.1[2])
+    try runs.complete("played", try judged("--steps", "5", "--eval-episodes", "2"))
+    let played = try SafetensorsFile(path: runs.folder.file("played/checkpoints/best.safetensors"))
+    #expect(played.metadata["value"] == nil && played.metadata["success"] != nil)
+  }
+
+  @Test(arguments: [nil, 2]) func aRunThatWasContinuedIsJudgedAlike(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    try runs.complete("whole", ranks: ranks, try judged("--steps", "20"))
+    try runs.complete("run", ranks: ranks, try judged("--steps", "10"))
+    try runs.complete("run", ranks: ranks, try judged("--steps", "20", "--resume", "auto"))
+    #expect(try runs.tensors("run", 20) == runs.tensors("whole", 20))
+    var table = try runs.table("run", "fqe.csv").timeless
+    // The end of the first part judged behaviour cloning, too.
+    table.rows.removeAll { $0[0] == "10" && $0[1] == "behaviour" }
+    #expect(table == (try runs.table("whole", "fqe.csv").timeless))
+    let again = try runs.complete("run", ranks: ranks, try judged("--steps", "20", "--resume", "auto"))
+    #expect(again.output.contains("judged by recorded episodes: value "), "\(again)")
+    #expect(try runs.table("run", "fqe.csv").steps == [5, 10, 10, 15, 20, 20])
+  }
+
+  /// A judgement that a signal interrupts is made when the run continues.
+  @Test(arguments: [nil, 2]) func aSignalInterruptsAJudgement(ranks: Int?) throws {
+    if ranks != nil && !hasMPIRun { return }
+    let line = runs.command("run", try judged("--steps", "10", "--fqe-updates", "10000000"))
+    let command =
+      if let ranks { try Command(mpirun, mpirunArguments([(ranks, line)])) } else {
+        try Command(line[0], Array(line.dropFirst()))
+      }
+    #expect(command.wait(60) { command.output.contains("\n5/") })
+    usleep(300_000)
+    command.send(SIGUSR1)
+    expectFailure(command.finish(), 75, ["stopped by a signal after update 5"])
+    try runs.complete("run", ranks: ranks, try judged("--steps", "10", "--resume", "auto"))
+    #expect(try runs.table("run", "fqe.csv").steps == [5, 10, 10])
+    try runs.complete("plain", ranks: ranks, unjudged + ["--steps", "10"])
+    #expect(try runs.tensors("run", 10) == runs.tensors("plain", 10))
+  }
+
+  @Test func mistakesOfTrainingAreNamed() throws {
+    func refused(_ code: Int32, _ parts: [String], _ options: [String]) throws {
+      expectFailure(try run(ranks: nil, runs.command("refused", options + ["--steps", "5"])), code, parts)
+    }
+    let options = try judged()
+    for interval in ["0", "-3"] {
+      try refused(64, ["--fqe-interval must be positive"], options + ["--fqe-interval=\(interval)"])
+    }
+    try refused(
+      64, ["--fqe-interval needs held-out episodes", "--val-dataset"],
+      [options[0], options[1]] + ["--fqe-interval", "5"])
+    try refused(64, ["--fqe-updates needs --fqe-interval"], ["--fqe-updates", "5"])
+    try refused(66, ["none.npz"], options + ["--val-dataset", runs.folder.file("none.npz")])
+    var wide = DatasetFixture(episodes: 4)
+    wide.observationSize = 3
+    wide.observations = [Float](repeating: 0.5, count: 21 * 4 * 3)
+    wide.rewards = wide.terminals.map { _ in 0 }
+    let path = try wide.write(to: runs.folder.file("wide.npz"))
+    try refused(65, ["wide.npz", "3 numbers"], options + ["--val-dataset", path])
+    let images = [
+      "--env", ImageRunTests.task, "--encoder", "impala_debug", "--fqe-interval", "5", "--eval-episodes", "0",
+    ]
+    try refused(64, ["--fqe-interval", "images"], images)
   }
 }

@@ -85,6 +85,17 @@ import Testing
     #expect(names.contains("behaviour cloning"))
   }
 
+  @Test func valuesByRecordedEpisodesHaveTheirCurve() throws {
+    try runs.write("run", successes: [])
+    _ = try runs.folder.write(
+      "step,actor,value\n100,policy,-3\n200,policy,-2\n200,behaviour,-4\n", to: "run/fqe.csv")
+    let page = try runs.page()
+    let chart = try page.chart("value by recorded episodes over updates")
+    #expect(try chart.texts(".//title") == ["all runs: −3.00 at 100", "all runs: −2.00 at 200"])
+    let names = try chart.texts(".//g[@class='plot']/g/@data-name")
+    #expect(names.contains("behaviour cloning"))
+  }
+
   // MARK: Charts of figures
 
   /// The vertical positions of the ends of the chart's y axis in its values.
