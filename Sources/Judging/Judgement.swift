@@ -67,6 +67,12 @@ public struct Judgement: Sendable {
           "\(source.data.path): observations of \(here.observationSize) numbers and actions of \(here.actionSize), but the policy of \(path) has \(there.observationSize) and \(there.actionSize)"
         )
       }
+      guard here.scales == there.scales else {
+        throw Failure(
+          .data,
+          "\(source.data.path): is scaled in another way than what the policy of \(path) learned from; import it with --scales-of that dataset's directory"
+        )
+      }
       let starts = try FirstStates(of: source.data, atMost: mostFirstStates)
       let data = "\(kind), \(starts.episodes) episodes"
       try say("judged by \(data)")

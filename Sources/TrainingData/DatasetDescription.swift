@@ -42,6 +42,7 @@ public struct DatasetDescription: Sendable {
         "dataset: \(sizes); \(decimals(Double(plan.byteCount) / 1e6, 1)) MB in memory"
       ]
       + (source.observationOrder.map { ["dataset: observations are \(orderText($0))"] } ?? [])
+      + (source.scales?.lines ?? []).map { "dataset: \($0)" }
       + columnLines(statistics) + provenanceLines(source.provenance)
     warnings = statistics.warnings
   }
