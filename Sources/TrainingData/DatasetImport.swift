@@ -84,6 +84,9 @@ public struct DatasetImport: Sendable {
 
   private func reader() throws -> Reader {
     if FileManager.default.fileExists(atPath: source) { return try fileReader() }
+    guard format == nil, columns == nil else {
+      throw Failure(.noInput, "\(source): no such file; --format and --columns are for files and directories")
+    }
     switch try? NamedTask(name: source) {
     case .embedded(let task) where task.image != nil:
       throw Failure(.noInput, "\(source): nobody publishes these data: fan-dist dataset generate makes them")

@@ -60,8 +60,13 @@ def require_package(name, what):
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = {"tensorflow_datasets": "tensorflow-datasets tensorflow importlib_resources", "PIL.Image": "pillow"}.get(name, name.split(".")[0])
-        raise ModuleNotFoundError(f"{what} needs a package that is missing: {sys.executable} -m pip install {package}") from error
+        package = {
+            "tensorflow_datasets": "tensorflow-datasets tensorflow importlib_resources",
+            "PIL.Image": "pillow",
+        }.get(name, name.split(".")[0])
+        raise ModuleNotFoundError(
+            f"{what} needs a package that is missing: {sys.executable} -m pip install {package}"
+        ) from error
 
 
 def require_continuous(dtype, place):
@@ -91,17 +96,17 @@ def layout(dtype, shape, place):
 def rows_of(steps, place, action_range, terminal_ends=True, unit="row", columns=None):
     """Turns chunks of steps into chunks of rows, in which every episode ends with a row for its final state.
 
-    A chunk of steps maps names to arrays: `observations`, `actions`, `rewards`, `terminals` (the task ended there), and
-    as far as there are any `cuts` (the episode was cut off there), `episode` (numbers, another one for each episode),
-    `next_observations`; and `row`, the numbers of the steps in the file.
+    A chunk of steps maps names to arrays: `observations`, `actions`, `rewards`, `terminals` (the task ended there),
+    and as far as there are any `cuts` (the episode was cut off there), `episode` (numbers, another one for each
+    episode), `next_observations`; and `row`, the numbers of the steps in the file.
 
     With next observations every step is a transition, and an episode also ends where the next step begins elsewhere.
-    Without, the next state of a step is the observation of the step after it: the last step of an episode is a transition
-    only if its task ended there, so that its next state does not count; else it is the final state.
+    Without, the next state of a step is the observation of the step after it: the last step of an episode is a
+    transition only if its task ended there, so that its next state does not count; else it is the final state.
 
-    Throws ValueError for numbers that are not finite, and for actions outside `action_range`, [low, high] for all numbers
-    or one for each. The message has the place, the step's number in some `unit`, and the name of the column, of the lists
-    of names that `columns` has for observations and so on.
+    Throws ValueError for numbers that are not finite, and for actions outside `action_range`, [low, high] for all
+    numbers or one for each. The message has the place, the step's number in some `unit`, and the name of the column,
+    of the lists of names that `columns` has for observations and so on.
     """
     held = None
     for chunk in itertools.chain(steps, [None]):
@@ -259,16 +264,29 @@ class D3rlpy(Source):
         if "observations_0_0" in self.file:
             raise ValueError(f"{path}: observations are tuples of arrays, of which only single arrays are read")
         if f"observations{suffix}" not in self.file:
-            raise ValueError(f"{path} has no episodes: a d3rlpy file has observations_0, actions_0, rewards_0, terminated_0")
+            raise ValueError(
+                f"{path} has no episodes: a d3rlpy file has observations_0, actions_0, rewards_0, terminated_0"
+            )
         first = hdf5_array(self.file, path, f"observations{suffix}")
         actions = hdf5_array(self.file, path, f"actions{suffix}")
-        is_discrete = self.is_old and "discrete_action" in self.file and bool(self.file["discrete_action"][()])
+        is_discrete = (
+            self.is_old
+            and "discrete_action" in self.file
+            and bool(hdf5_array(self.file, path, "discrete_action", [])[()])
+        )
         require_continuous(np.int64 if is_discrete else actions.dtype, f"{path}: 'actions{suffix}'")
         self.shape, self.row_shape, self.width = None, first.shape[1:], math.prod(actions.shape[1:])
         self.shape, self.moves = layout(first.dtype, self.row_shape, f"{path}: 'observations{suffix}'")
-        super().__init__(self.shape, self.width, {
-            "source": os.path.basename(path), "files": path, "reward": "as recorded", "read by": versions("h5py"),
-        })
+        super().__init__(
+            self.shape,
+            self.width,
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "as recorded",
+                "read by": versions("h5py"),
+            },
+        )
         steps = self.old_steps(path) if self.is_old else self.steps(path)
         self.training = rows_of(steps, path, action_range)
 
@@ -290,18 +308,35 @@ class D3rlpy(Source):
             observations = hdf5_array(self.file, path, f"observations_{i}", [n, *self.row_shape])
             rewards = hdf5_array(self.file, path, f"rewards_{i}", [n, 1], [n])
             terminated = bool(hdf5_array(self.file, path, f"terminated_{i}", [])[()])
-            yield from self.pieces(n, observations, actions, rewards, lambda part, rows: {
-                "terminals": np.full(rows, terminated) & (np.arange(part.start, part.stop) == n - 1),
-                "cuts": np.arange(part.start, part.stop) == n - 1, "episode": np.full(rows, i)})
+            yield from self.pieces(
+                n,
+                observations,
+                actions,
+                rewards,
+                lambda part, rows: {
+                    "terminals": np.full(rows, terminated) & (np.arange(part.start, part.stop) == n - 1),
+                    "cuts": np.arange(part.start, part.stop) == n - 1,
+                    "episode": np.full(rows, i),
+                },
+            )
 
     def old_steps(self, path):
         n = len(hdf5_array(self.file, path, "actions"))
         actions = hdf5_array(self.file, path, "actions", [n, self.width])
         observations = hdf5_array(self.file, path, "observations", [n, *self.row_shape])
         rewards, terminals = (hdf5_array(self.file, path, name, [n], [n, 1]) for name in ("rewards", "terminals"))
-        ends = hdf5_array(self.file, path, "episode_terminals", [n], [n, 1]) if "episode_terminals" in self.file else terminals
-        yield from self.pieces(n, observations, actions, rewards, lambda part, _: {
-            "terminals": terminals[part].reshape(-1) != 0, "cuts": ends[part].reshape(-1) != 0})
+        ends = (
+            hdf5_array(self.file, path, "episode_terminals", [n], [n, 1])
+            if "episode_terminals" in self.file
+            else terminals
+        )
+        yield from self.pieces(
+            n,
+            observations,
+            actions,
+            rewards,
+            lambda part, _: {"terminals": terminals[part].reshape(-1) != 0, "cuts": ends[part].reshape(-1) != 0},
+        )
 
     def pieces(self, n, observations, actions, rewards, more):
         size = chunk_rows(math.prod(self.shape) * observations.dtype.itemsize)
@@ -309,8 +344,12 @@ class D3rlpy(Source):
             part = slice(start, min(n, start + size))
             rows = part.stop - part.start
             yield {
-                "observations": self.observations(observations, part), "actions": actions[part],
-                "rewards": rewards[part].reshape(-1), "row": np.arange(part.start, part.stop), **more(part, rows)}
+                "observations": self.observations(observations, part),
+                "actions": actions[part],
+                "rewards": rewards[part].reshape(-1),
+                "row": np.arange(part.start, part.stop),
+                **more(part, rows),
+            }
 
 
 def chunk_rows(row_bytes):
@@ -327,8 +366,8 @@ class D4RL(Source):
     A row of the file starts a transition to the next row unless its episode reached the limit of its steps there,
     which `timeouts` or, if the file has none, the number of steps tells. If the task ended in a row, the transition
     leads to the first state of the next episode, and its mask is 0. In antmaze data the episode goes on after the
-    goal, and 1 is to be subtracted from all rewards. A file without `timeouts` that has `next_observations` is read with
-    them: there every row is a transition of its own.
+    goal, and 1 is to be subtracted from all rewards. A file without `timeouts` that has `next_observations` is read
+    with them: there every row is a transition of its own.
     """
 
     clips_actions = True
@@ -342,15 +381,23 @@ class D4RL(Source):
         shapes = {name: hdf5_array(self.file, path, name).shape for name in names}
         rows = shapes["observations"][0]
         if rows < 2 or len(shapes["observations"]) != 2 or len(shapes["actions"]) != 2:
-            raise ValueError(f"{path} has observations and actions of shapes {shapes['observations']}, {shapes['actions']}")
+            raise ValueError(
+                f"{path} has observations and actions of shapes {shapes['observations']}, {shapes['actions']}"
+            )
         for name, shape in shapes.items():
             if shape[0] != rows or (name in ("rewards", "terminals") and int(np.prod(shape)) != rows):
                 raise ValueError(f"{path} has '{name}' of shape {shape} where observations has {rows} rows")
-        super().__init__(shapes["observations"][1:], shapes["actions"][1], {
-            "source": os.path.basename(path), "files": path,
-            "reward": "r(s, a) as recorded", "read by": versions("h5py"),
-            "convention": "D4RL antmaze: an episode goes on after its goal" if is_antmaze else "D4RL",
-        })
+        super().__init__(
+            shapes["observations"][1:],
+            shapes["actions"][1],
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "r(s, a) as recorded",
+                "read by": versions("h5py"),
+                "convention": "D4RL antmaze: an episode goes on after its goal" if is_antmaze else "D4RL",
+            },
+        )
         self.reward_rule = "antmaze" if is_antmaze else None
         require_continuous(self.file["actions"].dtype, f"{path}: 'actions'")
         if "timeouts" not in self.file and "next_observations" in self.file and episode_limit is None:
@@ -374,7 +421,11 @@ class D4RL(Source):
             part = slice(start, start + CHUNK)
             names = ("observations", "next_observations", "actions", "rewards", "terminals")
             chunk = {name: self.file[name][part] for name in names}
-            yield {**chunk, "terminals": chunk["terminals"].reshape(-1) != 0, "row": np.arange(len(chunk["rewards"])) + start}
+            yield {
+                **chunk,
+                "terminals": chunk["terminals"].reshape(-1) != 0,
+                "row": np.arange(len(chunk["rewards"])) + start,
+            }
 
     def flags(self, name):
         return self.file[name][:].reshape(-1) != 0
@@ -448,12 +499,16 @@ class NpyStream:
 
 
 class NpzSteps(Source):
-    """An .npz file with one transition or step a row: observations, actions, rewards, terminals, and as far as it has them
-    next_observations and timeouts."""
+    """An .npz file with one transition or step a row: observations, actions, rewards, terminals, and as far as it has
+    them next_observations and timeouts.
+    """
 
     NAMES = {
-        "observations": ["observations", "obs"], "next_observations": ["next_observations", "next_obs", "next_observation"],
-        "actions": ["actions"], "rewards": ["rewards"], "terminals": ["terminals", "terminations", "terminated", "dones"],
+        "observations": ["observations", "obs"],
+        "next_observations": ["next_observations", "next_obs", "next_observation"],
+        "actions": ["actions"],
+        "rewards": ["rewards"],
+        "terminals": ["terminals", "terminations", "terminated", "dones"],
         "cuts": CUTS,
     }
 
@@ -473,23 +528,35 @@ class NpzSteps(Source):
         streams = self.streams()
         rows = streams["observations"].rows
         self.shape, self.moves = layout(
-            streams["observations"].dtype, streams["observations"].row_shape, f"{path}: member '{found['observations']}'")
+            streams["observations"].dtype,
+            streams["observations"].row_shape,
+            f"{path}: member '{found['observations']}'",
+        )
         require_continuous(streams["actions"].dtype, f"{path}: member '{found['actions']}'")
         for kind, stream in streams.items():
             width = math.prod(stream.row_shape)
             right = {
                 "next_observations": stream.row_shape == streams["observations"].row_shape,
-                "observations": True, "actions": len(stream.row_shape) <= 1 and width >= 1}.get(kind, width == 1)
+                "observations": True,
+                "actions": len(stream.row_shape) <= 1 and width >= 1,
+            }.get(kind, width == 1)
             if stream.rows != rows or not right:
                 raise ValueError(
-                    f"{stream.place} has shape {(stream.rows, *stream.row_shape)}, which does not fit observations of {(rows, *streams['observations'].row_shape)}")
+                    f"{stream.place} has shape {(stream.rows, *stream.row_shape)}, which does not fit observations of {(rows, *streams['observations'].row_shape)}"
+                )
         if rows < 2:
             raise ValueError(f"{path} has {rows} rows; there is no transition")
         unused = sorted(present - {name for name in found.values() if name})
-        super().__init__(self.shape, math.prod(streams["actions"].row_shape), {
-            "source": os.path.basename(path), "files": path, "reward": "as recorded",
-            **({"members that are not used": ", ".join(unused)[:300]} if unused else {}),
-        })
+        super().__init__(
+            self.shape,
+            math.prod(streams["actions"].row_shape),
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "as recorded",
+                **({"members that are not used": ", ".join(unused)[:300]} if unused else {}),
+            },
+        )
         self.training = rows_of(self.steps(), path, action_range)
 
     def steps(self):
@@ -517,15 +584,23 @@ class NpzSteps(Source):
 class Table(Source):
     """A table with one step a row, whose columns people name.
 
-    A subclass has `unit`, what it counts, `names`, the names of the columns, `widths`, how many numbers each holds, and `read`, which generates
-    (numbers, rows) for a list of columns: rows × numbers, float64, and the numbers of the rows.
+    A subclass has `unit`, what it counts, `names`, the names of the columns, `widths`, how many numbers each holds,
+    and `read`, which generates (numbers, rows) for a list of columns: rows × numbers, float64, and the numbers of the
+    rows.
     """
 
     unit = "row"
 
     def __init__(self, path, columns, action_range, last_step, provenance):
-        kinds = {"observation": "observations", "next_observation": "next_observations", "action": "actions",
-                 "reward": "rewards", "terminal": "terminals", "timeout": "cuts", "episode": "episode"}
+        kinds = {
+            "observation": "observations",
+            "next_observation": "next_observations",
+            "action": "actions",
+            "reward": "rewards",
+            "terminal": "terminals",
+            "timeout": "cuts",
+            "episode": "episode",
+        }
         self.path = path
         chosen = {kinds[kind]: self.find(names) for kind, names in (columns or {}).items()}
         hint = f"name columns with --columns observation=...,action=...,reward=...,terminal=...; there are {', '.join(self.names)[:300]}"
@@ -541,26 +616,37 @@ class Table(Source):
             if kind in ("rewards", "terminals", "cuts", "episode") and size[kind] != 1:
                 raise ValueError(f"{path}: {', '.join(chosen[kind])} are {size[kind]} numbers for {kind}, not one")
         if "next_observations" in size and size["next_observations"] != size["observations"]:
-            raise ValueError(f"{path}: next_observation has {size['next_observations']} columns, observation {size['observations']}")
+            raise ValueError(
+                f"{path}: next_observation has {size['next_observations']} columns, observation {size['observations']}"
+            )
         self.chosen = chosen
         self.require_actions(chosen["actions"])
         unused = [name for name in self.names if not any(name in names for names in chosen.values())]
-        super().__init__([size["observations"]], size["actions"], {
-            "source": os.path.basename(path), "files": path,
-            "reward": "as recorded" if "rewards" in chosen else "none recorded",
-            "observations": ", ".join(chosen["observations"])[:300], "actions": ", ".join(chosen["actions"])[:300],
-            **({"columns that are not used": ", ".join(unused)[:300]} if unused else {}), **provenance,
-        })
-        widened = {
-            kind: [name for name in names for _ in range(self.widths[name])] for kind, names in chosen.items()}
+        super().__init__(
+            [size["observations"]],
+            size["actions"],
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "as recorded" if "rewards" in chosen else "none recorded",
+                "observations": ", ".join(chosen["observations"])[:300],
+                "actions": ", ".join(chosen["actions"])[:300],
+                **({"columns that are not used": ", ".join(unused)[:300]} if unused else {}),
+                **provenance,
+            },
+        )
+        widened = {kind: [name for name in names for _ in range(self.widths[name])] for kind, names in chosen.items()}
         self.training = rows_of(self.steps(size), path, action_range, unit=self.unit, columns=widened)
 
     def find(self, patterns):
         """The columns that some names, or patterns such as obs_*, stand for, in their order in the table."""
         found = []
         for pattern in patterns:
-            names = [pattern] if pattern in self.names else [
-                name for name in self.names if "*" in pattern and fnmatch.fnmatchcase(name, pattern)]
+            names = (
+                [pattern]
+                if pattern in self.names
+                else [name for name in self.names if "*" in pattern and fnmatch.fnmatchcase(name, pattern)]
+            )
             if not names:
                 raise ValueError(f"{self.path}: has no column '{pattern}'; there are {', '.join(self.names)[:300]}")
             found += names
@@ -577,7 +663,9 @@ class Table(Source):
                 chunk[kind] = chunk[kind].reshape(-1)
             for kind in ("terminals", "cuts", "episode"):
                 if kind in chunk and np.isnan(chunk[kind]).any():
-                    raise ValueError(f"{self.path}: {self.unit} {rows[np.isnan(chunk[kind]).argmax()]}, column '{self.chosen[kind][0]}': is not a number")
+                    raise ValueError(
+                        f"{self.path}: {self.unit} {rows[np.isnan(chunk[kind]).argmax()]}, column '{self.chosen[kind][0]}': is not a number"
+                    )
             for kind in {"terminals", "cuts"} & set(chunk):
                 chunk[kind] = chunk[kind] != 0
             if "episode" in chunk:
@@ -599,7 +687,9 @@ class CSV(Table):
         self.delimiter = max(",;\t", key=header.count)
         self.names = [field.strip() for field in next(csv.reader([header], delimiter=self.delimiter), [])]
         if len(self.names) < 2 or "\0" in header:
-            raise ValueError(f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line")
+            raise ValueError(
+                f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line"
+            )
         if double := [name for name in self.names if self.names.count(name) > 1]:
             raise ValueError(f"{name}: two columns are called '{double[0]}'")
         self.widths = dict.fromkeys(self.names, 1)
@@ -620,7 +710,9 @@ class CSV(Table):
             try:
                 for row in reader:
                     if row and len(row) != len(self.names):
-                        raise ValueError(f"{self.path}: line {reader.line_num} has {len(row)} fields, the first line {len(self.names)}")
+                        raise ValueError(
+                            f"{self.path}: line {reader.line_num} has {len(row)} fields, the first line {len(self.names)}"
+                        )
                     if row:
                         yield reader.line_num, [row[place] for place in places]
             except csv.Error as error:
@@ -640,7 +732,9 @@ class CSV(Table):
             try:
                 values = np.array(fields, np.float64)
             except ValueError:
-                values = np.array([[self.number(*cell) for cell in zip(row, columns, [line] * len(row))] for line, row in chunk])
+                values = np.array(
+                    [[self.number(*cell) for cell in zip(row, columns, [line] * len(row))] for line, row in chunk]
+                )
             yield values.reshape(len(lines), -1), np.array(lines)
 
     def number(self, field, column, line):
@@ -674,7 +768,9 @@ class Parquet(Table):
 
         type = self.schema.field(name).type
         if pyarrow.types.is_fixed_size_list(type):
-            return type.list_size * (type.value_type.list_size if pyarrow.types.is_fixed_size_list(type.value_type) else 1)
+            return type.list_size * (
+                type.value_type.list_size if pyarrow.types.is_fixed_size_list(type.value_type) else 1
+            )
         if pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type):
             batch = next(self.open(self.files[0]).iter_batches(1, columns=[name]), None)
             return len(batch.column(0)[0]) if batch and batch.column(0)[0].is_valid else 0
@@ -685,7 +781,9 @@ class Parquet(Table):
         import pyarrow
 
         type = self.schema.field(name).type
-        while pyarrow.types.is_fixed_size_list(type) or pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type):
+        while (
+            pyarrow.types.is_fixed_size_list(type) or pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type)
+        ):
             type = type.value_type
         if not (pyarrow.types.is_integer(type) or pyarrow.types.is_floating(type) or pyarrow.types.is_boolean(type)):
             raise ValueError(f"{self.path}: column '{name}': holds {type}, not numbers")
@@ -705,7 +803,9 @@ class Parquet(Table):
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise ValueError(f"{path}: has no column '{missing[0]}'")
             for batch in file.iter_batches(size, columns=columns):
-                parts = [self.numbers(batch.column(batch.schema.get_field_index(name)), name, first) for name in columns]
+                parts = [
+                    self.numbers(batch.column(batch.schema.get_field_index(name)), name, first) for name in columns
+                ]
                 yield np.concatenate(parts, axis=1), np.arange(first, first + len(batch))
                 first += len(batch)
 
@@ -716,12 +816,16 @@ class Parquet(Table):
         rows, column = len(array), array
         while not pyarrow.types.is_primitive(array.type):
             if array.null_count:
-                raise ValueError(f"{self.path}: row {first + array.is_null().to_numpy(zero_copy_only=False).argmax()}, column '{name}': is empty")
+                raise ValueError(
+                    f"{self.path}: row {first + array.is_null().to_numpy(zero_copy_only=False).argmax()}, column '{name}': is empty"
+                )
             array = array.flatten()
         if len(array) != rows * self.widths[name]:
             lengths = np.array([len(entry) for entry in column])
             row = (lengths != self.widths[name]).argmax()
-            raise ValueError(f"{self.path}: row {first + row}, column '{name}': has {lengths[row]} numbers, the first row {self.widths[name]}")
+            raise ValueError(
+                f"{self.path}: row {first + row}, column '{name}': has {lengths[row]} numbers, the first row {self.widths[name]}"
+            )
         if array.null_count:
             row = array.is_null().to_numpy(zero_copy_only=False).argmax() // max(self.widths[name], 1)
             raise ValueError(f"{self.path}: row {first + row}, column '{name}': is empty")
@@ -731,8 +835,8 @@ class Parquet(Table):
 class LeRobot(Parquet):
     """A LeRobot dataset of format 2 or 3: a directory with meta/info.json and Parquet files in data/.
 
-    The last frame of an episode is its final state, unless the task ended there. Images in the tables are read when they
-    are named as the observation; videos are not.
+    The last frame of an episode is its final state, unless the task ended there. Images in the tables are read when
+    they are named as the observation; videos are not.
     """
 
     image = image_shape = None
@@ -764,18 +868,24 @@ class LeRobot(Parquet):
         chosen |= columns or {}
         for feature in chosen.get("observation", []):
             if kinds.get(feature) == "video":
-                raise ValueError(f"{name}: {feature} is a video, which is not read: store it as images, or take vectors")
+                raise ValueError(
+                    f"{name}: {feature} is a video, which is not read: store it as images, or take vectors"
+                )
             if kinds.get(feature) == "image":
                 self.image = feature
         if self.image and len(chosen["observation"]) > 1:
-            raise ValueError(f"{name}: {', '.join(chosen['observation'])[:200]}: observations are one image, or vectors")
+            raise ValueError(
+                f"{name}: {', '.join(chosen['observation'])[:200]}: observations are one image, or vectors"
+            )
         unread = [feature for feature, kind in kinds.items() if kind in ("image", "video") and feature != self.image]
         if "observation" not in chosen:
             raise ValueError(
-                f"{name}: has no observation.state: name vectors, or one image, with --columns observation=...; there are {', '.join(kinds)[:200]}")
+                f"{name}: has no observation.state: name vectors, or one image, with --columns observation=...; there are {', '.join(kinds)[:200]}"
+            )
         if "reward" not in chosen and not last_step:
             raise ValueError(
-                f"{name}: records no next.reward: give --reward-rule last-step, for demonstrations that each solve the task, or name a column with --columns reward=...")
+                f"{name}: records no next.reward: give --reward-rule last-step, for demonstrations that each solve the task, or name a column with --columns reward=..."
+            )
         provenance = {"format": f"LeRobot {version}"}
         if unread:
             provenance["images and videos that are not read"] = ", ".join(unread)[:300]
@@ -829,7 +939,8 @@ class LeRobot(Parquet):
 
 
 class RLDS(Source):
-    """A TensorFlow dataset of episodes in RLDS's form, read by tensorflow_datasets: the directory that has features.json.
+    """A TensorFlow dataset of episodes in RLDS's form, read by tensorflow_datasets: the directory that has
+    features.json.
 
     The last step of an episode is its final state. Observations that are dictionaries give their vectors; images and
     texts beside them are not read.
@@ -843,25 +954,51 @@ class RLDS(Source):
             steps = builder.info.features["steps"].feature
             observation, action = steps["observation"], steps["action"]
         except Exception as error:
-            raise ValueError(f"{path}: is not an RLDS dataset, whose episodes have steps with observation and action: {error}") from error
+            raise ValueError(
+                f"{path}: is not an RLDS dataset, whose episodes have steps with observation and action: {error}"
+            ) from error
         self.tfds, self.builder, self.path = tfds, builder, path
         if hasattr(action, "keys"):
-            raise ValueError(f"{path}: actions are a dictionary ({', '.join(action.keys())[:200]}), of which only single arrays are read")
+            raise ValueError(
+                f"{path}: actions are a dictionary ({', '.join(action.keys())[:200]}), of which only single arrays are read"
+            )
         require_continuous(action.np_dtype, f"{path}: 'action'")
         entries = list(observation.items()) if hasattr(observation, "items") else [(None, observation)]
-        vectors = [(key, entry) for key, entry in entries if entry.shape is not None and len(entry.shape) <= 1
-                   and None not in entry.shape and np.dtype(entry.np_dtype).kind in "biuf"]
-        images = [(key, entry) for key, entry in entries if entry.shape and len(entry.shape) == 3 and entry.np_dtype == np.uint8]
+        vectors = [
+            (key, entry)
+            for key, entry in entries
+            if entry.shape is not None
+            and len(entry.shape) <= 1
+            and None not in entry.shape
+            and np.dtype(entry.np_dtype).kind in "biuf"
+        ]
+        images = [
+            (key, entry)
+            for key, entry in entries
+            if entry.shape and len(entry.shape) == 3 and entry.np_dtype == np.uint8
+        ]
         if not vectors and len(images) != 1:
-            raise ValueError(f"{path}: observations have neither vectors nor a single image, but {', '.join(str(key) for key, _ in entries)[:200]}")
+            raise ValueError(
+                f"{path}: observations have neither vectors nor a single image, but {', '.join(str(key) for key, _ in entries)[:200]}"
+            )
         self.taken = vectors or images
-        shape = [sum(math.prod(entry.shape) for _, entry in vectors)] if vectors else layout(np.uint8, images[0][1].shape, f"{path}: images")[0]
+        shape = (
+            [sum(math.prod(entry.shape) for _, entry in vectors)]
+            if vectors
+            else layout(np.uint8, images[0][1].shape, f"{path}: images")[0]
+        )
         unread = [key for key, _ in entries if key not in [taken for taken, _ in self.taken]]
-        super().__init__(shape, math.prod(action.shape), {
-            "source": builder.info.full_name, "files": path, "reward": "as recorded",
-            "read by": versions("tensorflow-datasets"),
-            **({"entries of observations that are not read": ", ".join(unread)[:300]} if unread else {}),
-        })
+        super().__init__(
+            shape,
+            math.prod(action.shape),
+            {
+                "source": builder.info.full_name,
+                "files": path,
+                "reward": "as recorded",
+                "read by": versions("tensorflow-datasets"),
+                **({"entries of observations that are not read": ", ".join(unread)[:300]} if unread else {}),
+            },
+        )
         if vectors and vectors[0][0] is not None:
             self.observation_order = [f"{key} ({math.prod(entry.shape)})" for key, entry in vectors]
         splits = list(builder.info.splits)
@@ -879,12 +1016,25 @@ class RLDS(Source):
             if len(steps) < 2:
                 continue
             place, n = f"{self.path}: {split}", len(steps)
-            parts = [np.stack([step["observation"] if key is None else step["observation"][key] for step in steps]) for key, _ in self.taken]
-            observations = parts[0] if len(self.observation_shape) == 3 else np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+            parts = [
+                np.stack([step["observation"] if key is None else step["observation"][key] for step in steps])
+                for key, _ in self.taken
+            ]
+            observations = (
+                parts[0]
+                if len(self.observation_shape) == 3
+                else np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+            )
             actions = np.stack([step["action"] for step in steps]).reshape(n, -1)
             rewards = np.array([step.get("reward", 0) for step in steps], np.float32)
             terminals = np.arange(n) == n - 1
-            chunk = {"observations": observations, "actions": actions, "rewards": rewards, "row": np.arange(n), "episode": np.full(n, number)}
+            chunk = {
+                "observations": observations,
+                "actions": actions,
+                "rewards": rewards,
+                "row": np.arange(n),
+                "episode": np.full(n, number),
+            }
             check_numbers(chunk, ~terminals, place, action_range)
             masks = np.ones(n, np.float32)
             # What the last step says of the end of the task belongs to the transition that leads to it.
@@ -911,7 +1061,9 @@ def recognised(path, **options):
     if start == b"\x89HDF\r\n\x1a\n" or path.lower().endswith((".h5", ".hdf5")):
         names = set(itertools.islice(hdf5(path), 1000))
         if any(name.startswith("episode_") and name[8:].isdigit() for name in names):
-            raise ValueError(f"{path}: belongs to a Minari dataset: import the directory that holds data/{os.path.basename(path)}")
+            raise ValueError(
+                f"{path}: belongs to a Minari dataset: import the directory that holds data/{os.path.basename(path)}"
+            )
         is_d3rlpy = any(re.fullmatch(r"(observations|actions)_\d+(_\d+)?", name) for name in names)
         return "d3rlpy" if is_d3rlpy or {"episode_terminals", "discrete_action"} & names else "d4rl"
     if start.startswith(b"PK"):
