@@ -112,7 +112,7 @@ struct OwnDataTests {
     func write(_ name: String, line: Int, _ text: String) throws {
       var lines = [header] + good
       lines[line - 1] = text
-      try folder.write(lines.joined(separator: "\n") + "\n", to: name)
+      _ = try folder.write(lines.joined(separator: "\n") + "\n", to: name)
     }
     for (text, parts) in [
       ("3,4,0.1,0.2,1,0", ["line 5 has 6 fields, the first line 7"]),
@@ -138,9 +138,9 @@ struct OwnDataTests {
     try expectRefusal(
       "data.csv", ["--columns", "observation=x0,action=done,reward=r,terminal=done"],
       saying: ["column 'done' holds int64: discrete actions cannot be learned"])
-    try folder.write("hello\n", to: "text.txt")
+    _ = try folder.write("hello\n", to: "text.txt")
     try expectRefusal("text.txt", saying: ["is no file of a kind that is known"])
-    try folder.write(String(repeating: "x", count: 3 << 20), to: "long.txt")
+    _ = try folder.write(String(repeating: "x", count: 3 << 20), to: "long.txt")
     try expectRefusal("long.txt", saying: ["is no file of a kind that is known"])
   }
 
@@ -412,15 +412,15 @@ struct OwnDataTests {
       saying: ["import the directory that holds data/main_data.hdf5"])
     try FileManager.default.createDirectory(
       atPath: folder.file("empty"), withIntermediateDirectories: false)
-    try folder.write("{}", to: "empty/metadata.json")
+    _ = try folder.write("{}", to: "empty/metadata.json")
     try expectRefusal("empty", saying: ["metadata.json: has no 'action_space'"])
   }
 
   @Test func packagesThatAreMissingAreNamed() throws {
     try FileManager.default.createDirectory(
       atPath: folder.file("rlds"), withIntermediateDirectories: false)
-    try folder.write("{}", to: "rlds/features.json")
-    try folder.write("PAR1", to: "data.parquet")
+    _ = try folder.write("{}", to: "rlds/features.json")
+    _ = try folder.write("PAR1", to: "data.parquet")
     // An interpreter that has NumPy alone.
     let script = """
       #!/bin/sh
