@@ -62,7 +62,7 @@ let package = Package(
       // In the command itself, which then works wherever it is copied.
       resources: [
         .embedInCode("Worker/frames.py"), .embedInCode("Worker/worker.py"),
-        .embedInCode("Worker/importer.py"),
+        .embedInCode("Worker/readers.py"), .embedInCode("Worker/importer.py"),
       ], swiftSettings: numeric),
     .target(
       name: "Exchange", dependencies: ["Basics", "Kernels", "MPI", "Optimisation", "Profiling"],

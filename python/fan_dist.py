@@ -24,6 +24,7 @@ class Policy:
     settings          the run's settings, name -> text
     observation_size  O
     action_size       A
+    scales            how the data were scaled; {} if they were not. Observations and actions are in the data's own units
     inputs            name -> shape of the random inputs of one call; the first axis, None, is that of observations
     """
 
@@ -32,7 +33,7 @@ class Policy:
     KEYS = {
         "format", "version", "step", "optimiser_steps", "configuration", "dataset_digest", "observation_size",
         "action_size", "observation_order", "smallest_reward", "largest_reward", "success", "return", "agent", "env",
-        "acting", "networks", "inputs", "outputs",
+        "acting", "networks", "inputs", "outputs", "scales",
     }
 
     @classmethod
@@ -55,6 +56,9 @@ class Policy:
         self.metadata, self.settings = metadata, settings(metadata["configuration"])
         self.agent = self.settings["agent"]
         self.observation_size, self.action_size = int(metadata["observation_size"]), int(metadata["action_size"])
+        self.scales = json.loads(metadata.get("scales", "{}"))
+        self._observation_map = self._columns("observations", self.observation_size, path)
+        self._action_map = self._columns("actions", self.action_size, path)
         size = self.action_size
         if self.agent in ("iqn", "value-flows"):
             self._candidates = int(self.settings["num_samples"])
@@ -72,8 +76,18 @@ class Policy:
         except ValueError as error:
             raise ValueError(f"{path}: its tensors do not fit its sizes: {error}") from error
 
+    def _columns(self, what, size, path):
+        """The shift and the scale of each column, as the single-precision numbers that they are; 0 and 1 without any."""
+        columns = self.scales.get(what) or {"shift": [0] * size, "scale": [1] * size}
+        shift, scale = (np.array(columns[name], np.float32).astype(np.float64) for name in ("shift", "scale"))
+        if shift.shape != (size,) or scale.shape != (size,) or not (np.isfinite(shift).all() and (scale > 0).all()):
+            raise ValueError(f"{path}: its scales do not fit its sizes")
+        return shift, scale
+
     def __call__(self, observation, rng=None, **inputs):
-        """The action for an observation of shape (O), or the actions, (batch, A), for (batch, O), in [-1, 1].
+        """The action for an observation of shape (O), or the actions, (batch, A), for (batch, O).
+
+        Actions are in [-1, 1], or in the units of the data's actions where these were scaled.
 
         Random inputs that are not given are drawn from `rng`, a numpy.random.Generator, in the order of `inputs`;
         without it, from a fresh one.
@@ -96,7 +110,9 @@ class Policy:
             if drawn[name].size != math.prod(shape):
                 raise ValueError(f"'{name}' has shape {drawn[name].shape}, not {shape}")
             drawn[name] = drawn[name].reshape(shape)
-        action = np.clip(self._act(batch, **drawn), -1, 1).astype(np.float32)
+        (shift, scale), (action_shift, action_scale) = self._observation_map, self._action_map
+        action = np.clip(self._act((batch - shift) / scale, **drawn), -1, 1)
+        action = (action * action_scale + action_shift).astype(np.float32)
         return action[0] if observation.ndim == 1 else action
 
     # How the agents act

@@ -11,6 +11,8 @@ public struct DataSpec: Sendable, Equatable {
   /// The entries of an observation that was a dictionary, with their sizes, in the order in which they follow each
   /// other; nil where that is not known, or where observations were no dictionaries.
   public let observationOrder: [String]?
+  /// How the data's own units became those of the data; nil where nothing was scaled.
+  public let scales: DataScales?
 
   /// O, the numbers of an observation.
   public var observationSize: Int { observation.count }
@@ -18,9 +20,10 @@ public struct DataSpec: Sendable, Equatable {
   /// Data of these observations, actions and rewards.
   public init(
     observation: ObservationSpace, actionSize: Int, rewards: ClosedRange<Double>,
-    observationOrder: [String]? = nil
+    observationOrder: [String]? = nil, scales: DataScales? = nil
   ) {
     self.observationOrder = observationOrder
+    self.scales = scales
     self.observation = observation
     self.actionSize = actionSize
     self.rewards = rewards
@@ -30,7 +33,7 @@ public struct DataSpec: Sendable, Equatable {
   public func ordered(_ order: [String]?) -> DataSpec {
     DataSpec(
       observation: observation, actionSize: actionSize, rewards: rewards,
-      observationOrder: observationOrder ?? order)
+      observationOrder: observationOrder ?? order, scales: scales)
   }
 
   /// Data with vectors as observations.

@@ -72,7 +72,7 @@ public final class OnlineBenchmark {
     try learner.start(seed: 0)
     collector = try Collector(
       configuration, task, workers, training.data.spec, data: nil, replay,
-      rewardShift: training.data.rewardShift, cores: try SpareCores(world, threads: threads), world: world,
+      rewards: training.data.rewardScale, cores: try SpareCores(world, threads: threads), world: world,
       isStopped: { false }, warn: say)
   }
 

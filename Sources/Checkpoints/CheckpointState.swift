@@ -47,6 +47,9 @@ public struct CheckpointState: Sendable {
     if let order = spec.observationOrder, let text = try? JSONEncoder().encode(order) {
       metadata["observation_order"] = String(decoding: text, as: UTF8.self)
     }
+    if let scales = spec.scales, let text = try? Self.encoder.encode(scales) {
+      metadata["scales"] = String(decoding: text, as: UTF8.self)
+    }
     if let online { metadata["online"] = online.text }
     if let judgedValue { metadata["value"] = "\(judgedValue)" }
     if let score {
@@ -54,6 +57,12 @@ public struct CheckpointState: Sendable {
       metadata["return"] = "\(score.totalReward)"
     }
     return metadata
+  }
+
+  private static var encoder: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return encoder
   }
 
   /// The state of a checkpoint from which a run continues.
@@ -112,9 +121,18 @@ public struct CheckpointState: Sendable {
       throw FileError(
         .malformed, file: file.path, reason: "'observation_shape' or 'observation_size' cannot be")
     }
+    let actionSize = try number("action_size")
+    let scales = try file.metadata["scales"].map { text in
+      guard let scales = try? JSONDecoder().decode(DataScales.self, from: Data(text.utf8)),
+        scales.fit(observation, actionSize: actionSize)
+      else {
+        throw FileError(.malformed, file: file.path, reason: "'scales' do not fit the sizes of the data")
+      }
+      return scales
+    }
     spec = DataSpec(
-      observation: observation, actionSize: try number("action_size"),
-      rewards: rewards.0...rewards.1, observationOrder: order)
+      observation: observation, actionSize: actionSize, rewards: rewards.0...rewards.1,
+      observationOrder: order, scales: scales)
     online = try file.metadata["online"].map { try OnlineState($0, file.path) }
     judgedValue = file.metadata["value"].flatMap(Double.init)
     if let success = file.metadata["success"].flatMap(Double.init),

@@ -36,9 +36,18 @@ public final class SavedPolicy {
     }
   }
 
-  /// The agent's way to act, for up to `rows` observations at once.
+  /// The agent's way to act, for up to `rows` observations at once, with scaled observations and actions in [−1, 1].
   public func policy(rows: Int) -> any Policy<Float> {
     configuration.hyperparameters.agent.policy(state.spec, configuration.hyperparameters, rows: rows)
+  }
+
+  /// The same with observations and actions in the data's own units.
+  public func rawPolicy(rows: Int) -> any Policy<Float> {
+    let policy = policy(rows: rows)
+    guard let scales = state.spec.scales, scales.observations != nil || scales.actions != nil else {
+      return policy
+    }
+    return RawPolicy(policy, scales, rows: rows)
   }
 
   /// Some of the tensors, by name.

@@ -1,4 +1,5 @@
 import ArrayFiles
+import Basics
 import Foundation
 
 /// A dataset in the project's own format: a directory with one uncompressed `.npy` file for each field and a
@@ -21,6 +22,7 @@ public struct DatasetDirectory: DatasetSource {
   public let plan: DatasetPlan
   public var provenance: [String: String] { manifest.provenance }
   public var observationOrder: [String]? { manifest.observationOrder }
+  public var scales: DataScales? { manifest.scales }
   private let manifest: DatasetManifest
   private let files: [DatasetField: NpyFile]
 

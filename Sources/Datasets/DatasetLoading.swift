@@ -1,4 +1,5 @@
 import ArrayFiles
+import Basics
 
 /// A dataset that can be surveyed and loaded into memory.
 public protocol DatasetSource: Sendable {
@@ -11,6 +12,8 @@ public protocol DatasetSource: Sendable {
   /// The entries of the dictionaries that observations are made of, with their sizes, in their order; nil if that is
   /// not known or observations were no dictionaries.
   var observationOrder: [String]? { get }
+  /// How the data's own units became those of the data; nil if nothing was scaled.
+  var scales: DataScales? { get }
 
   /// Computes the statistics without keeping the data. Throws ``FileError``.
   func survey() throws(FileError) -> DatasetStatistics
@@ -33,6 +36,7 @@ public protocol DatasetSource: Sendable {
 extension DatasetSource {
   public var observationOrder: [String]? { nil }
   public var statedStatistics: DatasetStatistics? { nil }
+  public var scales: DataScales? { nil }
 }
 
 /// Fills the block that a ``DatasetPlan`` lays out: the fields and the episode index.

@@ -30,12 +30,15 @@ struct DatasetManifest: Codable {
   /// The entries of the dictionaries that observations are made of, in their order; nil if there were none, or in
   /// manifests that do not say it.
   let observationOrder: [String]?
+  /// How the numbers were scaled; nil if they were not.
+  let scales: DataScales?
 
   init(
     fields: [String: Field], statistics: DatasetStatistics, provenance: [String: String],
-    observationOrder: [String]?
+    observationOrder: [String]?, scales: DataScales?
   ) {
     self.observationOrder = observationOrder
+    self.scales = scales
     format = Self.format
     version = Self.version
     self.fields = fields
@@ -86,6 +89,9 @@ struct DatasetManifest: Codable {
     }
     guard statistics.imageSize == (observation.isImage ? observation.shape : nil) else {
       return "gives a size of images that contradicts the shape of observations"
+    }
+    guard scales?.fit(observation, actionSize: actions[1]) ?? true else {
+      return "gives scales that do not fit the sizes of observations and actions"
     }
     guard statistics.digest == FieldDigests.combined({ fields[$0.rawValue]?.digest ?? "" }) else {
       return "has a digest that does not match those of its fields"

@@ -141,7 +141,9 @@ struct DatasetSurvey {
       let index = actions.firstIndex { abs($0) > outermost }!
       let row = first + index / block.actionSize
       let column = block.actionSize > 1 ? index % block.actionSize : nil
-      throw refusal(.actions, actions[index], "outside [-1, 1]", file, row, column)
+      throw refusal(
+        .actions, actions[index], "outside [-1, 1]; fan-dist dataset import --action-range scales actions",
+        file, row, column)
     }
     for index in actions.indices { actions[index] = max(-limit, min(limit, actions[index])) }
     action = (low, high, clipped, outside)

@@ -56,8 +56,9 @@ public final class DatasetWriter {
   /// - Parameters:
   ///   - provenance: where the data come from, as keys and values for people to read.
   ///   - observationOrder: the entries of the dictionaries that observations are made of, in their order.
+  ///   - scales: how the rows were scaled before they were appended.
   public func finish(
-    provenance: [String: String], observationOrder: [String]? = nil
+    provenance: [String: String], observationOrder: [String]? = nil, scales: DataScales? = nil
   ) throws(FileError) -> DatasetStatistics {
     guard endsEpisode, survey.hasTransitions else {
       let reason = endsEpisode ? "gives no transitions" : "ends within an episode"
@@ -75,7 +76,7 @@ public final class DatasetWriter {
     let statistics = survey.statistics
     let manifest = DatasetManifest(
       fields: Dictionary(uniqueKeysWithValues: fields), statistics: statistics, provenance: provenance,
-      observationOrder: observationOrder)
+      observationOrder: observationOrder, scales: scales)
     try writeFile(Array(manifest.encoded()), path: "\(directory)/\(DatasetManifest.fileName)")
     return statistics
   }

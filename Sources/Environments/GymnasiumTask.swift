@@ -1,3 +1,5 @@
+import Basics
+
 /// A task in a Gymnasium environment, which runs in Python.
 public struct GymnasiumTask: Sendable, Equatable {
   /// The project in which a task is looked up.
@@ -21,6 +23,8 @@ public struct GymnasiumTask: Sendable, Equatable {
   public var limit: Int?
   /// The Python class that the environment is wrapped in, `MODULE:CLASS`; nil for none.
   public var wrapper: String?
+  /// Whether its environment takes actions in its own units, not in [−1, 1].
+  var takesOwnUnits = false
 
   /// The task called `SOURCE:NAME`; nil if `name` does not have this form.
   init?(prefixed name: String) {
@@ -95,24 +99,30 @@ public enum NamedTask: Sendable {
   ///   - seed: determines all episodes.
   ///   - episodes: the number of episodes that will be played.
   ///   - frames: how many successive observations the policy sees.
+  ///   - scales: how the data that the policy learned from were scaled; nil if they were not, and the policy's actions
+  ///     in [−1, 1] stand for the bounds of the environment's.
   ///   - workers: how to run Gymnasium environments.
   ///   - isCancelled: polled while waiting; true ends the wait with a failure.
   public func environment(
-    seed: UInt32, episodes: Int, frames: Int, workers: GymnasiumEnvironment.Options,
-    isCancelled: @escaping () -> Bool = { false }
+    seed: UInt32, episodes: Int, frames: Int, scales: DataScales?,
+    workers: GymnasiumEnvironment.Options, isCancelled: @escaping () -> Bool = { false }
   ) -> any VectorEnvironment {
-    let environment = environment(seed: seed, episodes: episodes, workers, isCancelled)
-    return frames > 1 ? StackedFrames(environment, frames: frames) : environment
+    let single = environment(
+      seed: seed, episodes: episodes, takesOwnUnits: scales?.actions != nil, workers, isCancelled)
+    let stacked: any VectorEnvironment = frames > 1 ? StackedFrames(single, frames: frames) : single
+    guard let scales else { return stacked }
+    return ScaledEnvironment(stacked, scales)
   }
 
   private func environment(
-    seed: UInt32, episodes: Int, _ workers: GymnasiumEnvironment.Options,
+    seed: UInt32, episodes: Int, takesOwnUnits: Bool, _ workers: GymnasiumEnvironment.Options,
     _ isCancelled: @escaping () -> Bool
   ) -> any VectorEnvironment {
     switch self {
-    case .embedded(let task): PointMazeEpisodes(task, seed: seed, capacity: min(episodes, 1000))
-    case .gymnasium(let task):
-      GymnasiumEnvironment(task, workers, seed: seed, episodes: episodes, isCancelled: isCancelled)
+    case .embedded(let task): return PointMazeEpisodes(task, seed: seed, capacity: min(episodes, 1000))
+    case .gymnasium(var task):
+      task.takesOwnUnits = takesOwnUnits
+      return GymnasiumEnvironment(task, workers, seed: seed, episodes: episodes, isCancelled: isCancelled)
     }
   }
 }

@@ -21,7 +21,8 @@ public final class StackedFrames: VectorEnvironment {
     let single = try environment.describe()
     return EnvironmentDescription(
       observation: single.observation.stacked(frames), actionSize: single.actionSize,
-      referenceReturns: single.referenceReturns, observationOrder: single.observationOrder)
+      referenceReturns: single.referenceReturns, observationOrder: single.observationOrder,
+      actionBounds: single.actionBounds)
   }
 
   public func start(_ episodes: [Int], in slots: [Int], _ place: ObservationPlace) throws {

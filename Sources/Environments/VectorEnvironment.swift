@@ -12,13 +12,16 @@ public struct EnvironmentDescription: Sendable, Equatable {
   /// The entries of the dictionaries that observations are made of, with their sizes, in the order of the
   /// environment's space; nil if observations are one box.
   public let observationOrder: [String]?
+  /// The bounds of each number of an action in the environment's own units; nil where it has none.
+  public let actionBounds: [ClosedRange<Float>?]
 
-  /// Makes a description with the given values.
+  /// Makes a description with the given values; without `actionBounds` they are −1 and 1.
   public init(
     observation: ObservationSpace, actionSize: Int, referenceReturns: [Double]? = nil,
-    observationOrder: [String]? = nil
+    observationOrder: [String]? = nil, actionBounds: [ClosedRange<Float>?]? = nil
   ) {
     self.observationOrder = observationOrder
+    self.actionBounds = actionBounds ?? Array(repeating: -1...1, count: actionSize)
     self.observation = observation
     self.actionSize = actionSize
     self.referenceReturns = referenceReturns
@@ -28,7 +31,7 @@ public struct EnvironmentDescription: Sendable, Equatable {
   public func scored(by returns: [Double]?) -> EnvironmentDescription {
     EnvironmentDescription(
       observation: observation, actionSize: actionSize, referenceReturns: returns ?? referenceReturns,
-      observationOrder: observationOrder)
+      observationOrder: observationOrder, actionBounds: actionBounds)
   }
 
   /// The normalised score of a return R, 100 · (R − low) / (high − low) with the two reference returns; nil
@@ -92,7 +95,8 @@ public protocol VectorEnvironment: AnyObject {
   /// `slots`.
   ///
   /// - Parameters:
-  ///   - actions: row i is the action for `slots[i]`, with components in [−1, 1].
+  ///   - actions: row i is the action for `slots[i]`, with components in [−1, 1] unless the environment takes actions
+  ///     in its own units.
   ///   - place: where the next observation in `slots[i]` goes, for row i.
   func step(_ slots: [Int], _ actions: Matrix<Float>, _ place: ObservationPlace) throws -> [StepOutcome]
 

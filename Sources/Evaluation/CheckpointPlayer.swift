@@ -58,7 +58,7 @@ public final class CheckpointPlayer {
     let (spec, hyperparameters) = (saved.state.spec, configuration.hyperparameters)
     agent = hyperparameters.agent
     let environment = named.environment(
-      seed: self.seed, episodes: episodes, frames: configuration.frameStack,
+      seed: self.seed, episodes: episodes, frames: configuration.frameStack, scales: spec.scales,
       workers: workers.forEnvironment(
         freeCores: ProcessInfo.processInfo.activeProcessorCount - 1, video: video))
     try Failure.unavailable { try environment.describe() }.requireFit(spec, task: task, data: path)

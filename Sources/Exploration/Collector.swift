@@ -50,13 +50,14 @@ public final class Collector {
   ///
   /// - Parameters:
   ///   - data: names the data that the environment must fit.
-  ///   - rewardShift: what is added to the environment's rewards, so that they are like the data's.
+  ///   - rewards: what makes the environment's rewards like the data's.
   ///   - isStopped: asked on the first rank while the environment is waited for.
   ///   - warn: is told on the first rank of environments that fail.
   /// - Throws: `Failure` on all ranks when the environment cannot be used, or does not fit the data.
   public init(
     _ configuration: Configuration, _ task: NamedTask, _ workers: WorkerOptions, _ spec: DataSpec,
-    data: String?, _ replay: SharedReplayBuffer, rewardShift: Double, cores: SpareCores, world: Communicator,
+    data: String?, _ replay: SharedReplayBuffer, rewards: DataScales.Rewards, cores: SpareCores,
+    world: Communicator,
     isStopped: @escaping () -> Bool, warn: @escaping (String) -> Void
   ) throws {
     let (online, plan) = (configuration.online, replay.buffer.plan)
@@ -73,9 +74,9 @@ public final class Collector {
       options.timeout = .seconds(min(workers.evalTimeout, configuration.stallTimeout / 2))
       let environment = task.environment(
         seed: Explorer.seed(of: configuration), episodes: online.onlineEnvironments, frames: 1,
-        workers: options,
+        scales: spec.scales, workers: options,
         isCancelled: isStopped)
-      explorer = Explorer(environment, configuration, spec, rewardShift: rewardShift, cores: cores)
+      explorer = Explorer(environment, configuration, spec, rewards: rewards, cores: cores)
     } else {
       explorer = nil
     }

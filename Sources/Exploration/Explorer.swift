@@ -33,7 +33,7 @@ final class Explorer: @unchecked Sendable {
   private let policy: any Policy<Float>
   private let success: SuccessRule
   private let seed: UInt32
-  private let rewardShift: Double
+  private let rewards: DataScales.Rewards
   private let randomRounds: Int
   private let randomActions: Draw
   private let thread: ExplorerThread
@@ -48,15 +48,15 @@ final class Explorer: @unchecked Sendable {
   /// An explorer that has not begun.
   ///
   /// - Parameters:
-  ///   - rewardShift: what is added to the environment's rewards, so that they are like the data's.
+  ///   - rewards: what makes the environment's rewards like the data's.
   ///   - cores: where the environment's processes run.
   init(
     _ environment: any VectorEnvironment, _ configuration: Configuration, _ spec: DataSpec,
-    rewardShift: Double, cores: SpareCores
+    rewards: DataScales.Rewards, cores: SpareCores
   ) {
     let (hyperparameters, online) = (configuration.hyperparameters, configuration.online)
     self.environment = environment
-    self.rewardShift = rewardShift
+    self.rewards = rewards
     thread = ExplorerThread(on: cores)
     count = online.onlineEnvironments
     policy = hyperparameters.agent.policy(spec, hyperparameters, rows: count)
@@ -145,7 +145,7 @@ final class Explorer: @unchecked Sendable {
       row.update(from: observations.row(slot), count: O)
       (row + O).update(from: actions.row(slot), count: A)
       (row + O + A).update(from: nextObservations.row(slot), count: O)
-      row[2 * O + A] = Float(outcome.reward + rewardShift)
+      row[2 * O + A] = Float(rewards.apply(to: outcome.reward))
       row[2 * O + A + 1] = outcome.terminated ? 0 : 1
       row[2 * O + A + 2] = episode.played.length == 0 ? 1 : 0
       episode.played.add(outcome, success)

@@ -98,6 +98,7 @@ struct ONNXModel {
     }
     switch constant {
     case .number(let value): add([], type: 1, littleEndian([value.bitPattern]))
+    case .numbers(let values): add([values.count], type: 1, littleEndian(values.map(\.bitPattern)))
     case .integers(let values): add([values.count], type: 7, littleEndian(values))
     case .parameter(let name):
       guard let tensor = parameters[name] else { preconditionFailure("\(name) is not given") }

@@ -27,7 +27,7 @@ public struct PolicyExport {
   /// Prepares the policy of a saved file.
   public init(_ saved: SavedPolicy) {
     let agent = saved.configuration.hyperparameters.agent
-    let policy = saved.policy(rows: 1)
+    let policy = saved.rawPolicy(rows: 1)
     graph = policy.graph
     parameters = saved.tensors(graph.parameters)
     var state = saved.state

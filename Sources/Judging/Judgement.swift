@@ -66,6 +66,12 @@ public struct Judgement: Sendable {
           "\(source.data.path): observations of \(here.observationSize) numbers and actions of \(here.actionSize), but the policy of \(path) has \(there.observationSize) and \(there.actionSize)"
         )
       }
+      guard here.scales == there.scales else {
+        throw Failure(
+          .data,
+          "\(source.data.path): is scaled in another way than what the policy of \(path) learned from; import it with --scales-of that dataset's directory"
+        )
+      }
       let judge = try Judge(source, there, saved.configuration.hyperparameters, options)
       let data = "\(kind), \(try judge.episodes()) episodes"
       try say("judged by \(data)")

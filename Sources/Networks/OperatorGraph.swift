@@ -35,6 +35,8 @@ public struct OperatorGraph: Sendable {
     case parameter(String)
     /// A number.
     case number(Float)
+    /// A vector of numbers.
+    case numbers([Float])
     /// A list of whole numbers, such as axes and shapes.
     case integers([Int])
   }
@@ -96,6 +98,11 @@ public struct OperatorGraph: Sendable {
 
   /// A number, which goes with tensors of any shape.
   public mutating func number(_ value: Float) -> Value { constant(.number(value), "\(value)") }
+
+  /// A vector of numbers, under a name that no other has.
+  public mutating func numbers(_ values: [Float], named name: String) -> Value {
+    constant(.numbers(values), name)
+  }
 
   /// A list of whole numbers.
   public mutating func integers(_ values: Int...) -> Value { constant(.integers(values), "\(values)") }

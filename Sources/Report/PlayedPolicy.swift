@@ -79,7 +79,9 @@ struct PlayedPolicy {
     let (seed, discount) = (saved.configuration.seed, saved.configuration.hyperparameters.discount)
     let policy = saved.policy(rows: episodeCount)
     let maze = PointMazeEpisodes(task, seed: seed, capacity: episodeCount)
-    let environment = StackedFrames(maze, frames: saved.configuration.frameStack)
+    let stacked = StackedFrames(maze, frames: saved.configuration.frameStack)
+    let scales = saved.state.spec.scales
+    let environment: any VectorEnvironment = scales.map { ScaledEnvironment(stacked, $0) } ?? stacked
     let all = Array(0..<episodeCount)
     try environment.start(all, in: all, policy.observations.row)
     var episodes = all.map { Episode(positions: [maze.position(in: $0)]) }

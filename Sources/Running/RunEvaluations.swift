@@ -75,7 +75,7 @@ final class RunEvaluations {
     let cancellation = Cancellation()
     let environment = task.environment(
       seed: configuration.seed, episodes: episodes, frames: configuration.frameStack,
-      workers: request.workers.forEnvironment(freeCores: cores.count),
+      scales: spec.scales, workers: request.workers.forEnvironment(freeCores: cores.count),
       isCancelled: { cancellation.isRequested })
     let evaluator = Evaluator(
       environment, spec, configuration.hyperparameters, episodes: episodes, seed: configuration.seed,

@@ -159,12 +159,15 @@ public final class Trainer {
     _ request: RunRequest, _ data: RunData, _ cores: SpareCores, _ world: Communicator, _ host: RunHost
   ) throws -> Collector? {
     guard let replay = data.training.replay else { return nil }
-    let shift = data.training.data.rewardShift
-    if shift != 0 { host.logger.info("the environment's rewards count \(shift) more, as in the data") }
+    let rewards = data.training.data.rewardScale
+    if !rewards.isIdentity {
+      host.logger.info(
+        "the environment's rewards become r * \(rewards.scale) + \(rewards.shift), as in the data")
+    }
     return try Collector(
       request.configuration, data.task, request.workers, data.spec, data: request.configuration.dataset,
       replay,
-      rewardShift: shift, cores: cores, world: world, isStopped: host.shouldStop,
+      rewards: rewards, cores: cores, world: world, isStopped: host.shouldStop,
       warn: { host.logger.warning("\($0)") })
   }
 
@@ -380,7 +383,7 @@ public final class Trainer {
     host.watchdog.enter("writing what was collected")
     try onRankZero {
       guard let rollouts else { return }
-      let line = try rollouts.write(observationOrder: data.spec.observationOrder)
+      let line = try rollouts.write(data.spec)
       host.logger.info("\(line)")
     }
   }

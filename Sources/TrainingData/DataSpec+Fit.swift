@@ -20,6 +20,12 @@ extension DataSpec {
         "\(printable(data, limit: 1024)): \(what) of \(here), but of \(there) in \(printable(otherData, limit: 1024)); validation data must be like the data they belong to: replace or remove them"
       )
     }
+    guard scales == other.scales else {
+      throw Failure(
+        .data,
+        "\(printable(data, limit: 1024)): is scaled in another way than \(printable(otherData, limit: 1024)); import it with --scales-of the other dataset's directory"
+      )
+    }
     if let here = observationOrder, let there = other.observationOrder, here != there {
       throw Failure(
         .data,
@@ -34,7 +40,7 @@ extension DatasetSource {
   var rowSpec: DataSpec {
     DataSpec(
       observation: plan.observation, actionSize: plan.actionSize, rewards: 0...0,
-      observationOrder: observationOrder)
+      observationOrder: observationOrder, scales: scales)
   }
 }
 

@@ -18,13 +18,26 @@ public struct DatasetImport: Sendable {
   public var convention: String?
   /// D4RL: steps after which an episode is cut off, for files that do not say so.
   public var episodeLimit: Int?
+  /// What kind of file the source is; nil to find out from the file.
+  public var format: Format?
+  /// Which columns of a table are what, such as `observation` and `action`.
+  public var columns: [String: [String]]?
+  /// How to scale what is read.
+  public var scales: ScaleOptions
   /// The Python interpreter that has the projects' readers.
   public var python: String
+
+  /// The kinds of files and directories that people have.
+  public enum Format: String, CaseIterable, Sendable {
+    case ogbench, npz, d3rlpy, d4rl, minari, lerobot, rlds, csv, parquet
+  }
 
   /// An import of `source`.
   public init(_ source: String, python: String) {
     self.source = source
     self.python = python
+    // Without arguments there is nothing that could be wrong.
+    scales = try! ScaleOptions.parse([])
   }
 
   /// Makes the dataset directory `path`. False if there is something at `path` already, perhaps because another
@@ -42,10 +55,15 @@ public struct DatasetImport: Sendable {
       guard
         let directory = try AtomicDirectory(path: path, wait: waiting, isCancelled: isCancelled)
       else { return false }
-      switch try reader() {
-      case .own(let files): try copy(files, to: directory.temporaryPath, isCancelled, say)
-      case .python(let request): try read(request, to: directory.temporaryPath, isCancelled, say)
-      }
+      let rows: any ImportedRows =
+        switch try reader() {
+        case .own(let files): try rows(of: files)
+        case .python(let request): try PythonRows(request, python: python, isCancelled: isCancelled)
+        }
+      let scales = try ImportScales(
+        options: scales, source: source, environmentBounds: { try environmentBounds(isCancelled) }
+      ).of(rows)
+      try copy(rows, scales, to: directory.temporaryPath, isCancelled, say)
       try directory.commit()
       return true
     } catch {
@@ -66,6 +84,9 @@ public struct DatasetImport: Sendable {
 
   private func reader() throws -> Reader {
     if FileManager.default.fileExists(atPath: source) { return try fileReader() }
+    guard format == nil, columns == nil else {
+      throw Failure(.noInput, "\(source): no such file; --format and --columns are for files and directories")
+    }
     switch try? NamedTask(name: source) {
     case .embedded(let task) where task.image != nil:
       throw Failure(.noInput, "\(source): nobody publishes these data: fan-dist dataset generate makes them")
@@ -81,16 +102,16 @@ public struct DatasetImport: Sendable {
   }
 
   private func fileReader() throws -> Reader {
-    let path = URL(fileURLWithPath: source)
-    if ["hdf5", "h5"].contains(path.pathExtension.lowercased()) {
-      var request = request(.d4rl, path.path)
-      request.convention = convention
-      request.episodeLimit = episodeLimit
-      return .python(request)
-    }
-    if DatasetDirectory.exists(at: source) {
+    guard !DatasetDirectory.exists(at: source) else {
       throw Failure(.usage, "\(source): is a dataset directory already")
     }
+    guard isOGBench else {
+      var request = request(.file, URL(fileURLWithPath: source).path)
+      (request.format, request.columns) = (format?.rawValue, columns)
+      (request.convention, request.episodeLimit) = (convention, episodeLimit)
+      return .python(request)
+    }
+    try requireNoTableOptions()
     let task = try task.map { try namedTask($0) }
     let files = try openFiles(source, task: task?.embedded)
     if let task = task?.embedded { try requireFit(files, task) }
@@ -104,80 +125,122 @@ public struct DatasetImport: Sendable {
     return .python(request)
   }
 
+  /// Whether the source is OGBench's `.npz`, or a directory of them. An `.npz` file whose rows are transitions of their
+  /// own, or that has rewards and no masks, is none.
+  private var isOGBench: Bool {
+    guard format == nil else { return format == .ogbench }
+    var isDirectory: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory)
+    if isDirectory.boolValue {
+      return Self.markers.allSatisfy { !FileManager.default.fileExists(atPath: "\(source)/\($0)") }
+    }
+    guard Self.begins(source, with: "PK") else { return URL(fileURLWithPath: source).pathExtension == "npz" }
+    guard let file = try? NpzFile(path: source) else { return true }
+    return !file.contains("next_observations") && (file.contains("masks") || !file.contains("rewards"))
+  }
+
+  /// Files that directories of other kinds have.
+  private static let markers = [
+    "meta/info.json", "data/metadata.json", "metadata.json", "dataset_info.json",
+  ]
+
+  private static func begins(_ path: String, with text: String) -> Bool {
+    let file = FileHandle(forReadingAtPath: path)
+    return (try? file?.read(upToCount: text.utf8.count)) == Data(text.utf8)
+  }
+
+  /// Throws if options are given that only other kinds of files have.
+  private func requireNoTableOptions() throws(Failure) {
+    guard columns == nil else {
+      throw Failure(.usage, "--columns: \(source) has members, not columns; leave it out")
+    }
+    guard scales.rewardRule != .lastStep else {
+      throw Failure(.usage, "--reward-rule last-step: \(source) says itself what rewards are, or --env does")
+    }
+  }
+
+  /// The bounds of the actions of the environment that `task` names.
+  private func environmentBounds(_ isCancelled: @escaping () -> Bool) throws -> [ClosedRange<Float>?] {
+    guard let task else {
+      throw Failure(.usage, "--action-range environment needs --env, to say which environment")
+    }
+    let environment = try namedTask(task).environment(
+      seed: 0, episodes: 1, frames: 1, scales: nil,
+      workers: GymnasiumEnvironment.Options(python: python, workers: 1, timeout: .seconds(300)),
+      isCancelled: isCancelled)
+    defer { environment.stop() }
+    do { return try environment.describe().actionBounds } catch {
+      throw Failure(.unavailable, "--action-range environment: \(task): \(error)")
+    }
+  }
+
   private func request(_ source: DatasetImporter.Request.Source, _ name: String) -> DatasetImporter.Request {
     var request = DatasetImporter.Request(source, name)
     request.directory = directory.map { URL(fileURLWithPath: $0).path }
+    request.lastStep = scales.rewardRule == .lastStep
+    switch scales.actionRange {
+    case .ranges(let ranges): request.actionRange = ranges.map { [$0.lowerBound, $0.upperBound] }
+    case nil: request.actionRange = scales.scalesOf == nil ? [[-1, 1]] : nil
+    case .data, .environment: break
+    }
     return request
   }
 
   // MARK: Copying
 
-  /// Copies OGBench's files, whose rewards are known without Python.
-  private func copy(
-    _ training: OGBenchSource, to directory: String, _ isCancelled: @escaping () -> Bool,
-    _ say: @escaping (String) -> Void
-  ) throws {
+  /// OGBench's files, whose rewards are known without Python.
+  private func rows(of files: OGBenchSource) throws -> FileRows {
     let embedded = try task.flatMap { try namedTask($0).embedded }
     let validation = try OGBenchSource.companionPath(of: source).map { try openFiles($0, task: embedded) }
-    if let validation {
-      try validation.rowSpec.requireFit(training.rowSpec, of: training.path, data: validation.path)
-    }
-    let provenance = [
-      "source": URL(fileURLWithPath: source).lastPathComponent,
-      "files": training.files.joined(separator: ", "),
-      "reward": training.hasRewards ? "the files' own" : "r(s) of \(task ?? "")",
-    ].merging(training.provenance) { $1 }
-    for (files, directory) in [(training, directory), (validation, Self.validation(of: directory))] {
-      guard let files else { continue }
-      try write(directory, files.rowSpec, .refuse, provenance) { writer in
-        var progress = Progress(say)
-        try files.forEachBlock { (rows, file, first) throws(FileError) in
-          guard !isCancelled() else {
-            throw FileError(.unwritable, file: directory, reason: "the import was stopped")
-          }
-          try writer.append(rows, from: file, row: first)
-          progress.add(rows.rows)
+    return try FileRows(
+      files, validation: validation,
+      [
+        "source": URL(fileURLWithPath: source).lastPathComponent,
+        "files": files.files.joined(separator: ", "),
+        "reward": files.hasRewards ? "the files' own" : "r(s) of \(task ?? "")",
+      ])
+  }
+
+  /// Writes the rows, scaled, to a directory and its subdirectory for validation data.
+  private func copy(
+    _ rows: any ImportedRows, _ scales: DataScales?, to directory: String,
+    _ isCancelled: @escaping () -> Bool, _ say: @escaping (String) -> Void
+  ) throws {
+    for validation in rows.hasValidation ? [false, true] : [false] {
+      let writer = try DatasetWriter(
+        directory: validation ? Self.validation(of: directory) : directory,
+        observation: rows.spec.observation, actionSize: rows.spec.actionSize, source: source,
+        bounds: rows.bounds)
+      var progress = Progress(say)
+      try rows.forEachBlock(validation: validation) { block, file, first in
+        guard !isCancelled() else {
+          throw FileError(.unwritable, file: directory, reason: "the import was stopped")
         }
+        if let scales {
+          if case .refuse = rows.bounds { try requireInRange(block, scales, file ?? source, first) }
+          block.scale(scales)
+        }
+        try writer.append(block, from: file ?? source, row: first)
+        progress.add(block.rows)
       }
+      _ = try writer.finish(
+        provenance: rows.provenance.merging(["written by": "fan-dist \(version)"]) { $1 },
+        observationOrder: rows.spec.observationOrder, scales: scales)
     }
   }
 
-  /// Copies the rows that a reader in Python sends.
-  private func read(
-    _ request: DatasetImporter.Request, to directory: String, _ isCancelled: @escaping () -> Bool,
-    _ say: @escaping (String) -> Void
-  ) throws {
-    let importer = try DatasetImporter(request, python: python, isCancelled: isCancelled)
-    let data = importer.description
-    // OGBench's actions lie in [-1, 1]; D4RL and Minari record what was asked for, which environments clip.
-    let bounds: ActionBounds = request.source == .ogbench ? .refuse : .clip
-    let spec = DataSpec(
-      observation: data.observation, actionSize: data.actionSize, rewards: 0...0,
-      observationOrder: data.observationOrder)
-    let block = RowBlock(observation: data.observation, actionSize: data.actionSize)
-    for directory in [directory] + (data.hasValidation ? [Self.validation(of: directory)] : []) {
-      try write(directory, spec, bounds, data.provenance) { writer in
-        var progress = Progress(say)
-        while let rows = try importer.rows(limit: block.capacity) {
-          block.fill(rows.count, rows.bytes)
-          try writer.append(block)
-          progress.add(rows.count)
-        }
-      }
-    }
-  }
-
-  private func write(
-    _ directory: String, _ spec: DataSpec, _ bounds: ActionBounds, _ provenance: [String: String],
-    _ fill: (DatasetWriter) throws -> Void
-  ) throws {
-    let writer = try DatasetWriter(
-      directory: directory, observation: spec.observation, actionSize: spec.actionSize,
-      source: source, bounds: bounds)
-    try fill(writer)
-    _ = try writer.finish(
-      provenance: provenance.merging(["written by": "fan-dist \(version)"]) { $1 },
-      observationOrder: spec.observationOrder)
+  /// Names the first action outside its range, in the data's own units.
+  private func requireInRange(
+    _ block: RowBlock, _ scales: DataScales, _ file: String, _ first: Int
+  ) throws(FileError) {
+    guard let columns = scales.actions, let (row, column) = block.firstActionOutside(columns) else { return }
+    let value = block.actions[row * block.actionSize + column]
+    let (middle, half) = (columns.shift[column], columns.scale[column])
+    throw FileError(
+      .malformed, file: file, member: "actions",
+      reason:
+        "row \(first + row) column \(column) is \(value), outside \(middle - half) to \(middle + half); give --action-range a wider range, or data"
+    )
   }
 
   private static func validation(of directory: String) -> String {

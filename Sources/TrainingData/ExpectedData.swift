@@ -30,7 +30,8 @@ public struct ExpectedData {
     else { return nil }
     let rows = source.rowSpec
     spec = DataSpec(
-      observation: rows.observation.stacked(frames), actionSize: rows.actionSize, rewards: rows.rewards)
+      observation: rows.observation.stacked(frames), actionSize: rows.actionSize, rewards: rows.rewards,
+      scales: rows.scales?.stacked(frames))
     byteCount = source.plan.byteCount
   }
 }

@@ -1,3 +1,4 @@
+import Agents
 import ArrayFiles
 import Basics
 import Datasets
@@ -20,7 +21,9 @@ public struct RolloutDataset {
   }
 
   /// Writes all transitions that the buffer still has, environment by environment. Returns a line for people.
-  public func write(observationOrder: [String]?) throws -> String {
+  ///
+  /// - Parameter spec: what the run knows about its data, which the collected transitions are like.
+  public func write(_ spec: DataSpec) throws -> String {
     guard let directory = try AtomicDirectory(path: path) else {
       return "\(path): is there already and stays as it is"
     }
@@ -42,7 +45,7 @@ public struct RolloutDataset {
       provenance: [
         "source": "collected online in \(task)", "environment": task, "written by": "fan-dist \(version)",
       ],
-      observationOrder: observationOrder)
+      observationOrder: spec.observationOrder, scales: spec.scales)
     try directory.commit()
     return "collected: \(statistics.lines.first ?? ""), written to \(path)"
   }

@@ -26,8 +26,11 @@ public struct SharedDataset {
   public let place: String
   private let memory: SharedMemory
 
-  /// What is added to an environment's rewards, so that they are like these data's.
-  public var rewardShift: Double { provenance["convention"] == "D4RL antmaze" ? -1 : 0 }
+  /// What makes an environment's rewards like these data's.
+  public var rewardScale: DataScales.Rewards {
+    // Directories of versions before scales were recorded hold antmaze's shift without saying so.
+    spec.scales?.rewards ?? DataScales.Rewards(shift: provenance["convention"] == "D4RL antmaze" ? -1 : 0)
+  }
 
   /// What to do when numbers become too large in training.
   public var remedy: String {
@@ -111,7 +114,8 @@ public struct SharedDataset {
     spec = DataSpec(
       observation: transitions.observation, actionSize: plan.actionSize,
       rewards: statistics.reward.minimum...statistics.reward.maximum,
-      observationOrder: description.observationOrder)
+      observationOrder: description.observationOrder,
+      scales: description.scales?.stacked(frames))
     try world.requireAgreement(
       on: "the dataset", UInt64(digest, radix: 16) ?? 0, advice: "give all nodes the same data")
   }
@@ -129,6 +133,7 @@ private struct Description: Codable {
   let path: String
   let provenance: [String: String]
   let observationOrder: [String]?
+  let scales: DataScales?
   let statistics: DatasetStatistics
 
   /// Collective over the node, whose first rank has the source and the statistics.
@@ -148,7 +153,7 @@ private struct Description: Codable {
 
   private init(_ source: any DatasetSource, _ statistics: DatasetStatistics) {
     (path, provenance, observationOrder) = (source.path, source.provenance, source.observationOrder)
-    self.statistics = statistics
+    (self.statistics, scales) = (statistics, source.scales)
   }
 }
 

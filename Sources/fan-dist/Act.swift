@@ -97,7 +97,7 @@ private final class LineActor {
   init(_ saved: SavedPolicy, seed: UInt32) {
     self.saved = saved
     self.seed = seed
-    policy = saved.policy(rows: 1)
+    policy = saved.rawPolicy(rows: 1)
   }
 
   /// The action as JSON. Noise that the line does not give is drawn, as for this step of an evaluation's first

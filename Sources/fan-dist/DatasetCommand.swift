@@ -18,9 +18,10 @@ struct DatasetCommand: ParsableCommand {
       abstract: "Turn a dataset of another project into a dataset directory.",
       discussion: """
         SOURCE is the name of an OGBench task with rewards (cube-single-play-singletask-v0), a Minari dataset \
-        (minari:D4RL/pen/human-v2), or a file: OGBench .npz, a directory of them, or D4RL .hdf5. The projects' own \
-        readers do it, in Python (see launch/python-env). OGBench files that hold rewards, or whose rewards an \
-        embedded task knows, need no Python.
+        (minari:D4RL/pen/human-v2), or a file or directory: OGBench .npz or a directory of them, .npz of transitions, \
+        d3rlpy .h5, D4RL .hdf5, a Minari, LeRobot or RLDS directory, CSV or Parquet with --columns. Readers in Python \
+        do it (see launch/python-env). OGBench files that hold rewards, or whose rewards an embedded task knows, need \
+        no Python.
         """)
 
     @Argument(help: "Name or file.")
@@ -30,8 +31,22 @@ struct DatasetCommand: ParsableCommand {
       help: ArgumentHelp("Directory to make.", discussion: "By default where train --env NAME looks for it."))
     var out: String?
 
-    @Option(help: "OGBench task whose rewards to compute for .npz files that hold none.")
+    @Option(
+      help:
+        "OGBench task whose rewards to compute for .npz files that hold none; environment of --action-range environment."
+    )
     var env: String?
+
+    @Option(help: "Kind of the file or directory; found out from it by default.")
+    var format: DatasetImport.Format?
+
+    @Option(
+      help: ArgumentHelp(
+        "Which columns of a CSV, Parquet or LeRobot table are what: observation=x,y,action=a,reward=r,terminal=done.",
+        discussion:
+          "Others are timeout, episode (a number that changes where an episode begins) and next_observation. A name may end in *.",
+        valueName: "columns"))
+    var columns: TableColumns?
 
     @Option(help: "Where OGBench or Minari keeps its datasets, if not where it does by default.")
     var from: String?
@@ -46,6 +61,9 @@ struct DatasetCommand: ParsableCommand {
     @Option(help: "D4RL file that does not say where episodes are cut off: after how many steps.")
     var episodeLimit: Int?
 
+    @OptionGroup(title: "Scales")
+    var scales: ScaleOptions
+
     enum Convention: String, ExpressibleByArgument, CaseIterable { case antmaze, other }
 
     func validate() throws {
@@ -59,6 +77,7 @@ struct DatasetCommand: ParsableCommand {
       var dataset = DatasetImport(source, python: python)
       (dataset.task, dataset.directory) = (env, from)
       (dataset.convention, dataset.episodeLimit) = (convention?.rawValue, episodeLimit)
+      (dataset.format, dataset.columns, dataset.scales) = (format, columns?.names, scales)
       guard out != nil || !FileManager.default.fileExists(atPath: source) else {
         throw Failure(.usage, "\(source): only a dataset's name says where to put it; give --out")
       }
@@ -153,5 +172,32 @@ struct DatasetCommand: ParsableCommand {
       }
       if let refusal = data.examination.refusal { throw refusal }
     }
+  }
+}
+
+extension DatasetImport.Format: ExpressibleByArgument {}
+
+/// The columns of a table by what they are: `observation=x,y,action=a`.
+struct TableColumns: ExpressibleByArgument {
+  let names: [String: [String]]
+
+  private static let kinds = [
+    "observation", "action", "reward", "terminal", "timeout", "episode", "next_observation",
+  ]
+
+  /// Parses the text; nil when a kind is unknown or has no column.
+  init?(argument: String) {
+    var (names, kind) = ([String: [String]](), "")
+    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+      var name = part
+      if let sign = part.firstIndex(of: "=") {
+        kind = String(part[..<sign])
+        name = part[part.index(after: sign)...]
+        guard Self.kinds.contains(kind), names[kind] == nil else { return nil }
+      }
+      guard !kind.isEmpty, !name.isEmpty else { return nil }
+      names[kind, default: []].append(String(name))
+    }
+    self.names = names
   }
 }

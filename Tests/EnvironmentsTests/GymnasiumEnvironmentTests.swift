@@ -124,7 +124,8 @@ struct GymnasiumEnvironmentTests {
     #expect(
       try probe.environment.describe()
         == EnvironmentDescription(
-          observation: .vector(3), actionSize: 3, observationOrder: ["a (1)", "b (2)"]))
+          observation: .vector(3), actionSize: 3, observationOrder: ["a (1)", "b (2)"],
+          actionBounds: [-2...2, 0...10, nil]))
     #expect(try probe.start([0, 1, 2]) == [[0, 0, 0], [0, 0, 0], [0, 0, 0]])
     let (seen, _) = try probe.step([[-1, -1, -1], [0.5, 0.5, 0.5], [7, .nan, 1]])
     #expect(seen == [[-1, -2, 0], [0.5, 1, 7.5], [1, 2, 5]])
@@ -214,7 +215,9 @@ struct GymnasiumEnvironmentTests {
     let description = try Played("minari:test/pendulum-v0").environment.describe()
     #expect(
       description
-        == EnvironmentDescription(observation: .vector(3), actionSize: 1, referenceReturns: [-1000, -200]))
+        == EnvironmentDescription(
+          observation: .vector(3), actionSize: 1, referenceReturns: [-1000, -200],
+          actionBounds: [-2...2]))
     #expect(description.normalisedScore(-400) == 75)
   }
 }

@@ -1,5 +1,6 @@
 import Agents
 import ArrayFiles
+import Basics
 import Checkpoints
 import Export
 import Foundation
@@ -20,10 +21,12 @@ private final class Exported {
   let saved: SavedPolicy
   let export: PolicyExport
 
-  init(_ agent: AgentKind, _ settings: [String] = []) throws {
+  init(_ agent: AgentKind, _ settings: [String] = [], scales: DataScales? = nil) throws {
     configuration = try smallConfiguration(agent, settings)
     let path = folder.file("checkpoint.safetensors")
-    let spec = configuration.hyperparameters.encoder == nil ? smallSpec : imageSpec
+    let plain = configuration.hyperparameters.encoder == nil ? smallSpec : imageSpec
+    let spec = DataSpec(
+      observation: plain.observation, actionSize: plain.actionSize, rewards: plain.rewards, scales: scales)
     try writeCheckpoint(configuration, step: 40, spec: spec, to: path)
     saved = try SavedPolicy(path: path)
     export = PolicyExport(saved)
@@ -49,7 +52,7 @@ private struct Acted {
   private static let rows = 5
 
   init(_ saved: SavedPolicy) {
-    let policy = saved.policy(rows: Self.rows)
+    let policy = saved.rawPolicy(rows: Self.rows)
     let observations = policy.observations
     for r in 0..<Self.rows {
       if observations.space.isImage {
@@ -237,5 +240,19 @@ private struct Acted {
     let errors = zip(action.values, acted.actions.values).map { abs($0 - $1) }
     #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
     #expect(Set(action.values).count > 2, "\(action)")
+  }
+
+  /// The file takes observations and gives actions in the data's own units, as the policy in this program does.
+  @Test(arguments: AgentKind.allCases) func scalesArePartOfTheComputation(agent: AgentKind) throws {
+    let scales = DataScales(
+      observations: .init(shift: [300, -1], scale: [100, 0.25]), actions: .init(ranges: [0...5, -3...1]),
+      rewards: nil)
+    let exported = try Exported(agent, scales: scales)
+    let (model, acted) = (try exported.model(), Acted(exported.saved))
+    let values = try compute(model.operators, model.constants.merging(acted.inputs) { $1 })
+    let action = try #require(values["action"])
+    let errors = zip(action.values, acted.actions.values).map { abs($0 - $1) }
+    #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
+    #expect(action.values.contains { abs($0) > 1 }, "\(action)")
   }
 }

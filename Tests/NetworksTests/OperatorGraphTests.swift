@@ -30,6 +30,7 @@ import Testing
         switch constant {
         case .parameter(let name): try parameters(name)
         case .number(let number): Tensor([], [Double(number)])
+        case .numbers(let numbers): Tensor([numbers.count], numbers.map { Double($0) })
         case .integers(let integers): Tensor(integers)
         }
     }

@@ -8,10 +8,10 @@ public final class DatasetImporter {
   /// The dataset to read.
   public struct Request: Encodable, Sendable {
     /// The projects whose datasets can be read.
-    public enum Source: String, Encodable, Sendable { case ogbench, minari, d4rl }
-    /// The project whose reader is used.
+    public enum Source: String, Encodable, Sendable { case ogbench, minari, file }
+    /// The project whose reader is used; `file` for a file or directory, whose kind the reader finds out.
     public var source: Source
-    /// The name of a task or dataset; for D4RL the path of a file.
+    /// The name of a task or dataset, or the path of a file or directory.
     public var name: String
     /// OGBench: the paths of the `.npz` files to read; nil for the published files of the task.
     public var files: [String]?
@@ -21,6 +21,15 @@ public final class DatasetImporter {
     public var convention: String?
     /// D4RL: the number of steps after which an episode is cut off, for files without `timeouts`.
     public var episodeLimit: Int?
+    /// The kind of a file, by the name that `--format` has for it; nil to find out.
+    public var format: String?
+    /// Which columns of a table are what.
+    public var columns: [String: [String]]?
+    /// The ranges within which actions must lie, one for all columns or one for each: the reader of a file names what
+    /// lies outside by its place in the file. Nil lets all pass.
+    public var actionRange: [[Float]]?
+    /// Whether the last step of each episode has reward 1 and ends its task, whatever is recorded.
+    public var lastStep = false
 
     /// A request for the dataset `name` of `source`.
     public init(_ source: Source, _ name: String) {
@@ -40,6 +49,13 @@ public final class DatasetImporter {
     public let observationOrder: [String]?
     /// Whether there are validation data.
     public let hasValidation: Bool
+    /// Whether actions outside their range are clipped, as environments do; otherwise they are refused.
+    public let clipsActions: Bool
+    /// What [−1, 1] stands for; nil for itself.
+    public var actionRanges: [ClosedRange<Float>]? { actionRange?.map { $0[0]...$0[1] } }
+    fileprivate let actionRange: [[Float]]?
+    /// The name of the rule for rewards that the data ask for; nil for none.
+    public let rewardRule: String?
     /// Where the data come from, as keys and values for people to read.
     public let provenance: [String: String]
   }
@@ -73,7 +89,7 @@ public final class DatasetImporter {
     // Strings and numbers can always be encoded.
     let payload = [UInt8](try! encoder.encode(request))
     let answer = try Self.asking(process, python) { () throws(WorkerFailure) in
-      try process.start(python: python, PackageResources.importer_py)
+      try process.start(python: python, PackageResources.readers_py + PackageResources.importer_py)
       process.send(.import, payload)
       return try process.receive(.import)
     }
@@ -114,9 +130,12 @@ public final class DatasetImporter {
   private static func description(_ answer: [UInt8]) throws(ImportFailure) -> Description {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
-    guard answer.count < 1 << 16, let description = try? decoder.decode(Description.self, from: Data(answer)),
+    guard answer.count < 1 << 20, let description = try? decoder.decode(Description.self, from: Data(answer)),
       ObservationSpace(shape: description.observationShape) != nil,
-      (1...1 << 16).contains(description.actionSize)
+      (1...1 << 16).contains(description.actionSize),
+      description.actionRange.map({ ranges in
+        ranges.count == description.actionSize && ranges.allSatisfy { $0.count == 2 && $0[0] <= $0[1] }
+      }) ?? true
     else {
       throw ImportFailure(.broken, "the reader does not describe its data: '\(WorkerFrame.shown(answer))'")
     }

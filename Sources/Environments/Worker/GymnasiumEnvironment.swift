@@ -115,6 +115,12 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     let environments: Int
     let video, arguments, wrapper: String?
     let limit: Int?
+    let takesOwnUnits: Bool
+
+    enum CodingKeys: String, CodingKey {
+      case source, name, environments, video, arguments, wrapper, limit
+      case takesOwnUnits = "own_units"
+    }
   }
 
   /// The payload of the answer to ``Opening``.
@@ -123,6 +129,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     let actionSize: Int
     let observationOrder: [String]?
     let referenceReturns: [Double]?
+    let actionBounds: [[Double?]]
   }
 
   /// Starts workers until there are `count`. All start at once, because making an environment takes seconds.
@@ -134,7 +141,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
         source: task.source.rawValue, name: task.name,
         environments: (capacity + options.workers - 1) / options.workers,
         video: i == 0 ? options.video : nil, arguments: task.arguments, wrapper: task.wrapper,
-        limit: task.limit)
+        limit: task.limit, takesOwnUnits: task.takesOwnUnits)
       try with(i) { worker in
         try worker.start(python: options.python, PackageResources.worker_py)
         // Strings and numbers can always be encoded.
@@ -151,9 +158,9 @@ public final class GymnasiumEnvironment: VectorEnvironment {
   private func described(_ bytes: [UInt8]) throws -> EnvironmentDescription {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
-    guard bytes.count < 1 << 16, let opened = try? decoder.decode(Opened.self, from: Data(bytes)),
+    guard bytes.count < 1 << 20, let opened = try? decoder.decode(Opened.self, from: Data(bytes)),
       let observation = ObservationSpace(shape: opened.observationShape),
-      (1...100_000).contains(opened.actionSize)
+      (1...100_000).contains(opened.actionSize), opened.actionBounds.count == opened.actionSize
     else { throw WorkerFailure("does not describe its environment: '\(WorkerFrame.shown(bytes))'") }
     let returns = opened.referenceReturns
     guard returns.map({ $0.count == 2 && $0.allSatisfy(\.isFinite) && $0[0] != $0[1] }) ?? true else {
@@ -161,9 +168,18 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     }
     let new = EnvironmentDescription(
       observation: observation, actionSize: opened.actionSize, referenceReturns: returns,
-      observationOrder: opened.observationOrder)
+      observationOrder: opened.observationOrder,
+      actionBounds: opened.actionBounds.map(bounds))
     guard description ?? new == new else { throw WorkerFailure("opened another environment than before") }
     return new
+  }
+
+  /// The bounds of a number of an action; nil if it has none.
+  private func bounds(_ pair: [Double?]) -> ClosedRange<Float>? {
+    guard pair.count == 2, let low = pair[0], let high = pair[1], Float(low).isFinite, Float(high).isFinite,
+      low <= high
+    else { return nil }
+    return Float(low)...Float(high)
   }
 
   /// Runs `body` with worker `index`. On failure, ends all workers and throws a `WorkerFailure` with the

@@ -1,11 +1,12 @@
 """Reads the datasets of other projects for fan-dist, with these projects' own readers and in little memory.
 
-DatasetImporter.swift is the other end. An observation has O numbers, f32, or is an image of O bytes (height, width, 3);
-an action has A numbers. The payloads of request and
-answer for each kind of frame:
+DatasetImporter.swift is the other end; readers.py, which is sent before this file, reads files. An observation has O
+numbers, f32, or is an image of O bytes (height, width, 3); an action has A numbers. The payloads of request and answer
+for each kind of frame:
 
-    4 import  JSON {source, name, files?, directory?, convention?, episode_limit?}
-              JSON {observation_shape, action_size, observation_order?, has_validation, provenance}
+    4 import  JSON {source, name, files?, directory?, convention?, episode_limit?, format?, columns?, action_range?, last_step}
+              JSON {observation_shape, action_size, observation_order?, has_validation, clips_actions, action_range?,
+              reward_rule?, provenance}
     5 rows    limit u32
               count u32, count x observation, count x A f32, count x reward f32, count x mask f32, count x terminal u8
 
@@ -17,39 +18,7 @@ The last row, whose terminal is 1, holds the final state; where no action, rewar
 are copies of those in the row before. A mask is 0 where the value of the next state does not count.
 """
 
-import re
-import zipfile
-
 IMPORT, ROWS = 4, 5
-# The number of rows that are read at a time, where the format allows it, and the bytes of images.
-CHUNK, CHUNK_BYTES = 16_384, 64 << 20
-# Members of an .npz file that say where episodes were cut off, and members that make every row a transition of its
-# own, which are refused. OGBenchSource.swift knows the same ones.
-CUTS = ["timeouts", "truncations", "truncated", "truncateds"]
-NEXT = {"next_observations", "next_observation"}
-
-
-class Source:
-    """A dataset and its sizes: the dimensions of an observation, (O) or (height, width, 3), and A.
-
-    `training` and `validation` generate chunks: tuples of observations, actions, rewards, masks and terminals of
-    consecutive rows. `validation` is None if there are no validation data.
-    """
-
-    validation = None
-    # The entries of the dictionaries that observations are made of, in their order.
-    observation_order = None
-
-    def __init__(self, observation_shape, action_size, provenance):
-        self.observation_shape, self.action_size = tuple(observation_shape), action_size
-        self.provenance = provenance
-
-
-def versions(*packages):
-    """The names and versions of installed packages, for the provenance."""
-    from importlib.metadata import version
-
-    return ", ".join(f"{name} {version(name)}" for name in packages)
 
 
 # OGBench
@@ -187,66 +156,70 @@ def npz_chunks(path, names, optional):
             yield chunk
 
 
-class NpyStream:
-    """Reads an array of an .npz file in chunks, from its first row to the last."""
-
-    def __init__(self, archive, path, name):
-        self.file, self.place = archive.open(name + ".npy"), f"{path}: member '{name}'"
-        version = np.lib.format.read_magic(self.file)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise ValueError(f"{self.place} has NumPy format version {version}")
-        shape, is_fortran, self.dtype = readers[version](self.file)
-        if self.dtype.hasobject or (is_fortran and len(shape) > 1) or not shape:
-            raise ValueError(f"{self.place} is not an array of numbers in C order")
-        self.rows, self.row_shape = shape[0], shape[1:]
-        self.row_bytes = self.dtype.itemsize * int(np.prod(self.row_shape))
-
-    def take(self, count):
-        data = self.file.read(count * self.row_bytes)
-        if len(data) < count * self.row_bytes:
-            raise ValueError(f"{self.place} is cut short")
-        return np.frombuffer(data, self.dtype).reshape(count, *self.row_shape)
-
-
 # Minari
 
 
 class Minari(Source):
-    """A Minari dataset, with actions scaled from the environment's bounds to [-1, 1]."""
+    """A Minari dataset by its name, or a directory that holds one."""
 
-    def __init__(self, name, directory=None):
+    clips_actions = True
+
+    def __init__(self, name, directory=None, path=None, **_):
         if directory:
             os.environ["MINARI_DATASETS_PATH"] = os.path.expanduser(directory)
-        import minari
-
-        try:
-            self.dataset = minari.load_dataset(name)
-        except (OSError, ValueError) as missing:
-            try:
-                self.dataset = minari.load_dataset(name, download=True)
-            except Exception as error:
-                raise FileNotFoundError(
-                    f"{missing}, and it cannot be downloaded ({type(error).__name__}: {error}); give its directory with --from"
-                ) from error
-        self.name = name
+        if path:
+            self.dataset = self.stored(path)
+        else:
+            self.dataset = self.named(name)
+        self.name, self.is_file = name, path is not None
+        if not hasattr(self.dataset.action_space, "low"):
+            raise ValueError(
+                f"{name}: actions are {self.dataset.action_space}: only one box of numbers can be learned here; discrete actions cannot")
         actions = boxes(self.dataset.action_space, "actions")
         self.entries = boxes(self.observation_space(), "observations")
         if any(box.dtype == np.uint8 for _, box in self.entries):
             raise ValueError(f"{name} has images for observations, which are not supported")
-        if len(actions) > 1:
-            raise ValueError(f"{name} has a dictionary for actions, which is not supported")
         self.observation_order = order(self.entries)
         super().__init__([size(self.entries)], size(actions), {
-            "source": f"minari:{name}", "files": str(self.dataset.spec.data_path), "reward": "as recorded",
-            "read by": versions("minari", "h5py"),
+            "source": os.path.basename(os.path.abspath(path)) if path else f"minari:{name}",
+            "files": str(self.dataset.spec.data_path), "reward": "as recorded", "read by": versions("minari", "h5py"),
         })
-        self.low, self.high = (bound.ravel().astype(np.float64) for bound in (actions[0][1].low, actions[0][1].high))
-        # The same components are scaled as in worker.py, which scales actions back to play the environment.
-        self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
-        if self.is_scaled.any():
-            self.provenance["actions"] = f"scaled from {self.low.tolist()} to {self.high.tolist()}"
+        bounds = zip(actions[0][1].low.ravel().tolist(), actions[0][1].high.ravel().tolist())
+        # Numbers without bounds are not scaled.
+        largest = np.finfo(np.float32).max
+        self.action_range = [[low, high] if max(abs(low), abs(high)) < largest else [-1, 1] for low, high in bounds]
         self.training = self.rows()
+
+    @staticmethod
+    def stored(path):
+        """The dataset in a directory that may come from anywhere: nothing that it names is imported."""
+        import minari
+
+        folder = os.path.join(path, "data") if os.path.isdir(os.path.join(path, "data")) else path
+        place = os.path.join(folder, "metadata.json")
+        try:
+            with open(place, encoding="utf-8") as file:
+                metadata = json.loads(file.read(16 << 20))
+            missing = {"action_space", "observation_space"} - set(metadata)
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{place}: does not describe a Minari dataset: {error}") from error
+        if missing:
+            raise ValueError(f"{place}: has no '{min(missing)}', so it does not say what its data are")
+        return minari.MinariDataset(folder)
+
+    @staticmethod
+    def named(name):
+        import minari
+
+        try:
+            return minari.load_dataset(name)
+        except (OSError, ValueError) as missing:
+            try:
+                return minari.load_dataset(name, download=True)
+            except Exception as error:
+                raise FileNotFoundError(
+                    f"{missing}, and it cannot be downloaded ({type(error).__name__}: {error}); give its directory with --from"
+                ) from error
 
     def observation_space(self):
         """The space of the data, with the entries of a dictionary in the order of the environment's space.
@@ -256,7 +229,7 @@ class Minari(Source):
         import gymnasium
 
         space = self.dataset.observation_space
-        if not isinstance(space, gymnasium.spaces.Dict):
+        if not isinstance(space, gymnasium.spaces.Dict) or self.is_file:
             return space
         try:
             environment = self.dataset.recover_environment(eval_env=True).observation_space
@@ -264,11 +237,6 @@ class Minari(Source):
             print(f"{self.name}: entries in the order of their keys, as there is no environment: {error}", file=sys.stderr)
             return space
         return environment if environment == space else space
-
-    def scale(self, actions):
-        with np.errstate(invalid="ignore"):
-            scaled = 2 * (actions - self.low) / (self.high - self.low) - 1
-        return np.where(self.is_scaled, scaled, actions)
 
     def rows(self):
         for episode in self.dataset.iterate_episodes():
@@ -292,7 +260,7 @@ class Minari(Source):
             observations = flat(episode.observations, self.entries, (steps + 1,), f"{place}: observations")
             if steps == 0:
                 continue
-            actions = self.scale(columns["actions"].astype(np.float64).reshape(steps, -1))
+            actions = columns["actions"].reshape(steps, -1)
             columns = (
                 actions, columns["rewards"].reshape(steps), 1 - columns["terminations"].reshape(steps).astype(np.float32)
             )
@@ -300,110 +268,40 @@ class Minari(Source):
             yield observations, *(np.concatenate([column, column[-1:]]) for column in columns), terminals
 
 
-# D4RL
-
-
-class D4RL(Source):
-    """A D4RL file, read as d4rl.qlearning_dataset and the published training code read it.
-
-    A row of the file starts a transition to the next row unless its episode reached the limit of its steps there,
-    which `timeouts` or, if the file has none, the number of steps tells. If the task ended in a row, the transition
-    leads to the first state of the next episode, and its mask is 0. In antmaze data the episode goes on after the
-    goal, and 1 is subtracted from all rewards.
-    """
-
-    def __init__(self, name, convention=None, episode_limit=None):
-        import h5py
-
-        path, is_antmaze = name, (convention or self.guess(name)) == "antmaze"
-        self.file = h5py.File(path, "r")
-        shapes = {name: self.array(path, name).shape for name in ("observations", "actions", "rewards", "terminals")}
-        rows = shapes["observations"][0]
-        if rows < 2 or len(shapes["observations"]) != 2 or len(shapes["actions"]) != 2:
-            raise ValueError(f"{path} has observations and actions of shapes {shapes['observations']}, {shapes['actions']}")
-        for name, shape in shapes.items():
-            if shape[0] != rows or (name in ("rewards", "terminals") and int(np.prod(shape)) != rows):
-                raise ValueError(f"{path} has '{name}' of shape {shape} where observations has {rows} rows")
-        super().__init__(shapes["observations"][1:], shapes["actions"][1], {
-            "source": os.path.basename(path), "files": path,
-            "reward": "r(s, a) as recorded" + (", minus 1" if is_antmaze else ""),
-            "convention": "D4RL antmaze" if is_antmaze else "D4RL", "read by": versions("h5py"),
-        })
-        terminals = self.flags("terminals")
-        ends = self.flags("timeouts") if "timeouts" in self.file else self.limit(path, terminals, episode_limit)
-        self.offset = np.float32(-1 if is_antmaze else 0)
-        self.training = self.rows(*self.transitions(terminals, ends, is_antmaze), terminals)
-
-    @staticmethod
-    def guess(path):
-        return "antmaze" if re.search("ant.?maze", os.path.basename(path), re.IGNORECASE) else "other"
-
-    def array(self, path, name):
-        import h5py
-
-        if not isinstance(self.file.get(name), h5py.Dataset):
-            raise ValueError(f"{path} has no '{name}'; a D4RL file has observations, actions, rewards, terminals")
-        return self.file[name]
-
-    def flags(self, name):
-        return self.file[name][:].reshape(-1) != 0
-
-    @staticmethod
-    def limit(path, terminals, episode_limit):
-        """Whether an episode reaches the limit of its steps, for each row."""
-        if episode_limit is None:
-            raise ValueError(
-                f"{path} has no 'timeouts', so the limit of an episode's steps must say where it ends; give it with --episode-limit"
-            )
-        ends, step = np.zeros(len(terminals), bool), 0
-        for row, terminal in enumerate(terminals):
-            ends[row] = step == episode_limit - 1
-            # D4RL counts the step in which a task ended as the first step of the next episode.
-            step = 0 if ends[row] else 1 if terminal else step + 1
-        return ends
-
-    @staticmethod
-    def transitions(terminals, ends, is_antmaze):
-        """The rows of the file to take, in order, and whether each is taken as a final state.
-
-        A row that is the final state of one episode and the first state of the next is taken twice.
-        """
-        starts = np.flatnonzero(~ends[:-1])
-        goes_on = np.append(~ends[1:-1], False)[starts]
-        if not is_antmaze:
-            goes_on &= ~terminals[starts]
-        counts = np.where(goes_on, 1, 2)
-        rows = np.repeat(starts, counts)
-        finals = np.zeros(len(rows), bool)
-        finals[np.cumsum(counts)[~goes_on] - 1] = True
-        return rows + finals, finals
-
-    def rows(self, rows, finals, terminals):
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
-            first, last = rows[part].min(), rows[part].max()
-            observations, actions, rewards = (
-                self.file[name][first : last + 1][rows[part] - first] for name in ("observations", "actions", "rewards")
-            )
-            masks = 1 - terminals[rows[part]].astype(np.float32)
-            yield observations, actions, rewards.reshape(-1).astype(np.float32) + self.offset, masks, finals[part]
-
-
 # Requests
 
 
+def minari_directory(name, **_):
+    return Minari(name, path=name)
+
+
 class Importer:
-    sources = {"ogbench": OGBench, "minari": Minari, "d4rl": D4RL}
+    files = {
+        "npz": NpzSteps, "d3rlpy": D3rlpy, "d4rl": D4RL, "minari": minari_directory, "lerobot": LeRobot, "rlds": RLDS,
+        "csv": CSV, "parquet": Parquet,
+    }
 
     def open(self, payload):
         request = json.loads(payload)
-        source = self.sources[request.pop("source")](**request)
+        source, last_step = request.pop("source"), request.get("last_step", False)
+        if source == "file":
+            kind = request.pop("format", None) or recognised(request["name"])
+            if "columns" in request and kind not in ("csv", "parquet", "lerobot"):
+                raise ValueError(f"{request['name']}: --columns is for CSV, Parquet and LeRobot, and this is {kind}; leave it out")
+            source = self.files[kind](**request)
+        elif source == "ogbench":
+            source = OGBench(request["name"], request.get("files"), request.get("directory"))
+        else:
+            source = Minari(request["name"], request.get("directory"))
         self.is_image = len(source.observation_shape) == 3
-        self.parts = [part for part in (source.training, source.validation) if part]
+        if math.prod(source.observation_shape) > 1 << 20 or source.action_size > 1 << 16:
+            raise ValueError(f"{request['name']}: observations of shape {source.observation_shape}, or actions of {source.action_size} numbers, are too large")
+        self.parts = [last_steps(part) if last_step else part for part in (source.training, source.validation) if part]
         self.chunk = None
         description = {
             "observation_shape": source.observation_shape, "action_size": source.action_size,
             "observation_order": source.observation_order, "has_validation": source.validation is not None,
+            "clips_actions": source.clips_actions, "action_range": source.action_range, "reward_rule": source.reward_rule,
             "provenance": source.provenance,
         }
         return json.dumps(description).encode()

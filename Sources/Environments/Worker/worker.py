@@ -2,8 +2,8 @@
 
 An observation has O numbers, f32, or is an image of O bytes (height, width, 3); an action has A numbers. The payloads of request and answer for each kind of frame:
 
-    1 open    JSON {source, name, environments, video?, arguments?, limit?, wrapper?}
-              JSON {observation_shape, action_size, observation_order, reference_returns}
+    1 open    JSON {source, name, environments, video?, arguments?, limit?, wrapper?, own_units}
+              JSON {observation_shape, action_size, observation_order, reference_returns, action_bounds}
     2 reset   count u32, count x (environment u32, seed u32)
               count x observation
     3 step    count u32, count x environment u32, count x A f32
@@ -66,7 +66,7 @@ def reference_returns(source, name, environment):
 class Slot:
     """One environment, the bounds of its actions, and the video of its first episode if one is wanted."""
 
-    def __init__(self, source, name, video=None, arguments=None, limit=None, wrapper=None):
+    def __init__(self, source, name, video=None, arguments=None, limit=None, wrapper=None, own_units=False):
         import gymnasium
 
         self.environment = make(source, name, video is not None, arguments, limit)
@@ -84,6 +84,22 @@ class Slot:
         self.low, self.high = action.low.ravel().astype(np.float64), action.high.ravel().astype(np.float64)
         # Components whose bounds are infinite, or are -1 and 1 already, are not scaled.
         self.is_scaled = np.isfinite(self.low) & np.isfinite(self.high) & ((self.low != -1) | (self.high != 1))
+        self.own_units = own_units
+
+    def bounds(self):
+        """The bounds of each number of an action, null where there are none."""
+        finite = lambda x: float(x) if np.isfinite(x) else None
+        return [[finite(low), finite(high)] for low, high in zip(self.low, self.high)]
+
+    def units(self, action):
+        """An action in the environment's own units."""
+        action = np.nan_to_num(action.astype(np.float64))
+        if self.own_units:
+            return np.clip(action, self.low, self.high)
+        action = np.clip(action, -1, 1)
+        with np.errstate(invalid="ignore"):
+            scaled = self.low + (action + 1) / 2 * (self.high - self.low)
+        return np.where(self.is_scaled, scaled, action)
 
     def reset(self, seed):
         # Environments draw from all of these generators: OGBench's mazes choose the start with NumPy's global
@@ -99,10 +115,7 @@ class Slot:
 
     def step(self, action):
         # The actions of a policy that has diverged may be NaN.
-        action = np.clip(np.nan_to_num(action.astype(np.float64)), -1, 1)
-        with np.errstate(invalid="ignore"):
-            scaled = self.low + (action + 1) / 2 * (self.high - self.low)
-        action = np.where(self.is_scaled, scaled, action)
+        action = self.units(action)
         space = self.environment.action_space
         if np.issubdtype(space.dtype, np.integer):
             action = np.rint(action)
@@ -170,7 +183,7 @@ class Server:
             if not 0 <= index < self.arguments["environments"]:
                 raise IndexError(f"there is no environment {index}")
             video = self.arguments.get("video") if index == 0 else None
-            made = {name: self.arguments.get(name) for name in ("arguments", "limit", "wrapper")}
+            made = {name: self.arguments.get(name) for name in ("arguments", "limit", "wrapper", "own_units")}
             self.slots[index] = Slot(self.arguments["source"], self.arguments["name"], video, **made)
         return self.slots[index]
 
@@ -183,7 +196,8 @@ class Server:
         first = self.slot(0)
         returns = reference_returns(self.arguments["source"], self.arguments["name"], first.environment)
         sizes = {"observation_shape": first.observation_shape, "action_size": first.action_size}
-        return json.dumps({**sizes, "observation_order": order(first.entries), "reference_returns": returns}).encode()
+        order_and_bounds = {"observation_order": order(first.entries), "action_bounds": first.bounds()}
+        return json.dumps({**sizes, **order_and_bounds, "reference_returns": returns}).encode()
 
     def reset(self, payload):
         pairs = np.frombuffer(payload, "<u4", offset=4).reshape(-1, 2)

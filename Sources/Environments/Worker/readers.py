@@ -1,0 +1,1071 @@
+"""Readers of files and directories that people have: HDF5, .npz, tables. Part of importer.py.
+
+Every file is untrusted: nothing in it is executed, pickled objects are refused, and sizes are checked before memory is
+reserved.
+"""
+
+import csv
+import fnmatch
+import glob
+import itertools
+import math
+import re
+import zipfile
+
+# The number of rows that are read at a time, where the format allows it, and the bytes of images.
+CHUNK, CHUNK_BYTES = 16_384, 64 << 20
+# Members of an .npz file that say where episodes were cut off, and members that make every row a transition of its
+# own, which are refused. OGBenchSource.swift knows the same ones.
+CUTS = ["timeouts", "truncations", "truncated", "truncateds"]
+NEXT = {"next_observations", "next_observation"}
+# The largest row and the largest piece of an HDF5 file that is unpacked at once, in bytes.
+LARGEST_ROW, LARGEST_PIECE = 64 << 20, 256 << 20
+# Actions may lie this far outside their range, in parts of half the range, because of rounding.
+TOLERANCE = 1e-6
+
+
+class Source:
+    """A dataset and its sizes: the dimensions of an observation, (O) or (height, width, 3), and A.
+
+    `training` and `validation` generate chunks: tuples of observations, actions, rewards, masks and terminals of
+    consecutive rows. `validation` is None if there are no validation data.
+    """
+
+    validation = None
+    # The entries of the dictionaries that observations are made of, in their order.
+    observation_order = None
+    # Whether actions outside their range are clipped, as environments do.
+    clips_actions = False
+    # [low, high] for each number of an action: what -1 and 1 stand for; None for themselves.
+    action_range = None
+    # The name of the rule for rewards that the data ask for.
+    reward_rule = None
+
+    def __init__(self, observation_shape, action_size, provenance):
+        self.observation_shape, self.action_size = tuple(observation_shape), action_size
+        self.provenance = provenance
+
+
+def versions(*packages):
+    """The names and versions of installed packages, for the provenance."""
+    from importlib.metadata import version
+
+    return ", ".join(f"{name} {version(name)}" for name in packages)
+
+
+def require_package(name, what):
+    """Imports a package that only some formats need, or says how to install it."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = {
+            "tensorflow_datasets": "tensorflow-datasets tensorflow importlib_resources",
+            "PIL.Image": "pillow",
+        }.get(name, name.split(".")[0])
+        raise ModuleNotFoundError(
+            f"{what} needs a package that is missing: {sys.executable} -m pip install {package}"
+        ) from error
+
+
+def require_continuous(dtype, place):
+    """Refuses actions that are choices and not numbers on a range."""
+    if np.dtype(dtype).kind not in "f":
+        raise ValueError(
+            f"{place} holds {np.dtype(dtype)}: discrete actions cannot be learned here, because policies give numbers on a range; actions that are such numbers must be stored as float32 (in CSV with a decimal point)"
+        )
+
+
+def layout(dtype, shape, place):
+    """The shape of an observation in a dataset, and whether its channels must go from the first place to the last."""
+    if np.dtype(dtype).kind not in "biuf":
+        raise ValueError(f"{place} holds {np.dtype(dtype)}, not numbers")
+    if len(shape) <= 1:
+        return [math.prod(shape)], False
+    if np.dtype(dtype) == np.uint8 and len(shape) == 3 and 3 in (shape[0], shape[2]):
+        return (list(shape), False) if shape[2] == 3 else ([*shape[1:], 3], True)
+    raise ValueError(
+        f"{place} holds {np.dtype(dtype)} of shape {tuple(shape)}; vectors have one dimension, images are uint8 of (height, width, 3) or (3, height, width), each frame once"
+    )
+
+
+# From steps to rows
+
+
+def rows_of(steps, place, action_range, terminal_ends=True, unit="row", columns=None):
+    """Turns chunks of steps into chunks of rows, in which every episode ends with a row for its final state.
+
+    A chunk of steps maps names to arrays: `observations`, `actions`, `rewards`, `terminals` (the task ended there),
+    and as far as there are any `cuts` (the episode was cut off there), `episode` (numbers, another one for each
+    episode), `next_observations`; and `row`, the numbers of the steps in the file.
+
+    With next observations every step is a transition, and an episode also ends where the next step begins elsewhere.
+    Without, the next state of a step is the observation of the step after it: the last step of an episode is a
+    transition only if its task ended there, so that its next state does not count; else it is the final state.
+
+    Throws ValueError for numbers that are not finite, and for actions outside `action_range`, [low, high] for all
+    numbers or one for each. The message has the place, the step's number in some `unit`, and the name of the column,
+    of the lists of names that `columns` has for observations and so on.
+    """
+    held = None
+    for chunk in itertools.chain(steps, [None]):
+        is_last = chunk is None
+        if not is_last:
+            # A row that is too long for its place is noticed where it is read; here all chunks are alike.
+            held = chunk if held is None else {name: np.concatenate([held[name], chunk[name]]) for name in held}
+        if held is None:
+            return
+        count = len(held["rewards"]) - (not is_last)
+        if count <= 0:
+            continue
+        ends = episode_ends(held, terminal_ends, is_last)[:count]
+        part = {name: array[:count] for name, array in held.items()}
+        held = {name: array[count:] for name, array in held.items()}
+        yield rows_of_chunk(part, ends, place, action_range, unit, columns)
+        if is_last:
+            return
+
+
+def episode_ends(steps, terminal_ends, is_last):
+    """Whether an episode ends with a step, for each of some steps."""
+    count = len(steps["rewards"])
+    ends = steps["terminals"].copy() if terminal_ends else np.zeros(count, bool)
+    if "cuts" in steps:
+        ends |= steps["cuts"]
+    if "episode" in steps:
+        ends[:-1] |= steps["episode"][1:] != steps["episode"][:-1]
+    if "next_observations" in steps:
+        difference = steps["next_observations"][:-1].astype(np.float32) - steps["observations"][1:].astype(np.float32)
+        # As in the published code. NaN is no reason to go on; it is refused later.
+        ends[:-1] |= ~(np.linalg.norm(difference.reshape(count - 1, math.prod(difference.shape[1:])), axis=1) <= 1e-6)
+    if is_last:
+        ends[-1] = True
+    return ends
+
+
+def rows_of_chunk(steps, ends, place, action_range, unit, columns):
+    has_next = "next_observations" in steps
+    # The steps that start transitions.
+    starts = np.ones(len(ends), bool) if has_next else ~ends | steps["terminals"]
+    check_numbers(steps, starts, place, action_range, unit, columns)
+    counts = np.where(ends & starts, 2, 1)
+    rows = np.repeat(np.arange(len(ends)), counts)
+    finals = np.zeros(len(rows), bool)
+    finals[np.cumsum(counts)[ends] - 1] = True
+    observations = steps["observations"][rows]
+    if has_next:
+        observations[finals] = steps["next_observations"][rows[finals]]
+    rewards = steps["rewards"].reshape(-1)[rows]
+    masks = 1 - steps["terminals"][rows].astype(np.float32)
+    return observations, steps["actions"][rows], rewards, masks, finals
+
+
+def check_numbers(steps, starts, place, action_range, unit="row", columns=None):
+    def where(row, name, column):
+        parts = [f"episode {steps['episode'][row]}"] if "episode" in steps and not columns else []
+        parts.append(f"{unit} {steps['row'][row]}")
+        if columns:
+            parts.append(f"column '{columns[name][column]}'")
+        else:
+            parts.append(f"{name} column {column}" if math.prod(steps[name].shape[1:]) > 1 else name)
+        return f"{place}: {', '.join(parts)}"
+
+    for name in ("observations", "next_observations", "actions", "rewards"):
+        if name not in steps or steps[name].dtype == np.uint8:
+            continue
+        with np.errstate(over="ignore"):
+            values = steps[name].astype(np.float32).reshape(len(starts), -1)
+        wrong = ~np.isfinite(values)
+        if name in ("actions", "rewards"):
+            wrong &= starts[:, None]
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            value = steps[name].reshape(len(starts), -1)[row, column]
+            raise ValueError(f"{where(row, name, column)}: is {value}, not a finite number of single precision")
+    if action_range is None:
+        return
+    low, high = np.array(action_range, np.float64).T
+    actions = steps["actions"].astype(np.float64)
+    slack = TOLERANCE * (high - low) / 2
+    wrong = ((actions < low - slack) | (actions > high + slack)) & starts[:, None]
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        low, high = np.broadcast_to(np.array(action_range, np.float64), (actions.shape[1], 2))[column]
+        raise ValueError(
+            f"{where(row, 'actions', column)}: is {actions[row, column]:g}, outside {low:g} to {high:g}; give the range of the actions with --action-range LOW,HIGH, or data"
+        )
+
+
+def last_steps(chunks):
+    """Chunks of rows in which the last step of each episode has reward 1 and ends its task; other rewards are 0."""
+    held = None
+    for chunk in itertools.chain(chunks, [None]):
+        if chunk is None:
+            if held is not None:
+                yield held
+            return
+        rows = [np.asarray(array) for array in chunk]
+        if held is not None:
+            rows = [np.concatenate(pair) for pair in zip(held, rows)]
+        observations, actions, rewards, masks, terminals = rows
+        last = np.append(np.asarray(terminals[1:], bool), False) & ~np.asarray(terminals, bool)
+        rewards, masks = last.astype(np.float32), 1 - last.astype(np.float32)
+        rows = [observations, actions, rewards, masks, terminals]
+        # What follows the last row is not known yet.
+        if len(terminals) > 1:
+            yield tuple(array[:-1] for array in rows)
+        held = tuple(array[-1:] for array in rows)
+
+
+# HDF5
+
+
+def hdf5(path):
+    """Opens an HDF5 file."""
+    h5py = require_package("h5py", f"{path}: HDF5")
+    return h5py.File(path, "r")
+
+
+def hdf5_array(file, path, name, *shapes):
+    """An array of numbers in an HDF5 file, none of which lie elsewhere, with one of some shapes if any are given."""
+    import h5py
+
+    place = f"{path}: '{name}'"
+    array = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(array, h5py.Dataset):
+        raise ValueError(f"{path} has no '{name}', or it is no array in this file")
+    if array.is_virtual or array.external:
+        raise ValueError(f"{place} lies in other files, which are not read; copy it into this file")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{place} holds {array.dtype}, not numbers")
+    piece = math.prod(array.chunks or array.shape[1:]) * array.dtype.itemsize
+    if piece > LARGEST_PIECE or math.prod(array.shape[1:]) * array.dtype.itemsize > LARGEST_ROW:
+        raise ValueError(f"{place} has shape {array.shape} in pieces of {array.chunks}, which are too large to read")
+    # Compression gains a factor of a thousand at most.
+    if array.nbytes > 2000 * array.id.get_storage_size() + (1 << 20):
+        raise ValueError(f"{place} has shape {array.shape}, of which nearly nothing is stored")
+    if shapes and list(array.shape) not in [list(shape) for shape in shapes]:
+        raise ValueError(f"{place} has shape {array.shape}, not {tuple(shapes[0])}")
+    return array
+
+
+class D3rlpy(Source):
+    """A ReplayBuffer of d3rlpy, one array an episode and column, or a MDPDataset of its version 1.
+
+    An episode whose task ended has as many transitions as steps, others one less: the last observation is the final
+    state.
+    """
+
+    def __init__(self, name, action_range=None, **_):
+        path, self.file = name, hdf5(name)
+        self.is_old = "observations" in self.file
+        suffix = "" if self.is_old else "_0"
+        if "observations_0_0" in self.file:
+            raise ValueError(f"{path}: observations are tuples of arrays, of which only single arrays are read")
+        if f"observations{suffix}" not in self.file:
+            raise ValueError(
+                f"{path} has no episodes: a d3rlpy file has observations_0, actions_0, rewards_0, terminated_0"
+            )
+        first = hdf5_array(self.file, path, f"observations{suffix}")
+        actions = hdf5_array(self.file, path, f"actions{suffix}")
+        is_discrete = (
+            self.is_old
+            and "discrete_action" in self.file
+            and bool(hdf5_array(self.file, path, "discrete_action", [])[()])
+        )
+        require_continuous(np.int64 if is_discrete else actions.dtype, f"{path}: 'actions{suffix}'")
+        self.shape, self.row_shape, self.width = None, first.shape[1:], math.prod(actions.shape[1:])
+        self.shape, self.moves = layout(first.dtype, self.row_shape, f"{path}: 'observations{suffix}'")
+        super().__init__(
+            self.shape,
+            self.width,
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "as recorded",
+                "read by": versions("h5py"),
+            },
+        )
+        steps = self.old_steps(path) if self.is_old else self.steps(path)
+        self.training = rows_of(steps, path, action_range)
+
+    def observations(self, array, part):
+        rows = array[part]
+        rows = np.moveaxis(rows, 1, 3) if self.moves else rows
+        return rows.reshape(-1, *self.shape)
+
+    def steps(self, path):
+        count = int(hdf5_array(self.file, path, "num_episodes", [])[()]) if "num_episodes" in self.file else 0
+        for i in itertools.count():
+            if f"actions_{i}" not in self.file:
+                if i < count:
+                    raise ValueError(f"{path} has {i} episodes where it says {count}")
+                return
+            actions = hdf5_array(self.file, path, f"actions_{i}")
+            n = actions.shape[0] if actions.shape else 0
+            hdf5_array(self.file, path, f"actions_{i}", [n, self.width])
+            observations = hdf5_array(self.file, path, f"observations_{i}", [n, *self.row_shape])
+            rewards = hdf5_array(self.file, path, f"rewards_{i}", [n, 1], [n])
+            terminated = bool(hdf5_array(self.file, path, f"terminated_{i}", [])[()])
+            yield from self.pieces(
+                n,
+                observations,
+                actions,
+                rewards,
+                lambda part, rows: {
+                    "terminals": np.full(rows, terminated) & (np.arange(part.start, part.stop) == n - 1),
+                    "cuts": np.arange(part.start, part.stop) == n - 1,
+                    "episode": np.full(rows, i),
+                },
+            )
+
+    def old_steps(self, path):
+        n = len(hdf5_array(self.file, path, "actions"))
+        actions = hdf5_array(self.file, path, "actions", [n, self.width])
+        observations = hdf5_array(self.file, path, "observations", [n, *self.row_shape])
+        rewards, terminals = (hdf5_array(self.file, path, name, [n], [n, 1]) for name in ("rewards", "terminals"))
+        ends = (
+            hdf5_array(self.file, path, "episode_terminals", [n], [n, 1])
+            if "episode_terminals" in self.file
+            else terminals
+        )
+        yield from self.pieces(
+            n,
+            observations,
+            actions,
+            rewards,
+            lambda part, _: {"terminals": terminals[part].reshape(-1) != 0, "cuts": ends[part].reshape(-1) != 0},
+        )
+
+    def pieces(self, n, observations, actions, rewards, more):
+        size = chunk_rows(math.prod(self.shape) * observations.dtype.itemsize)
+        for start in range(0, n, size):
+            part = slice(start, min(n, start + size))
+            rows = part.stop - part.start
+            yield {
+                "observations": self.observations(observations, part),
+                "actions": actions[part],
+                "rewards": rewards[part].reshape(-1),
+                "row": np.arange(part.start, part.stop),
+                **more(part, rows),
+            }
+
+
+def chunk_rows(row_bytes):
+    """How many rows are read at a time."""
+    return max(1, min(CHUNK, CHUNK_BYTES // max(row_bytes, 1)))
+
+
+# D4RL
+
+
+class D4RL(Source):
+    """A D4RL file, read as d4rl.qlearning_dataset and the published training code read it.
+
+    A row of the file starts a transition to the next row unless its episode reached the limit of its steps there,
+    which `timeouts` or, if the file has none, the number of steps tells. If the task ended in a row, the transition
+    leads to the first state of the next episode, and its mask is 0. In antmaze data the episode goes on after the
+    goal, and 1 is to be subtracted from all rewards. A file without `timeouts` that has `next_observations` is read
+    with them: there every row is a transition of its own.
+    """
+
+    clips_actions = True
+
+    def __init__(self, name, convention=None, episode_limit=None, **_):
+        path, is_antmaze = name, (convention or self.guess(name)) == "antmaze"
+        self.file = hdf5(path)
+        names = ("observations", "actions", "rewards", "terminals")
+        if missing := [name for name in names if name not in self.file]:
+            raise ValueError(f"{path} has no '{missing[0]}'; a D4RL file has {', '.join(names)}")
+        shapes = {name: hdf5_array(self.file, path, name).shape for name in names}
+        rows = shapes["observations"][0]
+        if rows < 2 or len(shapes["observations"]) != 2 or len(shapes["actions"]) != 2:
+            raise ValueError(
+                f"{path} has observations and actions of shapes {shapes['observations']}, {shapes['actions']}"
+            )
+        for name, shape in shapes.items():
+            if shape[0] != rows or (name in ("rewards", "terminals") and int(np.prod(shape)) != rows):
+                raise ValueError(f"{path} has '{name}' of shape {shape} where observations has {rows} rows")
+        super().__init__(
+            shapes["observations"][1:],
+            shapes["actions"][1],
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "r(s, a) as recorded",
+                "read by": versions("h5py"),
+                "convention": "D4RL antmaze: an episode goes on after its goal" if is_antmaze else "D4RL",
+            },
+        )
+        self.reward_rule = "antmaze" if is_antmaze else None
+        require_continuous(self.file["actions"].dtype, f"{path}: 'actions'")
+        if "timeouts" not in self.file and "next_observations" in self.file and episode_limit is None:
+            self.training = rows_of(self.steps(path), path, None, terminal_ends=not is_antmaze)
+            return
+        terminals = self.flags("terminals")
+        if "timeouts" in self.file:
+            hdf5_array(self.file, path, "timeouts", [rows], [rows, 1])
+            ends = self.flags("timeouts")
+        else:
+            ends = self.limit(path, terminals, episode_limit)
+        self.training = self.rows(*self.transitions(terminals, ends, is_antmaze), terminals)
+
+    @staticmethod
+    def guess(path):
+        return "antmaze" if re.search("ant.?maze", os.path.basename(path), re.IGNORECASE) else "other"
+
+    def steps(self, path):
+        hdf5_array(self.file, path, "next_observations", self.file["observations"].shape)
+        for start in range(0, len(self.file["rewards"]), CHUNK):
+            part = slice(start, start + CHUNK)
+            names = ("observations", "next_observations", "actions", "rewards", "terminals")
+            chunk = {name: self.file[name][part] for name in names}
+            yield {
+                **chunk,
+                "terminals": chunk["terminals"].reshape(-1) != 0,
+                "row": np.arange(len(chunk["rewards"])) + start,
+            }
+
+    def flags(self, name):
+        return self.file[name][:].reshape(-1) != 0
+
+    @staticmethod
+    def limit(path, terminals, episode_limit):
+        """Whether an episode reaches the limit of its steps, for each row."""
+        if episode_limit is None:
+            raise ValueError(
+                f"{path} has no 'timeouts', so the limit of an episode's steps must say where it ends; give it with --episode-limit"
+            )
+        ends, step = np.zeros(len(terminals), bool), 0
+        for row, terminal in enumerate(terminals):
+            ends[row] = step == episode_limit - 1
+            # D4RL counts the step in which a task ended as the first step of the next episode.
+            step = 0 if ends[row] else 1 if terminal else step + 1
+        return ends
+
+    @staticmethod
+    def transitions(terminals, ends, is_antmaze):
+        """The rows of the file to take, in order, and whether each is taken as a final state.
+
+        A row that is the final state of one episode and the first state of the next is taken twice.
+        """
+        starts = np.flatnonzero(~ends[:-1])
+        goes_on = np.append(~ends[1:-1], False)[starts]
+        if not is_antmaze:
+            goes_on &= ~terminals[starts]
+        counts = np.where(goes_on, 1, 2)
+        rows = np.repeat(starts, counts)
+        finals = np.zeros(len(rows), bool)
+        finals[np.cumsum(counts)[~goes_on] - 1] = True
+        return rows + finals, finals
+
+    def rows(self, rows, finals, terminals):
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            first, last = rows[part].min(), rows[part].max()
+            observations, actions, rewards = (
+                self.file[name][first : last + 1][rows[part] - first] for name in ("observations", "actions", "rewards")
+            )
+            masks = 1 - terminals[rows[part]].astype(np.float32)
+            yield observations, actions, rewards.reshape(-1).astype(np.float32), masks, finals[part]
+
+
+# NumPy
+
+
+class NpyStream:
+    """Reads an array of an .npz file in chunks, from its first row to the last."""
+
+    def __init__(self, archive, path, name):
+        self.file, self.place = archive.open(name + ".npy"), f"{path}: member '{name}'"
+        version = np.lib.format.read_magic(self.file)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in readers:
+            raise ValueError(f"{self.place} has NumPy format version {version}")
+        shape, is_fortran, self.dtype = readers[version](self.file)
+        if self.dtype.hasobject or (is_fortran and len(shape) > 1) or not shape:
+            raise ValueError(f"{self.place} is not an array of numbers in C order")
+        self.rows, self.row_shape = shape[0], shape[1:]
+        self.row_bytes = self.dtype.itemsize * math.prod(self.row_shape)
+        if self.row_bytes > LARGEST_ROW:
+            raise ValueError(f"{self.place} has rows of shape {self.row_shape}, which are too large")
+
+    def take(self, count):
+        data = self.file.read(count * self.row_bytes)
+        if len(data) < count * self.row_bytes:
+            raise ValueError(f"{self.place} is cut short")
+        return np.frombuffer(data, self.dtype).reshape(count, *self.row_shape)
+
+
+class NpzSteps(Source):
+    """An .npz file with one transition or step a row: observations, actions, rewards, terminals, and as far as it has
+    them next_observations and timeouts.
+    """
+
+    NAMES = {
+        "observations": ["observations", "obs"],
+        "next_observations": ["next_observations", "next_obs", "next_observation"],
+        "actions": ["actions"],
+        "rewards": ["rewards"],
+        "terminals": ["terminals", "terminations", "terminated", "dones"],
+        "cuts": CUTS,
+    }
+
+    def __init__(self, name, action_range=None, last_step=False, **_):
+        path = name
+        try:
+            archive = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path}: is not a whole .npz file: {error}") from error
+        present = {name.removesuffix(".npy") for name in archive.namelist()}
+        found = {kind: next((name for name in names if name in present), None) for kind, names in self.NAMES.items()}
+        needed = ["observations", "actions", "terminals"] + ([] if last_step else ["rewards"])
+        for kind in needed:
+            if not found[kind]:
+                raise ValueError(f"{path} has no '{kind}'; its members are {', '.join(sorted(present))[:300]}")
+        self.streams = lambda: {kind: NpyStream(archive, path, name) for kind, name in found.items() if name}
+        streams = self.streams()
+        rows = streams["observations"].rows
+        self.shape, self.moves = layout(
+            streams["observations"].dtype,
+            streams["observations"].row_shape,
+            f"{path}: member '{found['observations']}'",
+        )
+        require_continuous(streams["actions"].dtype, f"{path}: member '{found['actions']}'")
+        for kind, stream in streams.items():
+            width = math.prod(stream.row_shape)
+            right = {
+                "next_observations": stream.row_shape == streams["observations"].row_shape,
+                "observations": True,
+                "actions": len(stream.row_shape) <= 1 and width >= 1,
+            }.get(kind, width == 1)
+            if stream.rows != rows or not right:
+                raise ValueError(
+                    f"{stream.place} has shape {(stream.rows, *stream.row_shape)}, which does not fit observations of {(rows, *streams['observations'].row_shape)}"
+                )
+        if rows < 2:
+            raise ValueError(f"{path} has {rows} rows; there is no transition")
+        unused = sorted(present - {name for name in found.values() if name})
+        super().__init__(
+            self.shape,
+            math.prod(streams["actions"].row_shape),
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "as recorded",
+                **({"members that are not used": ", ".join(unused)[:300]} if unused else {}),
+            },
+        )
+        self.training = rows_of(self.steps(), path, action_range)
+
+    def steps(self):
+        streams, start = self.streams(), 0
+        rows = streams["observations"].rows
+        size = chunk_rows(streams["observations"].row_bytes)
+        while start < rows:
+            count = min(size, rows - start)
+            chunk = {kind: stream.take(count) for kind, stream in streams.items()}
+            for kind in ("observations", "next_observations"):
+                if kind in chunk:
+                    images = np.moveaxis(chunk[kind], 1, 3) if self.moves else chunk[kind]
+                    chunk[kind] = images.reshape(count, *self.shape)
+            chunk["actions"] = chunk["actions"].reshape(count, -1)
+            chunk["rewards"] = chunk["rewards"].reshape(count) if "rewards" in chunk else np.zeros(count)
+            for kind in {"terminals", "cuts"} & set(chunk):
+                chunk[kind] = chunk[kind].reshape(count) != 0
+            yield {**chunk, "row": np.arange(start, start + count)}
+            start += count
+
+
+# Tables
+
+
+class Table(Source):
+    """A table with one step a row, whose columns people name.
+
+    A subclass has `unit`, what it counts, `names`, the names of the columns, `widths`, how many numbers each holds,
+    and `read`, which generates (numbers, rows) for a list of columns: rows × numbers, float64, and the numbers of the
+    rows.
+    """
+
+    unit = "row"
+
+    def __init__(self, path, columns, action_range, last_step, provenance):
+        kinds = {
+            "observation": "observations",
+            "next_observation": "next_observations",
+            "action": "actions",
+            "reward": "rewards",
+            "terminal": "terminals",
+            "timeout": "cuts",
+            "episode": "episode",
+        }
+        self.path = path
+        chosen = {kinds[kind]: self.find(names) for kind, names in (columns or {}).items()}
+        hint = f"name columns with --columns observation=...,action=...,reward=...,terminal=...; there are {', '.join(self.names)[:300]}"
+        for kind in ("observations", "actions"):
+            if not chosen.get(kind):
+                raise ValueError(f"{path}: no column is named as {kind[:-1]}; {hint}")
+        if "rewards" not in chosen and not last_step:
+            raise ValueError(f"{path}: no column is named as reward, and --reward-rule last-step is not given; {hint}")
+        if not {"terminals", "cuts", "episode", "next_observations"} & set(chosen):
+            raise ValueError(f"{path}: no column says where episodes end: terminal, timeout or episode; {hint}")
+        size = {kind: sum(self.widths[name] for name in names) for kind, names in chosen.items()}
+        for kind in size:
+            if kind in ("rewards", "terminals", "cuts", "episode") and size[kind] != 1:
+                raise ValueError(f"{path}: {', '.join(chosen[kind])} are {size[kind]} numbers for {kind}, not one")
+        if "next_observations" in size and size["next_observations"] != size["observations"]:
+            raise ValueError(
+                f"{path}: next_observation has {size['next_observations']} columns, observation {size['observations']}"
+            )
+        self.chosen = chosen
+        self.require_actions(chosen["actions"])
+        unused = [name for name in self.names if not any(name in names for names in chosen.values())]
+        super().__init__(
+            [size["observations"]],
+            size["actions"],
+            {
+                "source": os.path.basename(path),
+                "files": path,
+                "reward": "as recorded" if "rewards" in chosen else "none recorded",
+                "observations": ", ".join(chosen["observations"])[:300],
+                "actions": ", ".join(chosen["actions"])[:300],
+                **({"columns that are not used": ", ".join(unused)[:300]} if unused else {}),
+                **provenance,
+            },
+        )
+        widened = {kind: [name for name in names for _ in range(self.widths[name])] for kind, names in chosen.items()}
+        self.training = rows_of(self.steps(size), path, action_range, unit=self.unit, columns=widened)
+
+    def find(self, patterns):
+        """The columns that some names, or patterns such as obs_*, stand for, in their order in the table."""
+        found = []
+        for pattern in patterns:
+            names = (
+                [pattern]
+                if pattern in self.names
+                else [name for name in self.names if "*" in pattern and fnmatch.fnmatchcase(name, pattern)]
+            )
+            if not names:
+                raise ValueError(f"{self.path}: has no column '{pattern}'; there are {', '.join(self.names)[:300]}")
+            found += names
+        return found
+
+    def steps(self, size):
+        columns = [name for names in self.chosen.values() for name in names]
+        for values, rows in self.read(columns):
+            chunk, start = {"row": rows}, 0
+            for kind in self.chosen:
+                chunk[kind] = values[:, start : start + size[kind]]
+                start += size[kind]
+            for kind in {"rewards", "terminals", "cuts", "episode"} & set(chunk):
+                chunk[kind] = chunk[kind].reshape(-1)
+            for kind in ("terminals", "cuts", "episode"):
+                if kind in chunk and np.isnan(chunk[kind]).any():
+                    raise ValueError(
+                        f"{self.path}: {self.unit} {rows[np.isnan(chunk[kind]).argmax()]}, column '{self.chosen[kind][0]}': is not a number"
+                    )
+            for kind in {"terminals", "cuts"} & set(chunk):
+                chunk[kind] = chunk[kind] != 0
+            if "episode" in chunk:
+                chunk["episode"] = chunk["episode"].astype(np.int64)
+            yield {"rewards": np.zeros(len(rows)), "terminals": np.zeros(len(rows), bool), **chunk}
+
+
+class CSV(Table):
+    """A CSV file with the names of the columns in its first line. Rows are counted as lines, the first line is 1."""
+
+    unit = "line"
+    WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+    LONGEST_LINE = 1 << 20
+
+    def __init__(self, name, columns=None, action_range=None, last_step=False, **_):
+        self.path = name
+        with open(name, newline="", encoding="utf-8-sig", errors="replace") as file:
+            header = file.readline(self.LONGEST_LINE)
+        self.delimiter = max(",;\t", key=header.count)
+        self.names = [field.strip() for field in next(csv.reader([header], delimiter=self.delimiter), [])]
+        if len(self.names) < 2 or "\0" in header:
+            raise ValueError(
+                f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line"
+            )
+        if double := [name for name in self.names if self.names.count(name) > 1]:
+            raise ValueError(f"{name}: two columns are called '{double[0]}'")
+        self.widths = dict.fromkeys(self.names, 1)
+        super().__init__(name, columns, action_range, last_step, {})
+
+    def lines(self, file):
+        while line := file.readline(self.LONGEST_LINE):
+            if len(line) == self.LONGEST_LINE:
+                raise ValueError(f"{self.path}: has a line of more than {self.LONGEST_LINE} characters")
+            yield line
+
+    def texts(self, columns):
+        """Generates the fields of some columns with their lines, row by row."""
+        places = [self.names.index(name) for name in columns]
+        with open(self.path, newline="", encoding="utf-8-sig", errors="replace") as file:
+            reader = csv.reader(self.lines(file), delimiter=self.delimiter)
+            next(reader)
+            try:
+                for row in reader:
+                    if row and len(row) != len(self.names):
+                        raise ValueError(
+                            f"{self.path}: line {reader.line_num} has {len(row)} fields, the first line {len(self.names)}"
+                        )
+                    if row:
+                        yield reader.line_num, [row[place] for place in places]
+            except csv.Error as error:
+                raise ValueError(f"{self.path}: line {reader.line_num}: {error}") from error
+
+    def require_actions(self, columns):
+        """Refuses columns of whole numbers, written without a decimal point, of which there are several."""
+        rows = [fields for _, fields in itertools.islice(self.texts(columns), CHUNK)]
+        for name, fields in zip(columns, zip(*rows)):
+            if len(set(fields)) > 1 and all(field.strip().lstrip("+-").isdigit() for field in fields):
+                require_continuous(np.int64, f"{self.path}: column '{name}'")
+
+    def read(self, columns):
+        rows = self.texts(columns)
+        while chunk := list(itertools.islice(rows, CHUNK)):
+            lines, fields = zip(*chunk)
+            try:
+                values = np.array(fields, np.float64)
+            except ValueError:
+                values = np.array(
+                    [[self.number(*cell) for cell in zip(row, columns, [line] * len(row))] for line, row in chunk]
+                )
+            yield values.reshape(len(lines), -1), np.array(lines)
+
+    def number(self, field, column, line):
+        word = self.WORDS.get(field.strip().lower())
+        try:
+            return float(field) if word is None else word
+        except ValueError:
+            what = f"'{field[:80]}'" if field.strip() else "empty"
+            raise ValueError(f"{self.path}: line {line}, column '{column}': is {what}, not a number") from None
+
+
+class Parquet(Table):
+    """A Parquet file, or several with the same columns, which may hold lists of numbers."""
+
+    def __init__(self, name, columns=None, action_range=None, last_step=False, files=None, provenance=None, **_):
+        self.path, self.files = name, files or [name]
+        self.pq = require_package("pyarrow.parquet", f"{name}: Parquet")
+        self.schema = self.open(self.files[0]).schema_arrow
+        self.names = list(self.schema.names)
+        self.widths = {column: self.width(column) for column in self.names}
+        super().__init__(name, columns, action_range, last_step, {**(provenance or {}), "read by": versions("pyarrow")})
+
+    def open(self, path):
+        # Sizes that the file claims for its own description are limited.
+        limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1 << 22}
+        return self.pq.ParquetFile(path, buffer_size=1 << 20, **limits)
+
+    def width(self, name):
+        """How many numbers a column has in each row; of lists of any length, as many as the first has."""
+        import pyarrow
+
+        type = self.schema.field(name).type
+        if pyarrow.types.is_fixed_size_list(type):
+            return type.list_size * (
+                type.value_type.list_size if pyarrow.types.is_fixed_size_list(type.value_type) else 1
+            )
+        if pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type):
+            batch = next(self.open(self.files[0]).iter_batches(1, columns=[name]), None)
+            return len(batch.column(0)[0]) if batch and batch.column(0)[0].is_valid else 0
+        return 1
+
+    def element(self, name):
+        """The type of the numbers of a column."""
+        import pyarrow
+
+        type = self.schema.field(name).type
+        while (
+            pyarrow.types.is_fixed_size_list(type) or pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type)
+        ):
+            type = type.value_type
+        if not (pyarrow.types.is_integer(type) or pyarrow.types.is_floating(type) or pyarrow.types.is_boolean(type)):
+            raise ValueError(f"{self.path}: column '{name}': holds {type}, not numbers")
+        return type
+
+    def require_actions(self, columns):
+        for name in columns:
+            require_continuous(self.element(name).to_pandas_dtype(), f"{self.path}: column '{name}'")
+
+    def read(self, columns):
+        for name in columns:
+            self.element(name)
+        first = 0
+        size = chunk_rows(8 * sum(self.widths[name] for name in columns))
+        for path in self.files:
+            file = self.open(path)
+            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                raise ValueError(f"{path}: has no column '{missing[0]}'")
+            for batch in file.iter_batches(size, columns=columns):
+                parts = [
+                    self.numbers(batch.column(batch.schema.get_field_index(name)), name, first) for name in columns
+                ]
+                yield np.concatenate(parts, axis=1), np.arange(first, first + len(batch))
+                first += len(batch)
+
+    def numbers(self, array, name, first):
+        """A column's numbers, rows × width."""
+        import pyarrow
+
+        rows, column = len(array), array
+        while not pyarrow.types.is_primitive(array.type):
+            if array.null_count:
+                raise ValueError(
+                    f"{self.path}: row {first + array.is_null().to_numpy(zero_copy_only=False).argmax()}, column '{name}': is empty"
+                )
+            array = array.flatten()
+        if len(array) != rows * self.widths[name]:
+            lengths = np.array([len(entry) for entry in column])
+            row = (lengths != self.widths[name]).argmax()
+            raise ValueError(
+                f"{self.path}: row {first + row}, column '{name}': has {lengths[row]} numbers, the first row {self.widths[name]}"
+            )
+        if array.null_count:
+            row = array.is_null().to_numpy(zero_copy_only=False).argmax() // max(self.widths[name], 1)
+            raise ValueError(f"{self.path}: row {first + row}, column '{name}': is empty")
+        return array.to_numpy(zero_copy_only=False).astype(np.float64).reshape(rows, -1)
+
+
+class LeRobot(Parquet):
+    """A LeRobot dataset of format 2 or 3: a directory with meta/info.json and Parquet files in data/.
+
+    The last frame of an episode is its final state, unless the task ended there. Images in the tables are read when
+    they are named as the observation; videos are not.
+    """
+
+    image = image_shape = None
+
+    DEFAULTS = {"action": ["action"], "reward": ["next.reward"], "episode": ["episode_index"]}
+
+    def __init__(self, name, columns=None, action_range=None, last_step=False, **_):
+        path = os.path.join(name, "meta", "info.json")
+        try:
+            with open(path, encoding="utf-8") as file:
+                info = json.loads(file.read(16 << 20))
+            features, version = info["features"], str(info.get("codebase_version", "?"))
+            kinds = {feature: str(entry["dtype"]) for feature, entry in features.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}: does not describe a LeRobot dataset: {error!r}") from error
+        if not version.startswith(("v2", "v3")):
+            raise ValueError(f"{path}: has format {version}; v2 and v3 are read, so convert it with LeRobot")
+        files = sorted(glob.glob(os.path.join(glob.escape(name), "data", "*", "*.parquet")))
+        if not files:
+            raise ValueError(f"{name}: has no data/*/*.parquet")
+        chosen = dict(self.DEFAULTS)
+        states = [feature for feature in ("observation.state", "observation.environment_state") if feature in kinds]
+        if states:
+            chosen["observation"] = states
+        if "next.done" in kinds:
+            chosen["terminal"] = ["next.success" if "next.success" in kinds else "next.done"]
+        if last_step or "next.reward" not in kinds:
+            del chosen["reward"]
+        chosen |= columns or {}
+        for feature in chosen.get("observation", []):
+            if kinds.get(feature) == "video":
+                raise ValueError(
+                    f"{name}: {feature} is a video, which is not read: store it as images, or take vectors"
+                )
+            if kinds.get(feature) == "image":
+                self.image = feature
+        if self.image and len(chosen["observation"]) > 1:
+            raise ValueError(
+                f"{name}: {', '.join(chosen['observation'])[:200]}: observations are one image, or vectors"
+            )
+        unread = [feature for feature, kind in kinds.items() if kind in ("image", "video") and feature != self.image]
+        if "observation" not in chosen:
+            raise ValueError(
+                f"{name}: has no observation.state: name vectors, or one image, with --columns observation=...; there are {', '.join(kinds)[:200]}"
+            )
+        if "reward" not in chosen and not last_step:
+            raise ValueError(
+                f"{name}: records no next.reward: give --reward-rule last-step, for demonstrations that each solve the task, or name a column with --columns reward=..."
+            )
+        provenance = {"format": f"LeRobot {version}"}
+        if unread:
+            provenance["images and videos that are not read"] = ", ".join(unread)[:300]
+        super().__init__(name, chosen, action_range, last_step, files, provenance)
+        self.observation_shape = self.image_shape or self.observation_shape
+
+    def width(self, name):
+        if name != self.image:
+            return super().width(name)
+        batch = next(self.open(self.files[0]).iter_batches(1, columns=[name]), None)
+        if not batch:
+            raise ValueError(f"{self.path}: has no rows")
+        return self.pictures(batch.column(0), 0).shape[1]
+
+    def element(self, name):
+        return None if name == self.image else super().element(name)
+
+    def numbers(self, array, name, first):
+        return self.pictures(array, first) if name == self.image else super().numbers(array, name, first)
+
+    def pictures(self, array, first):
+        """The pixels of encoded images, rows × numbers."""
+        import io
+
+        images, rows = require_package("PIL.Image", f"{self.path}: images"), []
+        for row, entry in enumerate(array.to_pylist()):
+            place = f"{self.path}: row {first + row}, column '{self.image}'"
+            data = entry.get("bytes") if isinstance(entry, dict) else None
+            if not data:
+                raise ValueError(f"{place}: holds no image, only images in the table itself are read")
+            try:
+                image = images.open(io.BytesIO(data), formats=["PNG", "JPEG"])
+                shape = (image.height, image.width, 3)
+                # The size is known before the image is unpacked.
+                if shape != (self.image_shape or shape) or math.prod(shape) > 1 << 20:
+                    raise ValueError(f"has {shape[0]} x {shape[1]} pixels, which is too many or not as the first image")
+                rows.append(np.asarray(image.convert("RGB")).reshape(-1))
+            except Exception as error:
+                raise ValueError(f"{place}: {error}") from error
+            self.image_shape = shape
+        return np.stack(rows).astype(np.float64)
+
+    def steps(self, size):
+        for chunk in super().steps(size):
+            if self.image:
+                chunk["observations"] = chunk["observations"].astype(np.uint8).reshape(-1, *self.image_shape)
+            yield chunk
+
+
+# RLDS
+
+
+class RLDS(Source):
+    """A TensorFlow dataset of episodes in RLDS's form, read by tensorflow_datasets: the directory that has
+    features.json.
+
+    The last step of an episode is its final state. Observations that are dictionaries give their vectors; images and
+    texts beside them are not read.
+    """
+
+    def __init__(self, name, action_range=None, **_):
+        tfds = require_package("tensorflow_datasets", f"{name}: RLDS")
+        path = name
+        try:
+            builder = tfds.builder_from_directory(path)
+            steps = builder.info.features["steps"].feature
+            observation, action = steps["observation"], steps["action"]
+        except Exception as error:
+            raise ValueError(
+                f"{path}: is not an RLDS dataset, whose episodes have steps with observation and action: {error}"
+            ) from error
+        self.tfds, self.builder, self.path = tfds, builder, path
+        if hasattr(action, "keys"):
+            raise ValueError(
+                f"{path}: actions are a dictionary ({', '.join(action.keys())[:200]}), of which only single arrays are read"
+            )
+        require_continuous(action.np_dtype, f"{path}: 'action'")
+        entries = list(observation.items()) if hasattr(observation, "items") else [(None, observation)]
+        vectors = [
+            (key, entry)
+            for key, entry in entries
+            if entry.shape is not None
+            and len(entry.shape) <= 1
+            and None not in entry.shape
+            and np.dtype(entry.np_dtype).kind in "biuf"
+        ]
+        images = [
+            (key, entry)
+            for key, entry in entries
+            if entry.shape and len(entry.shape) == 3 and entry.np_dtype == np.uint8
+        ]
+        if not vectors and len(images) != 1:
+            raise ValueError(
+                f"{path}: observations have neither vectors nor a single image, but {', '.join(str(key) for key, _ in entries)[:200]}"
+            )
+        self.taken = vectors or images
+        shape = (
+            [sum(math.prod(entry.shape) for _, entry in vectors)]
+            if vectors
+            else layout(np.uint8, images[0][1].shape, f"{path}: images")[0]
+        )
+        unread = [key for key, _ in entries if key not in [taken for taken, _ in self.taken]]
+        super().__init__(
+            shape,
+            math.prod(action.shape),
+            {
+                "source": builder.info.full_name,
+                "files": path,
+                "reward": "as recorded",
+                "read by": versions("tensorflow-datasets"),
+                **({"entries of observations that are not read": ", ".join(unread)[:300]} if unread else {}),
+            },
+        )
+        if vectors and vectors[0][0] is not None:
+            self.observation_order = [f"{key} ({math.prod(entry.shape)})" for key, entry in vectors]
+        splits = list(builder.info.splits)
+        validation = next((split for split in ("validation", "val") if split in splits), None)
+        training = "train" if "train" in splits else next((split for split in splits if split != validation), None)
+        if training is None:
+            raise ValueError(f"{path}: has no split with episodes")
+        self.training = self.rows(training, action_range)
+        self.validation = self.rows(validation, action_range) if validation else None
+
+    def rows(self, split, action_range):
+        episodes = self.tfds.as_numpy(self.builder.as_dataset(split=split, shuffle_files=False))
+        for number, episode in enumerate(episodes):
+            steps = list(episode["steps"])
+            if len(steps) < 2:
+                continue
+            place, n = f"{self.path}: {split}", len(steps)
+            parts = [
+                np.stack([step["observation"] if key is None else step["observation"][key] for step in steps])
+                for key, _ in self.taken
+            ]
+            observations = (
+                parts[0]
+                if len(self.observation_shape) == 3
+                else np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+            )
+            actions = np.stack([step["action"] for step in steps]).reshape(n, -1)
+            rewards = np.array([step.get("reward", 0) for step in steps], np.float32)
+            terminals = np.arange(n) == n - 1
+            chunk = {
+                "observations": observations,
+                "actions": actions,
+                "rewards": rewards,
+                "row": np.arange(n),
+                "episode": np.full(n, number),
+            }
+            check_numbers(chunk, ~terminals, place, action_range)
+            masks = np.ones(n, np.float32)
+            # What the last step says of the end of the task belongs to the transition that leads to it.
+            masks[-2] = 1 - bool(steps[-1].get("is_terminal", False))
+            yield observations, actions, rewards, masks, terminals
+
+
+# Which reader
+
+
+def recognised(path, **options):
+    """The name of a file's or directory's kind, by what is in it."""
+    if os.path.isdir(path):
+        inside = lambda *names: os.path.exists(os.path.join(path, *names))
+        if inside("meta", "info.json"):
+            return "lerobot"
+        if inside("data", "metadata.json") or inside("metadata.json"):
+            return "minari"
+        if inside("features.json") or inside("dataset_info.json"):
+            return "rlds"
+        raise ValueError(f"{path}: is no directory of a kind that is known: OGBench, Minari, LeRobot or RLDS")
+    with open(path, "rb") as file:
+        start = file.read(8)
+    if start == b"\x89HDF\r\n\x1a\n" or path.lower().endswith((".h5", ".hdf5")):
+        names = set(itertools.islice(hdf5(path), 1000))
+        if any(name.startswith("episode_") and name[8:].isdigit() for name in names):
+            raise ValueError(
+                f"{path}: belongs to a Minari dataset: import the directory that holds data/{os.path.basename(path)}"
+            )
+        is_d3rlpy = any(re.fullmatch(r"(observations|actions)_\d+(_\d+)?", name) for name in names)
+        return "d3rlpy" if is_d3rlpy or {"episode_terminals", "discrete_action"} & names else "d4rl"
+    if start.startswith(b"PK"):
+        return "npz"
+    return "parquet" if start.startswith(b"PAR1") else "csv"

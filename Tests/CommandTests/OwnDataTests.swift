@@ -1,0 +1,471 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Whether the Python of the tests can write and read Parquet.
+private let hasPyArrow =
+  pythonWithPackages.map { (try? run($0, ["-c", "import pyarrow.parquet"]))?.code == 0 } ?? false
+/// Whether it has the reader of RLDS.
+private let hasTFDS =
+  pythonWithPackages.map {
+    (try? run($0, ["-c", "import tensorflow_datasets, tensorflow"], timeout: 120))?.code == 0
+  } ?? false
+
+/// `fan-dist dataset import` of the files that people have.
+@Suite(.serialized, .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"))
+struct OwnDataTests {
+  let folder = TemporaryDirectory()
+  var out: String { folder.file("out") }
+
+  private func dataset(_ source: String, _ options: String...) throws -> CommandResult {
+    try run(
+      built("fan-dist"),
+      ["dataset", "import", folder.file(source), "--out", out, "--python", pythonWithPackages!] + options,
+      timeout: 120)
+  }
+
+  private func require(_ result: CommandResult, location: SourceLocation = #_sourceLocation) throws {
+    try #require(result.code == 0 && result.errors == "", "\(result)", sourceLocation: location)
+  }
+
+  /// Requires that an import fails so, and that nothing is left of it.
+  private func expectRefusal(
+    _ source: String, _ options: [String] = [], code: Int32 = 65, saying parts: [String],
+    location: SourceLocation = #_sourceLocation
+  ) throws {
+    let result = try run(
+      built("fan-dist"),
+      ["dataset", "import", folder.file(source), "--out", out, "--python", pythonWithPackages!] + options,
+      timeout: 120)
+    expectFailure(result, code, parts, location: location)
+    for path in [out, out + ".partial"] {
+      #expect(!FileManager.default.fileExists(atPath: path), "\(source)", sourceLocation: location)
+    }
+  }
+
+  /// Runs a Python program that has `np`, the folder of the test as `folder`, and `check`, which compares the imported
+  /// rows: their transitions with `s`, `a`, `r`, `mask` and `after`, and the lengths of the episodes.
+  private func python(_ program: String, location: SourceLocation = #_sourceLocation) throws {
+    let start = """
+      import sys, numpy as np
+      folder = sys.argv[1] + "/"
+      def check(s, a, r, mask, after, lengths):
+          rows = {k: np.load(f"{folder}out/{k}.npy") for k in ("observations", "actions", "rewards", "masks", "terminals")}
+          starts = np.flatnonzero(~rows["terminals"])
+          counts = [len(part) for part in np.split(starts, np.flatnonzero(np.diff(starts) > 1) + 1)]
+          assert counts == list(lengths), counts
+          f4 = lambda x: np.asarray(x).astype(np.float32)
+          limit = np.float32(1 - 1e-5)
+          kind = rows["observations"].dtype
+          assert np.array_equal(rows["observations"][starts], np.asarray(s).astype(kind))
+          wanted = np.asarray(mask) != 0
+          assert np.array_equal(rows["observations"][starts + 1][wanted], np.asarray(after).astype(kind)[wanted])
+          assert np.array_equal(rows["actions"][starts], np.clip(f4(a), -limit, limit))
+          assert np.array_equal(rows["rewards"][starts], f4(r))
+          assert np.array_equal(rows["masks"][starts], f4(mask))
+
+      """
+    let result = try run(pythonWithPackages!, ["-W", "ignore", "-c", start + program, folder.path])
+    try #require(result.code == 0, "\(result)", sourceLocation: location)
+  }
+
+  /// 40 steps of four episodes: the first is cut off, the others' tasks end.
+  private static let steps = """
+    random = np.random.default_rng(0)
+    n = 40
+    s, a, r = random.normal(size=(n, 3)).round(3), random.uniform(-1, 1, (n, 2)).round(3), random.normal(size=n).round(3)
+    terminal = np.isin(np.arange(n), [19, 29, 39])
+    timeout = np.arange(n) == 9
+
+    """
+  /// What becomes of them without next states: the cut-off episode loses its last step.
+  private static let expected = """
+    kept = np.flatnonzero(~timeout)
+    check(s[kept], a[kept], r[kept], 1 - terminal[kept], np.roll(s, -1, 0)[kept], [9, 10, 10, 10])
+    """
+
+  // MARK: Tables
+
+  private static let columns = [
+    "--columns", "observation=x*,action=u,v,reward=r,terminal=done,timeout=cut",
+  ]
+
+  @Test func csv() throws {
+    try python(
+      Self.steps + """
+        with open(folder + "data.csv", "w") as file:
+            print("time,x0,u,v,r,x1,x2,done,cut", file=file)
+            for i in range(n):
+                flags = ["false", "true"][terminal[i]], int(timeout[i])
+                print(i, s[i, 0], *a[i], r[i], *s[i, 1:], *flags, sep=",", file=file)
+        """)
+    let result = try dataset("data.csv", Self.columns[0], Self.columns[1])
+    try require(result)
+    #expect(result.output.contains("43 rows, 39 transitions in 4 episodes of 9 to 10"), "\(result)")
+    #expect(result.output.contains("columns that are not used: time"), "\(result)")
+    try python(Self.steps + Self.expected)
+  }
+
+  @Test func wrongCSVIsNamedByLineAndColumn() throws {
+    let header = "x0,x1,u,v,r,done,cut"
+    let good = (0..<20).map { "\($0).5,1,0.\($0),-0.5,1,\($0 % 10 == 9 ? 1 : 0),0" }
+    func write(_ name: String, line: Int, _ text: String) throws {
+      var lines = [header] + good
+      lines[line - 1] = text
+      _ = try folder.write(lines.joined(separator: "\n") + "\n", to: name)
+    }
+    for (text, parts) in [
+      ("3,4,0.1,0.2,1,0", ["line 5 has 6 fields, the first line 7"]),
+      ("3,four,0.1,0.2,1,0,0", ["line 5, column 'x1': is 'four', not a number"]),
+      ("3,,0.1,0.2,1,0,0", ["line 5, column 'x1': is empty"]),
+      ("3,4,0.1,0.2,inf,0,0", ["line 5, column 'r': is inf"]),
+      ("3,1e39,0.1,0.2,1,0,0", ["line 5, column 'x1': is 1e+39"]),
+      ("3,4,0.1,2.5,1,0,0", ["line 5, column 'v': is 2.5, outside -1 to 1", "--action-range"]),
+      ("3,4,0.1,0.2,1,nan,0", ["line 5, column 'done': is not a number"]),
+    ] {
+      try write("data.csv", line: 5, text)
+      try expectRefusal("data.csv", Self.columns, saying: parts + ["data.csv"])
+    }
+    try write("data.csv", line: 5, good[3])
+    try expectRefusal("data.csv", saying: ["--columns observation=", "there are x0, x1, u"])
+    try expectRefusal(
+      "data.csv", ["--columns", "observation=x0,action=w,reward=r,terminal=done"],
+      saying: ["has no column 'w'"])
+    try expectRefusal(
+      "data.csv", ["--columns", "observation=x0,action=u,reward=r"],
+      saying: ["no column says where episodes end"])
+    try expectRefusal("data.csv", ["--columns", "state=x0"], code: 64, saying: ["--columns"])
+    try expectRefusal(
+      "data.csv", ["--columns", "observation=x0,action=done,reward=r,terminal=done"],
+      saying: ["column 'done' holds int64: discrete actions cannot be learned"])
+    _ = try folder.write("hello\n", to: "text.txt")
+    try expectRefusal("text.txt", saying: ["is no file of a kind that is known"])
+    _ = try folder.write(String(repeating: "x", count: 3 << 20), to: "long.txt")
+    try expectRefusal("long.txt", saying: ["is no file of a kind that is known"])
+  }
+
+  @Test(.enabled(if: hasPyArrow, "pyarrow is not installed")) func parquet() throws {
+    try python(
+      Self.steps + """
+        import pyarrow as pa, pyarrow.parquet as pq
+        episode = np.repeat([5, 3, 4, 1], 10)
+        table = {"x": pa.array(s.tolist(), pa.list_(pa.float64(), 3)), "u": pa.array(a.tolist(), pa.list_(pa.float32())),
+            "r": r, "done": terminal, "episode": episode, "button": episode}
+        pq.write_table(pa.table(table), folder + "data.parquet", row_group_size=7)
+        table["u"] = pa.array([[1.0, 2.0]] * 39 + [[1.0]], pa.list_(pa.float32()))
+        pq.write_table(pa.table(table), folder + "ragged.parquet")
+        table["x"] = pa.array([[1.0, None, 2.0]] * 40, pa.list_(pa.float64(), 3))
+        pq.write_table(pa.table(table), folder + "null.parquet")
+        data = open(folder + "data.parquet", "rb").read()
+        open(folder + "cut.parquet", "wb").write(data[: len(data) // 2])
+        """)
+    let columns = ["--columns", "observation=x,action=u,reward=r,terminal=done,episode=episode"]
+    try require(dataset("data.parquet", columns[0], columns[1]))
+    try python(Self.steps + Self.expected)
+    try FileManager.default.removeItem(atPath: out)
+    try expectRefusal(
+      "ragged.parquet", columns, saying: ["row 39, column 'u': has 1 numbers, the first row 2"])
+    try expectRefusal("null.parquet", columns, saying: ["row 0, column 'x': is empty"])
+    try expectRefusal("cut.parquet", columns, saying: ["cut.parquet"])
+    try expectRefusal(
+      "data.parquet", ["--columns", "observation=x,action=button,reward=r,episode=episode"],
+      saying: ["column 'button' holds int64: discrete actions"])
+  }
+
+  /// A file or directory in the layout that LeRobot writes.
+  @Test(.enabled(if: hasPyArrow, "pyarrow is not installed")) func leRobot() throws {
+    try python(
+      Self.steps + """
+        import io, json, os, pyarrow as pa, pyarrow.parquet as pq
+        from PIL import Image
+        def feature(dtype, *shape): return {"dtype": dtype, "shape": list(shape), "names": None}
+        features = {"observation.state": feature("float32", 3), "action": feature("float32", 2),
+            "observation.images.front": feature("video", 3, 48, 64), "next.reward": feature("float32", 1),
+            "observation.images.top": feature("image", 4, 5, 3),
+            "next.done": feature("bool", 1), "next.success": feature("bool", 1), "episode_index": feature("int64", 1)}
+        def png(i):
+            data = io.BytesIO()
+            Image.fromarray(np.full((4, 5, 3), i, np.uint8)).save(data, "PNG")
+            return {"bytes": data.getvalue(), "path": None}
+        table = pa.table({"observation.state": pa.array(s.tolist(), pa.list_(pa.float32(), 3)),
+            "action": pa.array(a.tolist(), pa.list_(pa.float32(), 2)), "next.reward": pa.array(r, pa.float32()),
+            "observation.images.top": pa.array(
+                [png(i) for i in range(n)], pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            "next.done": terminal | timeout, "next.success": terminal, "episode_index": np.repeat(range(4), 10)})
+        def write(name, version, features, parts):
+            os.makedirs(f"{folder}{name}/meta")
+            os.makedirs(f"{folder}{name}/data/chunk-000")
+            with open(f"{folder}{name}/meta/info.json", "w") as file:
+                json.dump({"codebase_version": version, "features": features}, file)
+            for path, part in parts: pq.write_table(part, f"{folder}{name}/data/chunk-000/{path}.parquet")
+        write("v2", "v2.1", features, [(f"episode_{i:06d}", table.slice(10 * i, 10)) for i in range(4)])
+        write("v3", "v3.0", features, [("file-000", table.slice(0, 25)), ("file-001", table.slice(25))])
+        plain = {k: v for k, v in features.items() if not k.startswith("next.")}
+        write("plain", "v3.0", plain, [("file-000", table.drop(["next.reward", "next.done", "next.success"]))])
+        write("old", "v1.6", features, [])
+        """)
+    for name in ["v2", "v3"] {
+      let result = try dataset(name)
+      try require(result)
+      let unread = "images and videos that are not read: observation.images.front, observation.images.top"
+      #expect(result.output.contains(unread), "\(result)")
+      try python(Self.steps + Self.expected)
+      try FileManager.default.removeItem(atPath: out)
+    }
+    try require(dataset("v3", "--columns", "observation=observation.images.top"))
+    try python(
+      Self.steps + """
+        s = np.repeat(np.arange(n), 60).reshape(n, 4, 5, 3)
+
+        """ + Self.expected)
+    try FileManager.default.removeItem(atPath: out)
+    try expectRefusal(
+      "plain", ["--reward-rule", "recorded"], saying: ["records no next.reward", "last-step"])
+    try require(dataset("plain", "--reward-rule", "last-step"))
+    try python(
+      Self.steps + """
+        kept = np.flatnonzero(np.arange(n) % 10 != 9)
+        last = (kept % 10 == 8).astype(float)
+        check(s[kept], a[kept], last, 1 - last, s[kept + 1], [9] * 4)
+        """)
+    try FileManager.default.removeItem(atPath: out)
+    try expectRefusal("old", saying: ["v1.6; v2 and v3 are read"])
+    try expectRefusal(
+      "v3", ["--columns", "observation=observation.images.front"], saying: ["is a video, which is not read"])
+  }
+
+  // MARK: NumPy
+
+  @Test func npzWithNextObservationsOrTimeouts() throws {
+    try python(
+      Self.steps + """
+        after = np.roll(s, -1, 0)
+        after[9] = 7
+        np.savez_compressed(folder + "next.npz", observations=s, actions=a, rewards=r, terminals=terminal,
+            next_observations=after, infos=s)
+        np.savez(folder + "cut.npz", observations=s, actions=a, rewards=r, terminals=terminal, timeouts=timeout)
+        np.savez(folder + "buttons.npz", observations=s, actions=np.arange(n) % 4, rewards=r, terminals=terminal)
+        np.savez(folder + "short.npz", observations=s, actions=a, rewards=r[:-1], terminals=terminal)
+        np.savez(folder + "pickled.npz", observations=s, actions=a, rewards=r.astype(object), terminals=terminal)
+        s[3, 1] = np.nan
+        np.savez(folder + "nan.npz", observations=s, actions=a, rewards=r, terminals=terminal)
+        """)
+    let result = try dataset("next.npz")
+    try require(result)
+    #expect(result.output.contains("members that are not used: infos"), "\(result)")
+    try python(
+      Self.steps + """
+        after = np.roll(s, -1, 0)
+        after[9] = 7
+        check(s, a, r, 1 - terminal, after, [10] * 4)
+        """)
+    try FileManager.default.removeItem(atPath: out)
+    try require(dataset("cut.npz"))
+    try python(Self.steps + Self.expected)
+    try FileManager.default.removeItem(atPath: out)
+    try expectRefusal("buttons.npz", saying: ["member 'actions' holds int64: discrete actions"])
+    try expectRefusal("short.npz", saying: ["member 'rewards' has shape (39,)", "(40, 3)"])
+    try expectRefusal("pickled.npz", saying: ["member 'rewards' is not an array of numbers"])
+    try expectRefusal("nan.npz", saying: ["row 3, observations column 1: is nan"])
+  }
+
+  // MARK: HDF5
+
+  /// Files in the layouts that d3rlpy's ReplayBuffer.dump and its older MDPDataset.dump write.
+  @Test func d3rlpy() throws {
+    try python(
+      Self.steps + """
+        import h5py
+        with h5py.File(folder + "new.h5", "w") as file:
+            file.create_dataset("columns", data=["observations", "actions", "rewards", "terminated"])
+            file.create_dataset("num_episodes", data=4)
+            for i in range(4):
+                part = slice(10 * i, 10 * i + 10)
+                for name, data in ("observations", s[part]), ("actions", a[part]), ("rewards", r[part, None]):
+                    file.create_dataset(f"{name}_{i}", data=data.astype(np.float32))
+                file.create_dataset(f"terminated_{i}", data=i > 0)
+            file.create_dataset("version", data="2.1")
+        with h5py.File(folder + "old.h5", "w") as file:
+            for name, data in ("observations", s), ("actions", a), ("rewards", r), ("terminals", terminal):
+                file.create_dataset(name, data=data.astype(np.float32))
+            file.create_dataset("episode_terminals", data=(terminal | timeout).astype(np.float32))
+            file.create_dataset("discrete_action", data=False)
+            file.create_dataset("version", data="1.0")
+        with h5py.File(folder + "buttons.h5", "w") as file:
+            file.create_dataset("observations_0", data=s)
+            file.create_dataset("actions_0", data=np.ones((n, 1), np.int32))
+        with h5py.File(folder + "few.h5", "w") as file:
+            file.create_dataset("num_episodes", data=2)
+            file.create_dataset("observations_0", data=s)
+            file.create_dataset("actions_0", data=a)
+            file.create_dataset("rewards_0", data=r[:9])
+            file.create_dataset("terminated_0", data=True)
+        """)
+    for name in ["new.h5", "old.h5"] {
+      try require(dataset(name))
+      try python(Self.steps + Self.expected)
+      try FileManager.default.removeItem(atPath: out)
+    }
+    try expectRefusal("buttons.h5", saying: ["'actions_0' holds int32: discrete actions"])
+    try expectRefusal("few.h5", saying: ["'rewards_0' has shape (9,), not (40, 1)"])
+  }
+
+  @Test func d4rlWithNextObservationsInPlaceOfTimeouts() throws {
+    try python(
+      Self.steps + """
+        import h5py
+        after = np.roll(s, -1, 0)
+        after[9] = 7
+        with h5py.File(folder + "antmaze.hdf5", "w") as file:
+            for name, data in ("observations", s), ("actions", a), ("rewards", r), ("next_observations", after):
+                file[name] = data
+            file["terminals"] = terminal
+        """)
+    try require(dataset("antmaze.hdf5", "--convention", "other"))
+    let program =
+      Self.steps + """
+        after = np.roll(s, -1, 0)
+        after[9] = 7
+
+        """
+    try python(program + "check(s, a, r, 1 - terminal, after, [10] * 4)")
+    try FileManager.default.removeItem(atPath: out)
+    // As published: an episode of antmaze goes on after its goal, and rewards are one less.
+    try require(dataset("antmaze.hdf5"))
+    try python(program + "check(s, a, r.astype(np.float32) - 1, 1 - terminal, after, [10, 30])")
+    try FileManager.default.removeItem(atPath: out)
+    try require(dataset("antmaze.hdf5", "--reward-rule", "recorded"))
+    try python(program + "check(s, a, r, 1 - terminal, after, [10, 30])")
+  }
+
+  /// Nothing outside the file is read, and nothing is believed that would take more memory than the file can hold.
+  @Test func hdf5ThatCannotBeTrusted() throws {
+    try python(
+      Self.steps + """
+        import h5py
+        def write(name, **changed):
+            with h5py.File(f"{folder}{name}.hdf5", "w") as file:
+                arrays = dict(observations=s, actions=a, rewards=r, terminals=terminal, timeouts=timeout) | changed
+                for key, data in arrays.items():
+                    if data is not None: file[key] = data
+                return file
+        write("other")
+        write("link", rewards=h5py.ExternalLink("other.hdf5", "/rewards"))
+        write("texts", rewards=np.array(["1"] * n, dtype="S1"))
+        write("virtual", rewards=None)
+        with h5py.File(folder + "virtual.hdf5", "a") as file:
+            layout = h5py.VirtualLayout((n,), float)
+            layout[:] = h5py.VirtualSource("other.hdf5", "rewards", (n,))
+            file.create_virtual_dataset("rewards", layout)
+        write("huge", rewards=None)
+        with h5py.File(folder + "huge.hdf5", "a") as file:
+            file.create_dataset("rewards", (1 << 40,), float, chunks=(1024,))
+        write("piece", rewards=None)
+        with h5py.File(folder + "piece.hdf5", "a") as file:
+            file.create_dataset("rewards", (1 << 27,), float, chunks=(1 << 26,), compression="gzip")
+        """)
+    for (name, part) in [
+      ("link", "'rewards', or it is no array in this file"), ("virtual", "lies in other files"),
+      ("texts", "not numbers"), ("huge", "of which nearly nothing is stored"),
+      ("piece", "too large to read"),
+    ] {
+      try expectRefusal(name + ".hdf5", saying: [part])
+    }
+  }
+
+  // MARK: Directories
+
+  @Test func minariDirectories() throws {
+    try python(
+      """
+      import os
+      os.environ["MINARI_DATASETS_PATH"] = folder + "minari"
+      import gymnasium, minari
+      from minari.data_collector import EpisodeBuffer
+      random = np.random.default_rng(0)
+      buffers = [EpisodeBuffer(
+          observations=random.normal(size=(11, 3)).astype(np.float32), actions=random.uniform(-2, 2, (10, 1)),
+          rewards=list(map(float, range(10))), terminations=[False] * 9 + [i == 1],
+          truncations=[False] * 9 + [i != 1]) for i in range(3)]
+      minari.create_dataset_from_buffers("test/own-v0", buffers, env="Pendulum-v1")
+      discrete = [EpisodeBuffer(
+          observations=np.zeros((3, 4), np.float32), actions=np.array([0, 1]), rewards=[1.0, 1.0],
+          terminations=[False, True], truncations=[False, False])]
+      minari.create_dataset_from_buffers("test/buttons-v0", discrete, env="CartPole-v1")
+      """)
+    let result = try dataset("minari/test/own-v0")
+    try require(result)
+    #expect(result.output.contains("actions are scaled to [-1, 1]: (x - 0.0) / 2.0"), "\(result)")
+    try python(
+      """
+      random = np.random.default_rng(0)
+      s, a = zip(*((random.normal(size=(11, 3)), random.uniform(-2, 2, (10, 1))) for _ in range(3)))
+      mask = np.arange(30) != 19
+      check(np.concatenate([o[:-1] for o in s]), np.concatenate(a).astype(np.float32) / 2, np.arange(30) % 10, mask,
+          np.concatenate([o[1:] for o in s]), [10] * 3)
+      """)
+    try FileManager.default.removeItem(atPath: out)
+    try expectRefusal(
+      "minari/test/buttons-v0", saying: ["actions are Discrete(2)", "discrete actions cannot"])
+    try expectRefusal(
+      "minari/test/own-v0/data/main_data.hdf5",
+      saying: ["import the directory that holds data/main_data.hdf5"])
+    try FileManager.default.createDirectory(
+      atPath: folder.file("empty"), withIntermediateDirectories: false)
+    _ = try folder.write("{}", to: "empty/metadata.json")
+    try expectRefusal("empty", saying: ["metadata.json: has no 'action_space'"])
+  }
+
+  @Test func packagesThatAreMissingAreNamed() throws {
+    try FileManager.default.createDirectory(
+      atPath: folder.file("rlds"), withIntermediateDirectories: false)
+    _ = try folder.write("{}", to: "rlds/features.json")
+    _ = try folder.write("PAR1", to: "data.parquet")
+    // An interpreter that has NumPy alone.
+    let script = """
+      #!/bin/sh
+      code=$2
+      shift 2
+      exec \(pythonWithPackages!) -c "import sys
+      for name in ('pyarrow', 'h5py', 'tensorflow_datasets'): sys.modules[name] = None
+      $code" "$@"
+
+      """
+    let python = try folder.write(script, to: "interpreter")
+    chmod(python, 0o755)
+    for (name, package) in [("rlds", "tensorflow-datasets"), ("data.parquet", "pyarrow")] {
+      let result = try run(
+        built("fan-dist"), ["dataset", "import", folder.file(name), "--out", out, "--python", python])
+      expectFailure(result, 71, ["a package that is missing", "-m pip install \(package)"])
+    }
+  }
+
+  @Test(.enabled(if: hasTFDS, "tensorflow-datasets is not installed")) func rlds() throws {
+    try python(
+      """
+      import tensorflow_datasets as tfds, os
+      random = np.random.default_rng(0)
+      features = tfds.features.FeaturesDict({"steps": tfds.features.Dataset({
+          "observation": tfds.features.FeaturesDict({
+              "state": tfds.features.Tensor(shape=(3,), dtype=np.float32),
+              "image": tfds.features.Image(shape=(4, 4, 3))}),
+          "action": tfds.features.Tensor(shape=(2,), dtype=np.float32), "reward": np.float32,
+          "is_first": np.bool_, "is_last": np.bool_, "is_terminal": np.bool_})})
+      def episode(number):
+          random = np.random.default_rng(number)
+          return {"steps": [{
+              "observation": {"state": random.normal(size=3).astype(np.float32), "image": np.zeros((4, 4, 3), np.uint8)},
+              "action": random.uniform(-1, 1, 2).astype(np.float32), "reward": float(i), "is_first": i == 0,
+              "is_last": i == 5, "is_terminal": i == 5 and number == 1} for i in range(6)]}
+      builder = tfds.dataset_builders.store_as_tfds_dataset(
+          name="own", version="1.0.0", features=features, data_dir=folder + "tfds", disable_shuffling=True,
+          split_datasets={"train": [(number, episode(number)) for number in range(3)]})
+      os.rename(builder.data_path, folder + "rlds")
+      """)
+    let result = try dataset("rlds")
+    try require(result)
+    #expect(result.output.contains("18 rows, 15 transitions in 3 episodes of 5 to 5"), "\(result)")
+    #expect(result.output.contains("masks 0 to 1, mean 0.933333"), "\(result)")
+    #expect(result.output.contains("entries of observations that are not read: image"), "\(result)")
+  }
+}
