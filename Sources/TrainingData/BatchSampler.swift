@@ -27,10 +27,11 @@ public final class BatchSampler {
   ///   - draws: the random inputs of the agent's updates.
   ///   - virtualShards: pieces that the data are cut into.
   ///   - moving: the probability that the images of a batch move by a few pixels.
+  ///   - chunks: chunks of consecutive samples that the ranks share; nil where each rank has the samples of its pieces.
   /// - Throws: the same `Failure` on all ranks when there are more ranks than pieces, or when vectors are to move.
   public init(
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
-    moving: Double = 0, seed: UInt32, world: Communicator
+    moving: Double = 0, chunks: Int? = nil, seed: UInt32, world: Communicator
   ) throws(Failure) {
     precondition(
       source.observation == spec.observation && source.actionSize == spec.actionSize,
@@ -41,6 +42,9 @@ public final class BatchSampler {
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
+    if let chunks, let problem = BatchChunks.problem(count: chunks, batch: batchSize, ranks: world.size) {
+      throw Failure(.usage, "--reproducible: \(problem) (--reproducible-chunks)")
+    }
     guard moving == 0 || spec.observation.isImage else {
       throw Failure(
         .usage, "--p-aug \(moving): moves images, but the observations are vectors; leave it out")
@@ -49,7 +53,9 @@ public final class BatchSampler {
     self.seed = seed
     crop = RandomCrop(spec.observation, probability: moving, seed: seed)
     shards = VirtualShards(
-      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: world.size, rank: world.rank)
+      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: world.size, rank: world.rank,
+      held: chunks.map { BatchChunks(count: $0, batch: batchSize, ranks: world.size).samples(of: world.rank) }
+    )
     self.draws = draws
     batch = Batch(capacity: shards.maximumRows, spec, draws: draws)
     batch.globalRows = batchSize
