@@ -127,7 +127,7 @@ public final class Learner {
   ///   - logging: whether figures are wanted; the same on all ranks.
   ///   - stop: this rank's wish to stop after this update.
   public func update(_ batch: Batch<Float>, logging: Bool = false, stop: Bool = false) throws -> Outcome {
-    try compute(batch, logging: logging && chunks == nil, gradients: memory.gradients)
+    try compute(batch, logging: logging, gradients: memory.gradients)
     var figures = logging ? try reducedFigures(batch) : []
     let meeting = try exchange.begin(isFinite: objective.gradientIsFinite, stop: stop)
     var squares = ExactSum()
@@ -150,7 +150,7 @@ public final class Learner {
 
   /// The figures of a batch at the parameters as they are. Collective over all ranks.
   public func losses(_ batch: Batch<Float>) throws -> [NamedFigure] {
-    try compute(batch, logging: chunks == nil, gradients: nil)
+    try compute(batch, logging: true, gradients: nil)
     return try reducedFigures(batch)
   }
 

@@ -101,8 +101,11 @@ struct ReproducibleTests {
       #expect(same, "\(name): \(tensor)", sourceLocation: location)
     }
     guard FileManager.default.fileExists(atPath: runs.folder.file("\(other)/eval.csv")) else { return }
-    #expect(
-      try runs.table(name, "eval.csv").timeless == runs.table(other, "eval.csv").timeless, "\(name)",
-      sourceLocation: location)
+    // A run in parts is also evaluated at the end of its first one.
+    func evaluations(_ name: String) throws -> [[String]] {
+      try runs.table(name, "eval.csv").timeless.rows.filter { $0[0] == "\(last)" }
+    }
+    let (played, others) = (try evaluations(name), try evaluations(other))
+    #expect(played == others && !played.isEmpty, "\(name)", sourceLocation: location)
   }
 }
