@@ -67,6 +67,16 @@ static inline int cmpi_allreduce_in_place(void *buffer, int count, cmpi_datatype
                                           cmpi_comm comm) {
   return MPI_Allreduce(MPI_IN_PLACE, buffer, count, datatype.handle, op.handle, comm.handle);
 }
+static inline int cmpi_alltoallv(const void *send, const int *send_counts, const int *send_starts, void *receive,
+                                 const int *receive_counts, const int *receive_starts, cmpi_datatype datatype,
+                                 cmpi_comm comm) {
+  return MPI_Alltoallv(send, send_counts, send_starts, datatype.handle, receive, receive_counts, receive_starts,
+                       datatype.handle, comm.handle);
+}
+static inline int cmpi_allgatherv_in_place(void *buffer, const int *counts, const int *starts, cmpi_datatype datatype,
+                                           cmpi_comm comm) {
+  return MPI_Allgatherv(MPI_IN_PLACE, 0, datatype.handle, buffer, counts, starts, datatype.handle, comm.handle);
+}
 static inline int cmpi_iallreduce(const void *send, void *receive, int count, cmpi_datatype datatype, cmpi_op op,
                                   cmpi_comm comm, cmpi_request *request) {
   return MPI_Iallreduce(send, receive, count, datatype.handle, op.handle, comm.handle, &request->handle);

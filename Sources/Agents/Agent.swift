@@ -52,7 +52,7 @@ public protocol Agent<T>: AnyObject {
   ///     calls it for the scale of a normalised loss only, which stands outside the gradient.
   func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws
 
   /// What the critics expect of the return after action a in state s. Others call `expectedReturns`.
@@ -78,7 +78,7 @@ extension Agent {
   /// for them, and gradients passed on to the encoders.
   public func compute(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     networks.begin(parameters, targets: target, rows: batch.rows)
     try computeLosses(

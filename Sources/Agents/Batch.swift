@@ -26,6 +26,8 @@ public final class Batch<T: Real> {
   public let capacity: Int
 
   private let isShared: [Bool]
+  /// Keeps the memory of the batch that this one is a part of.
+  private let whole: Batch?
   private let workspace = Workspace<T>()
 
   /// Memory for up to `capacity` rows.
@@ -43,6 +45,21 @@ public final class Batch<T: Real> {
     masks = workspace.vector(capacity)
     noise = draws.map { $0.matrix(rows: capacity, workspace) }
     isShared = draws.map { $0.sharedRows != nil }
+    whole = nil
+  }
+
+  /// Some rows of a batch, in the same memory.
+  public init(_ rows: Range<Int>, of whole: Batch) {
+    (capacity, self.rows, globalRows, update) = (rows.count, rows.count, whole.globalRows, whole.update)
+    observations = whole.observations.apart(rows)
+    actions = whole.actions.rows(rows)
+    nextObservations = whole.nextObservations.apart(rows)
+    nextActions = whole.nextActions.rows(rows)
+    rewards = whole.rewards + rows.lowerBound
+    masks = whole.masks + rows.lowerBound
+    isShared = whole.isShared
+    noise = zip(whole.noise, whole.isShared).map { $1 ? $0 : $0.rows(rows) }
+    self.whole = whole
   }
 
   /// s, the states of the rows in use.

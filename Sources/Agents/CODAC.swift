@@ -117,7 +117,7 @@ public final class CODAC<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     forwardActor(batch, parameters)
     setTargets(batch, targets)
@@ -172,7 +172,7 @@ public final class CODAC<T: Real>: Agent {
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>?
   ) {
     sums = Sums()
-    tiling.forEach(0..<batch.rows) { samples in
+    tiling.forEach(0..<batch.rows, within: gradients == nil ? nil : networks.chunks) { samples in
       critic.clear()
       placeData(samples, batch)
       let trained = placePenalty(samples, batch)
@@ -184,7 +184,7 @@ public final class CODAC<T: Real>: Agent {
       ascend(samples, firstPair: trained.pairs, batch)
       guard let gradients else { return }
       critic.backward(
-        parameters, into: gradients, trained: trained, accumulate: samples.lowerBound > 0)
+        parameters, into: gradients, trained: trained, samples: samples)
       for (t, i) in samples.enumerated() {
         dq.row(i).update(from: critic.actionGradient(trained.actions + t), count: dq.columns)
       }
@@ -298,7 +298,7 @@ public final class CODAC<T: Real>: Agent {
   }
 
   private func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+    _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void, _ figures: Figures?
   ) throws {
     let (perSample, perElement) = (batch.perSample, batch.perElement)
     // λ = sg(1 / mean of |q|) when normalised, else 1
@@ -325,7 +325,7 @@ public final class CODAC<T: Real>: Agent {
     figures["actor/bc_flow_loss"] = Double(flowLoss * perElement)
     figures["actor/distill_loss"] = Double(distance * perElement)
     figures["actor/q_mean"] = Double(sums.q.value * perSample)
-    figures["actor/q_abs_mean"] = sums.q.magnitude * Double(perSample)
+    figures["actor/q_abs_mean"] = sums.q.magnitude.value * Double(perSample)
     figures["actor/q_loss"] = -λ * figures["actor/q_mean"]
     figures["actor/actor_loss"] =
       figures["actor/bc_flow_loss"] + (Double(α) * figures["actor/distill_loss"] + figures["actor/q_loss"])

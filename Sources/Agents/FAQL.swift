@@ -71,7 +71,7 @@ public final class FAQL<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     forward(batch, parameters, target, logging: logging)
     criticLoss(batch, logging ? figures : nil)
@@ -136,7 +136,7 @@ public final class FAQL<T: Real>: Agent {
   // MARK: Actor loss, bc_flow_loss + α₁ · br_loss + q_loss (faql.py, actor_loss)
 
   private func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+    _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void, _ figures: Figures?
   ) throws {
     let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0, ε, π) = (

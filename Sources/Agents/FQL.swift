@@ -75,7 +75,7 @@ public final class FQL<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     forward(batch, parameters, target, logging: logging)
     criticLoss(batch, logging ? figures : nil)
@@ -136,7 +136,7 @@ public final class FQL<T: Real>: Agent {
   // MARK: Actor loss, bc_flow_loss + α · distill_loss + q_loss (fql.py, actor_loss)
 
   private func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+    _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void, _ figures: Figures?
   ) throws {
     let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])

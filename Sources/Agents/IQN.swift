@@ -78,7 +78,7 @@ public final class IQN<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     choice.choose(
       parameters, batch.sNext, noise: batch[Noise.candidates], taus: batch[Noise.candidateTaus],
@@ -116,7 +116,7 @@ public final class IQN<T: Real>: Agent {
   ) {
     let (K, taus) = (quantiles, batch[Noise.taus])
     var (loss, means) = (T(0), Spread<T>())
-    tiling.forEach(0..<batch.rows) { samples in
+    tiling.forEach(0..<batch.rows, within: gradients == nil ? nil : networks.chunks) { samples in
       critic.clear()
       for i in samples {
         let action = critic.add(batch.observations, i, batch.actions.row(i))
@@ -129,7 +129,7 @@ public final class IQN<T: Real>: Agent {
       critic.backward(
         parameters, into: gradients,
         trained: .init(actions: samples.count, taus: samples.count * K, pairs: samples.count * K),
-        accumulate: samples.lowerBound > 0)
+        samples: samples)
     }
     figures?["critic/critic_loss"] = Double(loss)
     if let figures { means.log("critic/q", each: batch.perSample / 2, figures) }

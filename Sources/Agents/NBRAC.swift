@@ -71,7 +71,7 @@ public final class NBRAC<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     forward(batch, parameters, target, logging: logging)
     criticLoss(batch, logging ? figures : nil)
@@ -144,7 +144,7 @@ public final class NBRAC<T: Real>: Agent {
   // MARK: Actor loss, α₁ · br_loss + q_loss + z_loss (nbrac.py, actor_loss)
 
   private func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+    _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void, _ figures: Figures?
   ) throws {
     let perSample = batch.perSample
     let (n, π, dπ) = (batch.rows, actor[.policy].output(), actor[.policy].outputGradient())
@@ -165,9 +165,9 @@ public final class NBRAC<T: Real>: Agent {
     for i in 0..<n { q.add(qs.mean(i)) }
     for i in 0..<n { z.add(zs.mean(i)) }
     if normalises {
-      var magnitudes = SIMD2(q.magnitude, z.magnitude)
+      var magnitudes = ExactSums(q.magnitude, z.magnitude)
       try sumOverRanks(&magnitudes)
-      λ = SIMD2(repeating: Double(batch.globalRows)) / magnitudes
+      λ = SIMD2(repeating: Double(batch.globalRows)) / magnitudes.values
     }
     let (dqs, dzs) = (critic[.policy].valueGradients, criticZ[.policy].valueGradients)
     for i in 0..<n {

@@ -62,6 +62,12 @@ public struct Observations<T: Real> {
     return Observations(space, moment, rows: range.count, at: base, first: first + range.lowerBound)
   }
 
+  /// Some of the rows, as if there were no others in the memory.
+  func apart(_ range: Range<Int>) -> Observations {
+    let part = rows(range)
+    return Observations(space, moment, rows: part.rows, at: part.row(0))
+  }
+
   /// Each observation `count` times in a row.
   func repeated(_ count: Int) -> Observations {
     precondition(repeats == 1, "observations are repeated once")

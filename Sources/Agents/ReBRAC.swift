@@ -73,7 +73,7 @@ public final class ReBRAC<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     let trainsActor = movesTarget(update: batch.update)
     let computesActor = trainsActor || logging
@@ -147,7 +147,7 @@ public final class ReBRAC<T: Real>: Agent {
   // MARK: Actor loss, actor_loss + bc_loss (rebrac.py, actor_loss)
 
   private func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+    _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void, _ figures: Figures?
   ) throws {
     let perSample = batch.perSample
     // actor_loss = −λ · mean of q, q = min over E of Q(s, p);  λ = sg(1 / mean of |q|)

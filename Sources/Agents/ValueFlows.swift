@@ -110,7 +110,7 @@ public final class ValueFlows<T: Real>: Agent {
   @specialized(where T == Float)
   public func computeLosses(
     _ batch: Batch<T>, _ parameters: UnsafePointer<T>, target targets: UnsafePointer<T>,
-    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, logging: Bool, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     forwardActor(batch, parameters)
     choice.choose(
@@ -198,7 +198,7 @@ public final class ValueFlows<T: Real>: Agent {
   // MARK: Actor loss, bc_flow_loss + α · distill_loss + q_loss (value_flows.py, actor_loss)
 
   private func actorLoss(
-    _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void, _ figures: Figures?
+    _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void, _ figures: Figures?
   ) throws {
     let (perSample, perElement) = (batch.perSample, batch.perElement)
     let (n, a, x0) = (batch.rows, batch.a, batch[Noise.flow])

@@ -28,10 +28,12 @@ final class TimedLearner {
 
   /// Collective over all ranks.
   ///
-  /// - Parameter releases: is told what to free at the end.
+  /// - Parameters:
+  ///   - chunks: chunks of the batch for reproducible updates; nil for others.
+  ///   - releases: is told what to free at the end.
   init(
     _ hyperparameters: Hyperparameters, _ data: MadeUpTransitions, world: Communicator, ranksPerNode: Int?,
-    _ releases: Releases
+    chunks: Int? = nil, _ releases: Releases
   ) throws {
     self.hyperparameters = hyperparameters
     self.data = data
@@ -39,10 +41,13 @@ final class TimedLearner {
     let before = bufferBytes
     sampler = try BatchSampler(
       data.memory, spec, draws: kind.draws(spec, hyperparameters), batchSize: hyperparameters.batchSize,
-      virtualShards: Self.virtualShards, seed: 0, world: world)
+      virtualShards: Self.virtualShards, chunks: chunks, seed: 0, world: world)
     policy = kind.policy(spec, hyperparameters, rows: 1)
     learner = try Learner(
-      hyperparameters, spec, rows: sampler.batch.capacity, world: world, ranksPerNode: ranksPerNode)
+      hyperparameters, spec, rows: sampler.batch.capacity, world: world, ranksPerNode: ranksPerNode,
+      chunks: chunks.map {
+        BatchChunks(count: $0, batch: hyperparameters.batchSize, ranks: world.size)
+      })
     releases.add(learner.free)
     workspaceBytes = bufferBytes - before
     byteCount = workspaceBytes + learner.memory.byteCount / learner.groupSize

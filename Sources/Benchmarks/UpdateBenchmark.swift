@@ -75,10 +75,12 @@ public final class UpdateBenchmark {
 
   /// Networks and data of the given sizes. Collective over all ranks.
   ///
-  /// - Parameter releases: is told what to free at the end.
+  /// - Parameters:
+  ///   - chunks: chunks of the batch for reproducible updates; nil for others.
+  ///   - releases: is told what to free at the end.
   public init(
     world: Communicator, hyperparameters: Hyperparameters, _ observation: ObservationSpace, actionSize: Int,
-    threads: Int, ranksPerNode: Int?, _ releases: Releases
+    threads: Int, ranksPerNode: Int?, chunks: Int? = nil, _ releases: Releases
   ) throws {
     self.world = world
     self.hyperparameters = hyperparameters
@@ -87,7 +89,7 @@ public final class UpdateBenchmark {
     try hyperparameters.requireFit(observation, of: "the made-up data")
     subject = try TimedLearner(
       hyperparameters, MadeUpTransitions(observation, actionSize: actionSize),
-      world: world, ranksPerNode: ranksPerNode, releases)
+      world: world, ranksPerNode: ranksPerNode, chunks: chunks, releases)
   }
 
   /// Measures in `rounds` rounds of `updates` updates each (nil: about half a second). Collective.

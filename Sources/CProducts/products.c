@@ -20,7 +20,8 @@
 // next is prefetched meanwhile, so that other programs that use the same caches and memory cost little.
 //
 // Each element of c is one chain of multiply-adds over the depth, in order, from c or from 0. So its bits depend
-// neither on the instruction set nor on how many rows and columns are computed beside it.
+// neither on the instruction set nor on how many rows and columns are computed beside it. A product by chunks has a chain
+// for each chunk and adds the chunks' tiles as a tree, in a small buffer, so that c is written once.
 
 #ifdef __x86_64__
 
@@ -28,6 +29,7 @@
 /// which fit the second-level cache, if they pass by once a tile. DEPTH: the most terms of a sum that a panel holds;
 /// half as many if a is transposed.
 enum { GROUP = 131072, DEPTH = 512 };
+_Static_assert(PRODUCT_CHUNK_TERMS == DEPTH / 2, "the terms of a product by chunks fit one panel");
 
 /// Up to FEW rows of a, copying b would take as long as the product, so b is used in place, NEAR rows of it at a time. A
 /// transposed b is used in place, too, as the first operand of the transposed product.
@@ -81,6 +83,10 @@ struct tile {
   long c_stride;
   bool c_transposed;
   bool adds;
+  /// Whether the complete sums are added to the tile that is there.
+  bool joins;
+  /// How the sum is cut; null for one chain. The tile is then that of a transposed a.
+  const struct product_chunks *chunks;
   struct soon *next;
 };
 
@@ -117,9 +123,18 @@ void product(enum product_instructions instructions, long rows, long columns, lo
              long c_stride, bool adds) {
   __auto_type multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
   if (b_transposed && !a_transposed && rows <= FEW)
-    multiply(columns, rows, depth, b, b_stride, false, a, a_stride, true, c, c_stride, true, adds);
+    multiply(columns, rows, depth, b, b_stride, false, a, a_stride, true, c, c_stride, true, adds, NULL);
   else
-    multiply(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, false, adds);
+    multiply(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, false, adds,
+             NULL);
+}
+
+void product_by_chunks(enum product_instructions instructions, long rows, long columns, const float *a,
+                       long a_stride, const float *b, long b_stride, float *c, long c_stride,
+                       struct product_chunks chunks) {
+  __auto_type multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
+  long depth = (chunks.sections - 1) * chunks.section + chunks.bounds[chunks.count] - chunks.bounds[0];
+  multiply(rows, columns, depth, a, a_stride, true, b, b_stride, false, c, c_stride, false, false, &chunks);
 }
 
 #else
@@ -129,5 +144,9 @@ enum product_instructions product_best(void) { return product_none; }
 void product(enum product_instructions instructions, long rows, long columns, long depth, const float *a,
              long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
              long c_stride, bool adds) {}
+
+void product_by_chunks(enum product_instructions instructions, long rows, long columns, const float *a,
+                       long a_stride, const float *b, long b_stride, float *c, long c_stride,
+                       struct product_chunks chunks) {}
 
 #endif

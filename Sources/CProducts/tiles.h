@@ -40,7 +40,7 @@ INLINE void NAME(tile)(int rows, int registers, enum order order, const struct t
       UNROLL for (int v = 0; v < registers; v++)
         sums[i][v] = *(const NAME(vector) *)(t->c + i * t->c_stride + v * LANES);
     }
-  } else {
+  } else if (!t->chunks) {
     UNROLL for (int i = 0; i < rows; i++) {
       UNROLL for (int v = 0; v < registers; v++) __builtin_prefetch(t->c + i * t->c_stride + v * LANES, 1);
     }
@@ -67,8 +67,10 @@ INLINE void NAME(tile)(int rows, int registers, enum order order, const struct t
     }
   }
   UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int v = 0; v < registers; v++)
-      *(NAME(vector) *)(t->c + i * t->c_stride + v * LANES) = sums[i][v];
+    UNROLL for (int v = 0; v < registers; v++) {
+      NAME(vector) *place = (NAME(vector) *)(t->c + i * t->c_stride + v * LANES);
+      *place = t->joins ? *place + sums[i][v] : sums[i][v];
+    }
   }
 }
 
@@ -109,6 +111,38 @@ static void NAME(tile_apart)(int rows, int registers, enum order order, int used
     for (int j = 0; j < used; j++) t->c[i * row + j * column] = sums[i * width + j];
 }
 
+/// Computes a tile whose sum is cut into chunks: one tile of sums for each, which are added as soon as both halves of a
+/// node of the tree are there.
+static void NAME(tile_by_chunks)(int rows, int registers, enum order order, int used, const struct tile *t) {
+  int width = registers * LANES;
+  long term = order == by_tiles ? ROWS : t->a_stride;
+  const struct product_chunks *chunks = t->chunks;
+  float sums[PRODUCT_CHUNK_LEVELS + 1][ROWS * 2 * LANES];
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < used; j += LINE) __builtin_prefetch(t->c + i * t->c_stride + j, 1);
+  struct tile part = *t;
+  part.c_stride = width;
+  int level = 0;
+  for (long i = 0; i < chunks->count; i++, level++) {
+    // A second half of one section joins the first one at once.
+    part.joins = i % 2 == 1 && chunks->sections == 1;
+    if (part.joins) level--;
+    part.c = sums[level];
+    part.depth = chunks->bounds[i + 1] - chunks->bounds[i];
+    for (long section = 0; section < chunks->sections; section++) {
+      long first = section * chunks->section + chunks->bounds[i] - chunks->bounds[0];
+      part.a = t->a + first * term;
+      part.panel = t->panel + first * t->panel_stride;
+      part.adds = section > 0;
+      NAME(any_tile)(rows, registers, order, &part);
+    }
+    for (long ended = part.joins ? (i + 1) / 2 : i + 1; ended % 2 == 0; ended /= 2, level--)
+      for (int j = 0; j < rows * width; j += LANES)
+        *(NAME(vector) *)(sums[level - 1] + j) += *(NAME(vector) *)(sums[level] + j);
+  }
+  for (int i = 0; i < rows; i++) memcpy(t->c + i * t->c_stride, sums[0] + i * width, used * sizeof *t->c);
+}
+
 /// Computes `rows` rows of c over `columns` columns, panel by panel. `t` is the first tile.
 ///
 /// - step: the distance in memory between the panels of neighbouring columns.
@@ -127,7 +161,9 @@ static void NAME(tiles)(long rows, long columns, enum order order, struct tile t
       int n = rows - i < ROWS ? (int)(rows - i) : ROWS;
       t.a = a + i / ROWS * tile_step;
       t.c = t.c_transposed ? c + j * t.c_stride + i : c + i * t.c_stride + j;
-      if (apart)
+      if (t.chunks)
+        NAME(tile_by_chunks)(n, registers, order, used, &t);
+      else if (apart)
         NAME(tile_apart)(n, registers, order, used, &t);
       else
         NAME(any_tile)(n, registers, order, &t);
@@ -189,11 +225,11 @@ static void NAME(multiply_few)(long rows, long columns, long depth, const float 
   }
 }
 
-/// The product as products.h defines it, with the option to write the transpose of c.
+/// The product as products.h defines it, with the option to write the transpose of c, or to sum by chunks.
 static void NAME(multiply)(long rows, long columns, long depth, const float *a, long a_stride,
                            bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
-                           long c_stride, bool c_transposed, bool adds) {
-  if (rows <= (a_transposed ? LANES : FEW) && !b_transposed && !c_transposed)
+                           long c_stride, bool c_transposed, bool adds, const struct product_chunks *chunks) {
+  if (!chunks && rows <= (a_transposed ? LANES : FEW) && !b_transposed && !c_transposed)
     return NAME(multiply_few)(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, c, c_stride, adds);
   _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
   bool copies = COPIES && a_transposed && columns > 32;
@@ -232,6 +268,7 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
             .c_stride = c_stride,
             .c_transposed = c_transposed,
             .adds = adds || k > 0,
+            .chunks = chunks,
             .next = next,
         };
         NAME(tiles)(n, used, order, first, terms, ROWS * terms, true);

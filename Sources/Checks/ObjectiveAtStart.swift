@@ -93,7 +93,7 @@ final class ObjectiveAtStart<T: Real> {
   }
 
   private func compute(
-    _ gradient: UnsafeMutablePointer<T>?, _ sumOverRanks: (inout SIMD2<Double>) -> Void
+    _ gradient: UnsafeMutablePointer<T>?, _ sumOverRanks: (inout ExactSums) -> Void
   ) throws {
     try objective.compute(
       parameters.base, target: target.base, batch, logging: true, gradients: gradient,
@@ -101,25 +101,4 @@ final class ObjectiveAtStart<T: Real> {
   }
 
   private func norm(_ values: [T]) -> T { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }
-}
-
-/// The sums over ranks of one computation of the losses, given again in others. An agent computes the scales of
-/// normalised losses from them, and nothing else: the same sums give the same scales.
-private final class RecordedSums {
-  private var sums: [SIMD2<Double>] = []
-  private var next = 0
-
-  func clear() { sums = [] }
-
-  /// Notes a sum, which is this rank's alone.
-  func record(_ sum: inout SIMD2<Double>) { sums.append(sum) }
-
-  /// Begins again with the first sum.
-  func rewind() { next = 0 }
-
-  /// Replaces a sum by the one that was noted in its place.
-  func replay(_ sum: inout SIMD2<Double>) {
-    sum = sums[next]
-    next += 1
-  }
 }

@@ -27,12 +27,16 @@ extension ParityCase {
   /// Runs the case as the trainer would: each rank has a contiguous piece of the batch's rows, and updates are the
   /// learner's. Collective over all ranks; all get the same result.
   ///
-  /// - Parameter hyperparameters: the case's own, or others that ought to give the same.
+  /// - Parameters:
+  ///   - hyperparameters: the case's own, or others that ought to give the same.
+  ///   - chunks: chunks of the batch for reproducible updates; nil for others.
   public func run(
-    _ hyperparameters: Hyperparameters, world: Communicator, ranksPerNode: Int? = nil
+    _ hyperparameters: Hyperparameters, world: Communicator, ranksPerNode: Int? = nil, chunks: Int? = nil
   ) throws -> ParityResult {
     try Releases.around { releases in
-      let run = try ParityRun(self, hyperparameters, world: world, ranksPerNode: ranksPerNode, releases)
+      let chunks = chunks.map { BatchChunks(count: $0, batch: batchSize, ranks: world.size) }
+      let run = try ParityRun(
+        self, hyperparameters, world: world, ranksPerNode: ranksPerNode, chunks: chunks, releases)
       var result = ParityResult()
       for step in 0..<steps { try run.update(step, &result) }
       return result
@@ -51,18 +55,21 @@ private final class ParityRun {
 
   init(
     _ parityCase: ParityCase, _ hyperparameters: Hyperparameters, world: Communicator, ranksPerNode: Int?,
-    _ releases: Releases
+    chunks: BatchChunks?, _ releases: Releases
   ) throws {
     self.parityCase = parityCase
     self.world = world
     try hyperparameters.requireFit(parityCase.spec.observation, of: parityCase.name)
     let size = parityCase.batchSize
-    rows = size * world.rank / world.size..<size * (world.rank + 1) / world.size
+    rows =
+      chunks?.samples(of: world.rank)
+      ?? size * world.rank / world.size..<size * (world.rank + 1) / world.size
     draws = hyperparameters.agent.draws(parityCase.spec, hyperparameters)
     batch = Batch(capacity: rows.count, parityCase.spec, draws: draws)
     batch.globalRows = size
     learner = try Learner(
-      hyperparameters, parityCase.spec, rows: rows.count, world: world, ranksPerNode: ranksPerNode)
+      hyperparameters, parityCase.spec, rows: rows.count, world: world, ranksPerNode: ranksPerNode,
+      chunks: chunks)
     releases.add(learner.free)
     // Only these ranks read the parameters, and all of them must hear of it when one cannot.
     try world.together {

@@ -7,7 +7,7 @@ import Randomness
 /// The N transitions are divided into K virtual shards of equal size up to rounding: shard k has the
 /// transitions ⌊kN/K⌋ ..< ⌊(k+1)N/K⌋. Sample i of the batch of B in step t has the global number g = tB + i
 /// and is drawn uniformly from shard g mod K. Rank r holds the shards k with k mod ranks = r. K ≤ B, so every
-/// shard supplies a sample in every step.
+/// shard supplies a sample in every step. A rank may instead hold fixed samples of the batch.
 public struct VirtualShards: Sendable {
   /// K, the number of virtual shards: the configured number, but at most the batch size and the number of
   /// transitions.
@@ -18,6 +18,8 @@ public struct VirtualShards: Sendable {
   private let batch: Int
   private let ranks: Int
   private let rank: Int
+  /// The samples that this rank supplies, whatever their shards; nil for those of its shards.
+  private let held: Range<Int>?
 
   /// One line that says why the given numbers cannot be used together; nil if they can.
   public static func problem(transitions: Int, batch: Int, shards: Int = 64, ranks: Int) -> String? {
@@ -36,7 +38,11 @@ public struct VirtualShards: Sendable {
 
   /// The shards and samples of `rank` among `ranks`. The numbers must have no
   /// ``problem(transitions:batch:shards:ranks:)``.
-  public init(transitions: Int, batch: Int, shards: Int = 64, ranks: Int, rank: Int) {
+  ///
+  /// - Parameter held: the samples that this rank supplies; nil for those of its shards.
+  public init(
+    transitions: Int, batch: Int, shards: Int = 64, ranks: Int, rank: Int, held: Range<Int>? = nil
+  ) {
     let problem = Self.problem(transitions: transitions, batch: batch, shards: shards, ranks: ranks)
     precondition(problem == nil, problem ?? "")
     precondition((0..<ranks).contains(rank), "no such rank")
@@ -46,7 +52,8 @@ public struct VirtualShards: Sendable {
     self.batch = batch
     self.ranks = ranks
     self.rank = rank
-    maximumRows = Self.mostRows(batch: batch, parts: parts) { $0 % ranks == rank }
+    self.held = held
+    maximumRows = held?.count ?? Self.mostRows(batch: batch, parts: parts) { $0 % ranks == rank }
   }
 
   /// Divides more transitions among the same shards, after the data have grown.
@@ -85,7 +92,7 @@ public struct VirtualShards: Sendable {
     let numbers = batchAndParts
     var shard = firstShard(step: step)
     for sample in 0..<numbers.batch {
-      if isHeld(shard) {
+      if isHeld(sample, shard) {
         let choice = range(sample) ?? bound(shard)..<bound(shard + 1)
         try body(sample, transition(sample, step, seed, choice))
       }
@@ -96,7 +103,9 @@ public struct VirtualShards: Sendable {
 
   @usableFromInline var batchAndParts: (batch: Int, parts: Int) { (batch, parts) }
 
-  @usableFromInline func isHeld(_ shard: Int) -> Bool { shard % ranks == rank }
+  @usableFromInline func isHeld(_ sample: Int, _ shard: Int) -> Bool {
+    held?.contains(sample) ?? (shard % ranks == rank)
+  }
 
   /// The shard of sample 0, tB mod K, computed so that no step overflows.
   @usableFromInline func firstShard(step: Int) -> Int { (step % parts) * (batch % parts) % parts }

@@ -11,6 +11,8 @@ import Profiling
 /// that the sum never leaves the cache. With several groups the sum is first exchanged with the peers, through slab
 /// 0, and so is what the group's ranks say about their gradients. One rank without others trains alone; groups of one
 /// rank on many ranks are plain all-reduce.
+///
+/// Gradients that were summed by chunks are added in the order of the tree of chunks instead, also over groups.
 public final class GradientExchange {
   /// What all ranks know once they have met.
   public struct Meeting {
@@ -26,6 +28,10 @@ public final class GradientExchange {
   private let ranks: RankGroups
   private let memory: ParameterMemory
   private let profile: Profile
+  /// The sum of the slabs of a single group by chunks; nil if there are several groups, or no chunks.
+  private let spanSum: SpanSum?
+  /// The sum by chunks where there are several groups.
+  private let groupSums: GroupSums?
   /// The block of the summed gradient that is being used.
   private let block = Buffer<Float>(count: GradientExchange.blockLength)
 
@@ -34,11 +40,22 @@ public final class GradientExchange {
 
   /// An exchange of the gradients in a group's memory.
   ///
-  /// - Parameter profile: where the time of exchanging and waiting is noted.
-  public init(_ ranks: RankGroups, _ memory: ParameterMemory, profile: Profile = Profile()) {
+  /// - Parameters:
+  ///   - chunks: how the batch is cut if sums over its rows are made by chunks.
+  ///   - profile: where the time of exchanging and waiting is noted.
+  public init(
+    _ ranks: RankGroups, _ memory: ParameterMemory, chunks: BatchChunks? = nil, profile: Profile = Profile()
+  ) {
     self.ranks = ranks
     self.memory = memory
     self.profile = profile
+    spanSum =
+      ranks.areSeveral
+      ? nil
+      : chunks.map {
+        SpanSum(SpanTree.ofGroup(ranks.members[0], $0)) { memory.slab($0.holder, span: $0.number) }
+      }
+    groupSums = ranks.areSeveral && ranks.owns ? chunks.map { GroupSums(ranks, memory, $0) } : nil
   }
 
   /// Waits until all ranks have their gradients, and exchanges them between groups. Collective over all ranks.
@@ -64,6 +81,7 @@ public final class GradientExchange {
     // Who measures wants to know how long the messages take, and not how late a peer is.
     if profile.isOn { try communicate(.waiting) { () throws(MPIError) in try ranks.peers.barrier() } }
     try communicate(.exchange) { () throws(MPIError) in
+      if let groupSums { return try groupSums.sumOverPeers() }
       try ranks.peers.allReduce(memory.slab(0) + memory.owned.lowerBound, count: memory.owned.count)
     }
     try sum(&sums, over: ranks.peers)
@@ -82,6 +100,7 @@ public final class GradientExchange {
 
   /// The gradient of a block of owned parameters, at most `blockLength` of them; until the next call.
   func gradient(_ start: Int, _ length: Int) -> UnsafePointer<Float> {
+    if let spanSum { return spanSum.block(start, length) }
     guard slabsToSum > 1 else { return UnsafePointer(memory.slab(0) + start) }
     block.base.update(from: memory.slab(0) + start, count: length)
     for rank in 1..<slabsToSum { Float.add(memory.slab(rank) + start, to: block.base, count: length) }
@@ -91,21 +110,30 @@ public final class GradientExchange {
   /// Some elements of the gradient, summed over all ranks: from `begin` until any rank of the group begins its next
   /// backward pass.
   public func gradient(of range: Range<Int>) -> [Float] {
-    (0..<slabsToSum).reduce([Float](repeating: 0, count: range.count)) { sum, rank in
+    if let slabs = spanSum?.tree.slabs {
+      return slabs.reduce([Float](repeating: 0, count: range.count)) { sum, slab in
+        zip(sum, range).map { $0 + memory.slab(slab.holder, span: slab.number)[$1] }
+      }
+    }
+    return (0..<slabsToSum).reduce([Float](repeating: 0, count: range.count)) { sum, rank in
       zip(sum, range).map { $0 + memory.slab(rank)[$1] }
     }
   }
 
   /// Replaces two values by their sums over all ranks. Collective over all ranks.
-  public func sumOverRanks(_ values: inout SIMD2<Double>) throws(MPIError) {
+  public func sumOverRanks(_ values: inout ExactSums) throws(MPIError) {
     guard ranks.all.size > 1 else { return }
     try sum(&values, over: ranks.all)
   }
 
-  private func sum(_ values: inout SIMD2<Double>, over communicator: Communicator) throws(MPIError) {
+  /// - Parameter values: numbers in double precision, one behind the other.
+  private func sum<Values: BitwiseCopyable>(
+    _ values: inout Values, over communicator: Communicator
+  ) throws(MPIError) {
     try communicate(.waiting) { () throws(MPIError) in
       try withUnsafeMutableBytes(of: &values) { (bytes) throws(MPIError) in
-        try communicator.allReduce(bytes.baseAddress!.assumingMemoryBound(to: Double.self), count: 2)
+        try communicator.allReduce(
+          bytes.baseAddress!.assumingMemoryBound(to: Double.self), count: bytes.count / 8)
       }
     }
   }
@@ -126,6 +154,7 @@ public final class GradientExchange {
 
   /// The slabs of the owned piece, summed in rank order into slab 0.
   private func sumSlabs() {
+    if let groupSums { return groupSums.sumGroup() }
     guard ranks.group.size > 1 else { return }
     let owned = memory.owned
     for start in stride(from: owned.lowerBound, to: owned.upperBound, by: Self.blockLength) {

@@ -36,9 +36,9 @@ public final class OwnedOptimiser {
   /// between the exchange's `begin` and `end`.
   ///
   /// Returns the sum of squares of the owned gradient.
-  public func step(_ exchange: GradientExchange, movesTarget: Bool) -> Double {
+  public func step(_ exchange: GradientExchange, movesTarget: Bool) -> ExactSum {
     steps += 1
-    var squares = 0.0
+    var squares = ExactSum()
     profile.time(.optimiser) {
       squares = move(
         exchange, AdamStep(number: steps, learningRate: learningRate), movesTarget: movesTarget)
@@ -46,13 +46,13 @@ public final class OwnedOptimiser {
     return squares
   }
 
-  private func move(_ exchange: GradientExchange, _ step: AdamStep<Float>, movesTarget: Bool) -> Double {
+  private func move(_ exchange: GradientExchange, _ step: AdamStep<Float>, movesTarget: Bool) -> ExactSum {
     let (owned, length) = (memory.owned, GradientExchange.blockLength)
-    var squares = 0.0
+    var squares = ExactSum()
     for start in stride(from: owned.lowerBound, to: owned.upperBound, by: length) {
       let range = start..<min(start + length, owned.upperBound)
       let gradient = exchange.gradient(start, range.count)
-      squares += Float.sumOfSquares(gradient, count: range.count)
+      squares.add(Float.sumOfSquares(gradient, count: range.count))
       if movesTarget { moveTargets(range) }
       Float.adam(
         memory.parameters + start, gradient: gradient, firstMoment: memory.moments.first + start,

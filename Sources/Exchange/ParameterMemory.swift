@@ -1,10 +1,11 @@
+import Kernels
 import MPI
 
 /// The parameters of a run, and what belongs to them, in memory that a group of ranks shares:
 ///
 ///     parameters | target | first moment | second moment | gradient slabs of ranks 0 … p − 1 | notes of each rank
 ///
-/// A backward pass writes straight into its rank's slab. Rank r owns the r-th piece of the flat vector, where it alone
+/// A backward pass writes straight into its rank's slab, or into several, one for each span, if it sums by chunks. Rank r owns the r-th piece of the flat vector, where it alone
 /// changes parameters, target and moments; there are as many pieces as owners, the first ranks of the group. Nothing is
 /// gathered: all ranks read the one vector.
 public final class ParameterMemory {
@@ -18,7 +19,7 @@ public final class ParameterMemory {
   public let target: UnsafeMutablePointer<Float>
   /// Adam's moments.
   public let moments: (first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>)
-  /// This rank's slab: where its backward pass writes.
+  /// This rank's slab: where its backward pass writes. Further slabs follow at distances of `slabLength` elements.
   public let gradients: UnsafeMutablePointer<Float>
   /// The elements of the flat vector that this rank owns; none for a rank that is no owner.
   public let owned: Range<Int>
@@ -29,29 +30,35 @@ public final class ParameterMemory {
   /// Slab 0; the others follow at distances of `slabLength` elements.
   private let slabs: UnsafeMutablePointer<Float>
   private let slabLength: Int
+  private let slabsPerRank: Int
   /// What each rank of the group says about its gradient before a step, a cache line each.
   let notes: UnsafeMutablePointer<SIMD8<Double>>
 
   /// Memory for `count` parameters and the targets of some of them, all zero. Collective over the group.
   ///
-  /// - Parameter owners: the ranks of the group that own a piece; nil for all.
+  /// - Parameters:
+  ///   - owners: the ranks of the group that own a piece; nil for all.
+  ///   - chunks: how the batch is cut if sums over its rows are made by chunks.
   public init(
-    _ group: Communicator, owners: Int? = nil, count: Int, targetCount: Int
+    _ group: Communicator, owners: Int? = nil, count: Int, targetCount: Int, chunks: BatchChunks? = nil
   ) throws(MPIError) {
     self.count = count
     self.targetCount = targetCount
     slabLength = Self.aligned(count)
+    slabsPerRank = chunks?.mostSpans ?? 1
     let targetLength = Self.aligned(targetCount)
-    let floats = slabLength * (3 + group.size) + targetLength
+    let floats = slabLength * (3 + group.size * slabsPerRank) + targetLength
     byteCount = floats * MemoryLayout<Float>.stride + group.size * MemoryLayout<SIMD8<Double>>.stride
     memory = try SharedMemory(group, byteCount: byteCount)
     parameters = memory.base.assumingMemoryBound(to: Float.self)
     target = parameters + slabLength
     moments = (target + targetLength, target + targetLength + slabLength)
     slabs = moments.second + slabLength
-    gradients = slabs + group.rank * slabLength
+    gradients = slabs + group.rank * slabsPerRank * slabLength
     notes = UnsafeMutableRawPointer(parameters + floats).assumingMemoryBound(to: SIMD8<Double>.self)
-    owned = Self.owned(by: group.rank, of: owners ?? group.size, count: count)
+    // Whole blocks, so that what is computed block by block does not depend on the number of owners.
+    let unit = chunks == nil ? 16 : GradientExchange.blockLength
+    owned = Self.owned(by: group.rank, of: owners ?? group.size, count: count, unit: unit)
   }
 
   /// Parameters, targets and moments, one behind the other: all that is carried from update to update.
@@ -66,8 +73,10 @@ public final class ParameterMemory {
     }
   }
 
-  /// The gradient of a rank of the group.
-  func slab(_ rank: Int) -> UnsafeMutablePointer<Float> { slabs + rank * slabLength }
+  /// The gradient of a rank of the group, or of one of its spans.
+  func slab(_ rank: Int, span: Int = 0) -> UnsafeMutablePointer<Float> {
+    slabs + (rank * slabsPerRank + span) * slabLength
+  }
 
   /// Waits for all ranks of the group and makes their writes visible. Collective over the group.
   func synchronise() throws(MPIError) { try memory.synchronise() }
@@ -75,11 +84,11 @@ public final class ParameterMemory {
   /// Gives the memory back; nobody may use it afterwards. Collective over the group; `Releases` says when.
   public func free() throws(MPIError) { try memory.free() }
 
-  /// The r-th of p pieces of the vector, nothing from r = p on; boundaries are multiples of 16, whole cache lines.
-  private static func owned(by r: Int, of p: Int, count: Int) -> Range<Int> {
+  /// The r-th of p pieces of the vector, nothing from r = p on; boundaries are multiples of `unit`.
+  private static func owned(by r: Int, of p: Int, count: Int, unit: Int) -> Range<Int> {
     guard r < p else { return count..<count }
-    let lines = aligned(count) / 16
-    return min(count, lines * r / p * 16)..<min(count, lines * (r + 1) / p * 16)
+    let units = (count + unit - 1) / unit
+    return min(count, units * r / p * unit)..<min(count, units * (r + 1) / p * unit)
   }
 
   private static func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }

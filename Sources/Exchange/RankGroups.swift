@@ -21,6 +21,9 @@ public struct RankGroups {
   /// Whether this rank is in the first group, which answers for values that all groups have alike.
   public let isInFirstGroup: Bool
 
+  /// The ranks of each group, numbered among all ranks; groups in the order of their first ranks.
+  let members: [[Int]]
+
   /// Whether this rank owns a piece of the parameters.
   var owns: Bool { group.rank < owners }
   /// Whether this rank is the one that fills its group's memory at the start.
@@ -39,5 +42,18 @@ public struct RankGroups {
     areSeveral = try all.allReduce(Int64(group.rank == 0 ? 1 : 0)) > 1
     isInFirstGroup = try group.allReduce(Int64(all.rank == 0 ? 1 : 0), .max) == 1
     peers = try all.split(colour: min(group.rank, owners))
+    var first = Int64(all.rank)
+    try group.broadcast(&first, count: MemoryLayout.size(ofValue: first))
+    var firsts = [Int64](repeating: 0, count: all.size)
+    firsts[all.rank] = first
+    try all.allReduce(&firsts, count: firsts.count)
+    members = Set(firsts).sorted().map { first in firsts.indices.filter { firsts[$0] == first } }
+  }
+
+  /// The number of this rank's group.
+  var number: Int { members.firstIndex { $0.contains(all.rank) } ?? 0 }
+  /// The numbers of the groups of the peers, in the order of the peers' ranks.
+  var groupsOfPeers: [Int] {
+    members.indices.sorted { members[$0][group.rank] < members[$1][group.rank] }
   }
 }

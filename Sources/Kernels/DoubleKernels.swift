@@ -18,6 +18,10 @@ extension Double: Real {
       accumulate ? 1 : 0, c.base, blasint(c.stride))
   }
 
+  public static func multiplyAtOnce(
+    _ a: Matrix<Double>, _ b: Matrix<Double>, into c: Matrix<Double>, by chunks: ChunkedRows
+  ) -> Bool { false }
+
   public static func gelu(
     _ u: Matrix<Double>, bias: UnsafePointer<Double>, into h: Matrix<Double>, keep: Bool
   ) {

@@ -13,9 +13,19 @@ extension Float: Real {
     into c: Matrix<Float>, accumulate: Bool
   ) {
     productShape(a, transposeA, b, transposeB, c)
-    if multiplyVector(a, transposeA, b, transposeB, into: c, accumulate: accumulate) { return }
+    if !ProductKernels.reproduce,
+      multiplyVector(a, transposeA, b, transposeB, into: c, accumulate: accumulate)
+    {
+      return
+    }
     ProductKernels.chosen.multiply(
       a, transposed: transposeA, b, transposed: transposeB, into: c, accumulate: accumulate)
+  }
+
+  public static func multiplyAtOnce(
+    _ a: Matrix<Float>, _ b: Matrix<Float>, into c: Matrix<Float>, by chunks: ChunkedRows
+  ) -> Bool {
+    ProductKernels.chosen.multiply(a, b, into: c, by: chunks)
   }
 
   /// Computes products in which one of the three sizes is 1, and returns true; returns false for other

@@ -27,6 +27,13 @@ public enum ProductKernels: String, CaseIterable, Sendable {
     allCases.drop { $0 != fastest }
   }
 
+  /// Whether all products have the same bits on every processor, and a row's whatever stands beside it: also those with
+  /// vectors are `CProducts`' then. Only where `canReproduce`, and with one thread.
+  nonisolated(unsafe) public static var reproduce = false
+
+  /// Whether this processor can run `CProducts`.
+  public static var canReproduce: Bool { fastest != .openBLAS }
+
   /// Makes these kernels compute all products, for comparisons. They must be ``usable``.
   public func use() {
     precondition(Self.usable.contains(self), "this processor cannot run these kernels")
@@ -50,5 +57,22 @@ public enum ProductKernels: String, CaseIterable, Sendable {
     product(
       self == .avx512 ? product_avx512 : product_avx2, c.rows, c.columns, depth, a.base, a.stride, transposeA,
       b.base, b.stride, transposeB, c.base, c.stride, accumulate)
+  }
+
+  /// c ← aᵀ · b, summed chunk by chunk, if the terms are so few that the kernels do it in one pass; false otherwise.
+  public func multiply(
+    _ a: Matrix<Float>, _ b: Matrix<Float>, into c: Matrix<Float>, by chunks: ChunkedRows
+  ) -> Bool {
+    let terms = chunks.terms
+    guard self != .openBLAS, !terms.isEmpty, terms.count <= Int(PRODUCT_CHUNK_TERMS), c.rows > 0,
+      c.columns > 0
+    else { return false }
+    product_by_chunks(
+      self == .avx512 ? product_avx512 : product_avx2, c.rows, c.columns, a.row(terms.lowerBound), a.stride,
+      b.row(terms.lowerBound), b.stride, c.base, c.stride,
+      product_chunks(
+        bounds: chunks.bounds + chunks.chunks.lowerBound, count: chunks.chunks.count,
+        sections: chunks.sections, section: chunks.section))
+    return true
   }
 }

@@ -19,6 +19,12 @@ public protocol Real: BinaryFloatingPoint, Sendable {
     _ a: Matrix<Self>, transposed: Bool, _ b: Matrix<Self>, transposed: Bool, into c: Matrix<Self>,
     accumulate: Bool)
 
+  /// c ← aᵀ · b, summed chunk by chunk, if there is a kernel that does it in one pass; false otherwise. Others call
+  /// `multiply(_:_:into:by:scratch:)`.
+  static func multiplyAtOnce(
+    _ a: Matrix<Self>, _ b: Matrix<Self>, into c: Matrix<Self>, by chunks: ChunkedRows
+  ) -> Bool
+
   /// h ← g(u + bias), for n × w matrices. With `keep`, u becomes g′(u + bias), which the backward pass needs.
   static func gelu(_ u: Matrix<Self>, bias: UnsafePointer<Self>, into h: Matrix<Self>, keep: Bool)
 

@@ -1,4 +1,5 @@
 import Agents
+import Kernels
 import MPI
 
 /// One value for each figure from what all ranks have of it. Collective over all ranks.
@@ -16,5 +17,32 @@ func reduce(
     case .maximum: extremes[i]
     case .minimum: -extremes[i]
     }
+  }
+}
+
+/// The same from what each chunk has of the figures, added as a binary tree over the chunks. Collective over all ranks.
+///
+/// - Parameter values: those of this rank's chunks.
+func reduce(
+  _ values: [[Double]], of chunks: RowChunks, figures: [Figure], over world: Communicator
+) throws(MPIError) -> [Double] {
+  // Each number comes from one rank, and the others add 0 to it, which changes no bit.
+  var all = [Double](repeating: 0, count: chunks.batch.count * figures.count)
+  for (chunk, values) in values.enumerated() {
+    for (i, value) in values.enumerated() { all[(chunks.first + chunk) * figures.count + i] += value }
+  }
+  try world.allReduce(&all, count: all.count)
+  return figures.enumerated().map { i, figure in
+    var nodes = (0..<chunks.batch.count).map { all[$0 * figures.count + i] }
+    while nodes.count > 1 {
+      nodes = stride(from: 0, to: nodes.count, by: 2).map { node in
+        switch figure.reduction {
+        case .sum: nodes[node] + nodes[node + 1]
+        case .maximum: max(nodes[node], nodes[node + 1])
+        case .minimum: min(nodes[node], nodes[node + 1])
+        }
+      }
+    }
+    return nodes[0]
   }
 }

@@ -58,24 +58,32 @@ public final class Learner {
   private let ranks: RankGroups
   private let exchange: GradientExchange
   private let optimiser: OwnedOptimiser
+  /// The chunks of this rank's rows, if sums over the batch are made by chunks.
+  private let chunks: RowChunks?
+  /// The sums over ranks of the update at hand.
+  private let sums = RecordedSums()
 
   /// Memory and networks; all parameters are zero. Collective over `world`.
   ///
   /// - Parameters:
   ///   - rows: the most rows of a batch that this rank has.
   ///   - ranksPerNode: how many ranks share memory; nil for all of a node.
+  ///   - chunks: how the batch is cut if all that is learned and logged is to have the same bits on any number of ranks.
+  ///     Then each rank's rows are the samples of its chunks.
   public init(
     _ hyperparameters: Hyperparameters, _ spec: DataSpec, rows: Int, world: Communicator,
-    ranksPerNode: Int? = nil
+    ranksPerNode: Int? = nil, chunks: BatchChunks? = nil
   ) throws(MPIError) {
     (self.spec, self.rows) = (spec, rows)
-    objective = Objective(hyperparameters, spec, rows: rows, profile: profile)
+    self.chunks = chunks.map { RowChunks($0, rank: world.rank) }
+    objective = Objective(hyperparameters, spec, rows: rows, chunks: self.chunks, profile: profile)
     layout = objective.layout
     lossNames = objective.figures.map(\.name)
     ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
     memory = try ParameterMemory(
-      ranks.group, owners: ranks.owners, count: layout.count, targetCount: layout.targetCount)
-    exchange = GradientExchange(ranks, memory, profile: profile)
+      ranks.group, owners: ranks.owners, count: layout.count, targetCount: layout.targetCount,
+      chunks: chunks)
+    exchange = GradientExchange(ranks, memory, chunks: chunks, profile: profile)
     optimiser = OwnedOptimiser(
       memory, followed: layout.followed, learningRate: hyperparameters.lr, tau: hyperparameters.tau,
       profile: profile)
@@ -105,7 +113,7 @@ public final class Learner {
 
   /// Goes on with other weights in its losses. The networks must be the same.
   public func use(_ hyperparameters: Hyperparameters) {
-    objective = Objective(hyperparameters, spec, rows: rows, profile: profile)
+    objective = Objective(hyperparameters, spec, rows: rows, chunks: chunks, profile: profile)
     precondition(objective.layout.count == layout.count, "other networks")
   }
 
@@ -120,9 +128,9 @@ public final class Learner {
   ///   - stop: this rank's wish to stop after this update.
   public func update(_ batch: Batch<Float>, logging: Bool = false, stop: Bool = false) throws -> Outcome {
     try compute(batch, logging: logging, gradients: memory.gradients)
-    var figures = logging ? try reducedFigures() : []
+    var figures = logging ? try reducedFigures(batch) : []
     let meeting = try exchange.begin(isFinite: objective.gradientIsFinite, stop: stop)
-    var squares = 0.0
+    var squares = ExactSum()
     var nonFinite: String?
     if meeting.isFinite {
       squares = optimiser.step(exchange, movesTarget: objective.movesTarget(update: batch.update))
@@ -132,8 +140,9 @@ public final class Learner {
     try exchange.end()
     if logging {
       // The owned pieces of one group make the whole vector.
-      let sum = try ranks.all.allReduce(ranks.isInFirstGroup ? squares : 0)
-      figures.append((Self.gradientNorm, sum.squareRoot()))
+      var sums = ExactSums(ranks.isInFirstGroup ? squares : ExactSum())
+      try exchange.sumOverRanks(&sums)
+      figures.append((Self.gradientNorm, sums.first.value.squareRoot()))
     }
     return Outcome(
       isFinite: meeting.isFinite, nonFiniteTensor: nonFinite, stops: meeting.stops, figures: figures)
@@ -142,7 +151,7 @@ public final class Learner {
   /// The figures of a batch at the parameters as they are. Collective over all ranks.
   public func losses(_ batch: Batch<Float>) throws -> [NamedFigure] {
     try compute(batch, logging: true, gradients: nil)
-    return try reducedFigures()
+    return try reducedFigures(batch)
   }
 
   /// Computes the gradient of this rank's rows without the other ranks, for a benchmark. Nothing learns from it.
@@ -159,14 +168,35 @@ public final class Learner {
   private func compute(
     _ batch: Batch<Float>, logging: Bool, gradients: UnsafeMutablePointer<Float>?
   ) throws {
+    sums.clear()
     try objective.compute(
       memory.parameters, target: memory.target, batch, logging: logging, gradients: gradients
-    ) { (sums) throws(MPIError) in try exchange.sumOverRanks(&sums) }
+    ) { (values) throws(MPIError) in
+      try exchange.sumOverRanks(&values)
+      sums.record(&values)
+    }
   }
 
-  private func reducedFigures() throws(MPIError) -> [NamedFigure] {
-    let values = try reduce(objective.values, of: objective.figures, over: ranks.all)
+  /// The figures of the batch whose losses were just computed.
+  private func reducedFigures(_ batch: Batch<Float>) throws -> [NamedFigure] {
+    let values =
+      if let chunks {
+        try reduce(
+          try (0..<chunks.count).map { try figures(of: Batch(chunks.rows(of: $0), of: batch)) }, of: chunks,
+          figures: objective.figures, over: ranks.all)
+      } else {
+        try reduce(objective.values, of: objective.figures, over: ranks.all)
+      }
     return zip(lossNames, values).map { ($0, $1) }
+  }
+
+  /// The figures of a chunk as if it stood alone, but for the scales of losses, which are those of the whole batch.
+  private func figures(of chunk: Batch<Float>) throws -> [Double] {
+    sums.rewind()
+    try objective.compute(
+      memory.parameters, target: memory.target, chunk, logging: true, gradients: nil,
+      sumOverRanks: sums.replay)
+    return objective.values
   }
 
   /// The first tensor whose gradient is not finite. Called between the exchange's `begin` and `end`, while no rank

@@ -13,16 +13,26 @@ public final class Objective<T: Real> {
   /// The figures that the agent logs.
   public var figures: [Figure] { agent.figures.all }
 
+  /// The chunks of this rank's rows that sums over rows are made of; nil if they are made in the order of rows.
+  public var chunks: RowChunks? { agent.networks.chunks }
+
   private let kind: AgentKind
   private let agent: any Agent<T>
 
   /// The losses of an agent, for up to `rows` rows on this rank.
   ///
-  /// - Parameter profile: where the networks note the time and the operations of their passes.
-  public init(_ hyperparameters: Hyperparameters, _ spec: DataSpec, rows: Int, profile: Profile = Profile()) {
+  /// - Parameters:
+  ///   - chunks: the chunks of this rank's rows, if sums over rows are to be made by chunks. Then the gradient of each span
+  ///     of chunks is a flat vector of its own, one behind the other.
+  ///   - profile: where the networks note the time and the operations of their passes.
+  public init(
+    _ hyperparameters: Hyperparameters, _ spec: DataSpec, rows: Int, chunks: RowChunks? = nil,
+    profile: Profile = Profile()
+  ) {
     agent = hyperparameters.agent.make(spec, hyperparameters, rows: rows)
     kind = hyperparameters.agent
     agent.networks.measure(in: profile)
+    if let chunks { agent.networks.sum(by: chunks) }
   }
 
   /// Computes the losses and the gradient of this rank's rows.
@@ -35,7 +45,7 @@ public final class Objective<T: Real> {
   ///     a normalised loss, and only then; all ranks call it equally often.
   public func compute(
     _ parameters: UnsafePointer<T>, target: UnsafePointer<T>, _ batch: Batch<T>, logging: Bool,
-    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout SIMD2<Double>) throws -> Void
+    gradients: UnsafeMutablePointer<T>?, sumOverRanks: (inout ExactSums) throws -> Void
   ) throws {
     try agent.compute(
       batch, parameters, target: target, gradients: gradients, logging: logging, sumOverRanks: sumOverRanks)

@@ -95,6 +95,26 @@ public final class Communicator: @unchecked Sendable {
     }
   }
 
+  /// Sends each rank a part of `elements`, and receives one from each. Counts and starts, in elements, have an entry for
+  /// each rank. Collective.
+  public func exchange<T: MPIElement>(
+    _ elements: UnsafePointer<T>, counts: [Int32], starts: [Int32], into received: UnsafeMutablePointer<T>,
+    counts receivedCounts: [Int32], starts receivedStarts: [Int32]
+  ) throws(MPIError) {
+    try check(
+      "MPI_Alltoallv",
+      cmpi_alltoallv(
+        elements, counts, starts, received, receivedCounts, receivedStarts, T.datatype, handle))
+  }
+
+  /// Gives all ranks the parts of `elements` that each of them has. Counts and starts, in elements, have an entry for
+  /// each rank. Collective.
+  public func gather<T: MPIElement>(
+    _ elements: UnsafeMutablePointer<T>, counts: [Int32], starts: [Int32]
+  ) throws(MPIError) {
+    try check("MPI_Allgatherv", cmpi_allgatherv_in_place(elements, counts, starts, T.datatype, handle))
+  }
+
   /// The reduction of one value over all ranks. Collective.
   public func allReduce<T: MPIElement>(_ value: T, _ operation: Reduction = .sum) throws(MPIError) -> T {
     var result = value

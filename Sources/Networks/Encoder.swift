@@ -19,6 +19,8 @@ public final class Encoder<T: Real> {
   /// Whether somebody has added to `gradient` since `begin`.
   var hasGradient = false
 
+  /// How sums over images are made by chunks; nil if they are made in the order of images.
+  private var chunked: ChunkedGradients<T>?
   private let name: String
   private let trains: Bool
   private let stacks: [[EncoderLayer<T>]]
@@ -71,6 +73,14 @@ public final class Encoder<T: Real> {
     slope = workspace.matrix(rows: keptRows, columns: shape.features)
     flat = workspace.matrix(rows: keptRows, columns: shape.flatSize)
     kept = EncoderActivations(shape, images: keptRows)
+  }
+
+  /// Makes backward passes sum over images by chunks. The gradient of each span then lies `slabLength` elements behind
+  /// that of the one before.
+  public func sum(by chunks: RowChunks, slabLength: Int) {
+    guard trains else { return }
+    let end = tensors.last.map { ParameterLayout.aligned($0.range.upperBound) } ?? 0
+    chunked = ChunkedGradients(chunks, slabLength: slabLength, count: end, width: 0)
   }
 
   // MARK: Forward
@@ -186,18 +196,32 @@ public final class Encoder<T: Real> {
     }
     if profile.isOn { profile.work.add(backwardThroughEncoder: rows, shape) }
     let gradients = gradients + start
+    gradientIsFinite = true
+    guard let chunked else { return backward(parameters, images, 0..<rows, into: gradients) }
+    for chunk in 0..<chunked.rows.count {
+      let rows = chunked.rows.rows(of: chunk)
+      backward(parameters, images, rows, into: chunked.ofChunk)
+      profile.time(.elementwise) { chunked.end(rows, into: gradients) }
+    }
+  }
+
+  /// The sums over some images.
+  private func backward(
+    _ parameters: UnsafePointer<T>, _ images: UnsafePointer<UInt8>, _ rows: Range<Int>,
+    into gradients: UnsafeMutablePointer<T>
+  ) {
     for tensor in summed {
       (gradients + tensor.offset).update(repeating: 0, count: tensor.count)
     }
-    let du = gradient.rows(0..<rows)
+    let du = gradient.rows(rows)
     profile.time(.elementwise) {
-      T.geluBackward(du, derivative: slope.rows(0..<rows), biasGradient: dense.bias(gradients, 0))
+      T.geluBackward(du, derivative: slope.rows(rows), biasGradient: dense.bias(gradients, 0))
     }
-    profile.product(flat.rows(0..<rows), du, transposingA: true, into: dense.weight(gradients, 0))
-    for first in stride(from: 0, to: rows, by: max(1, scratch.tile)) {
-      let tile = first..<min(first + scratch.tile, rows)
+    profile.product(flat.rows(rows), du, transposingA: true, into: dense.weight(gradients, 0))
+    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: max(1, scratch.tile)) {
+      let tile = first..<min(first + scratch.tile, rows.upperBound)
       profile.product(
-        du.rows(tile), dense.weight(parameters, 0), transposingB: true,
+        gradient.rows(tile), dense.weight(parameters, 0), transposingB: true,
         into: scratch.flat.rows(0..<tile.count))
       forEachGroup(of: tile) { group in
         let dy = scratch.flat.row(group.lowerBound - first)
@@ -205,9 +229,9 @@ public final class Encoder<T: Real> {
       }
     }
     profile.time(.elementwise) {
-      gradientIsFinite = tensors.allSatisfy {
-        T.sumOfSquares(gradients + $0.offset, count: $0.count).isFinite
-      }
+      gradientIsFinite =
+        gradientIsFinite
+        && tensors.allSatisfy { T.sumOfSquares(gradients + $0.offset, count: $0.count).isFinite }
     }
   }
 

@@ -99,17 +99,17 @@ struct HiddenLayer<T: Real> {
     }
   }
 
-  /// Zeroes member `e`'s gradients of bias and norm, which `backward` adds to.
-  func clearVectors(_ gradients: UnsafeMutablePointer<T>, _ e: Int) {
-    dense.bias(gradients, e).update(repeating: 0, count: width)
-    norm?.clear(gradients, e)
+  /// Where member `e`'s gradients of bias and norm lie.
+  func vectors(_ gradients: UnsafeMutablePointer<T>, _ e: Int) -> VectorGradients<T> {
+    let bias = dense.bias(gradients, e)
+    return VectorGradients(width: width, bias: bias, norm: norm?.gradients(gradients, e, bias: bias))
   }
 
   /// From the gradient of the activation to that of x · weight, in place in some rows of `gradient`; adds the
   /// gradients of bias and norm unless `sums` is nil.
   func backward(
     _ parameters: UnsafePointer<T>, _ e: Int, _ gradient: Matrix<T>, rows: Range<Int>,
-    into sums: UnsafeMutablePointer<T>?
+    into sums: VectorGradients<T>?
   ) {
     let slope = preactivation[e].rows(rows)
     if let norm {
@@ -117,10 +117,10 @@ struct HiddenLayer<T: Real> {
         gradient.rows(rows), derivative: slope, normalised: norm.normalised[e].rows(rows),
         inverseDeviation: norm.inverseDeviation[e] + rows.lowerBound,
         scale: norm.parameters(parameters, e).scale,
-        parameterGradients: sums.map { norm.gradients($0, e, bias: dense.bias($0, e)) })
+        parameterGradients: sums?.norm)
     } else {
       T.geluBackward(
-        gradient.rows(rows), derivative: slope, biasGradient: sums.map { dense.bias($0, e) })
+        gradient.rows(rows), derivative: slope, biasGradient: sums?.bias)
     }
   }
 }
@@ -150,15 +150,54 @@ struct NormTensors<T: Real> {
     Norm(scale: base + scaleOffset + e * width, shift: base + shiftOffset + e * width)
   }
 
-  func clear(_ gradients: UnsafeMutablePointer<T>, _ e: Int) {
-    (gradients + scaleOffset + e * width).update(repeating: 0, count: width)
-    (gradients + shiftOffset + e * width).update(repeating: 0, count: width)
-  }
-
   func gradients(
     _ base: UnsafeMutablePointer<T>, _ e: Int, bias: UnsafeMutablePointer<T>
   ) -> HiddenGradients<T> {
     HiddenGradients(
       bias: bias, scale: base + scaleOffset + e * width, shift: base + shiftOffset + e * width)
+  }
+}
+
+/// The gradients of a layer's vectors: of its bias and, with a layer norm, of its scale and shift.
+struct VectorGradients<T: Real> {
+  let width: Int
+  let bias: UnsafeMutablePointer<T>
+  /// Those of the norm, with the same bias.
+  let norm: HiddenGradients<T>?
+
+  init(width: Int, bias: UnsafeMutablePointer<T>, norm: HiddenGradients<T>? = nil) {
+    (self.width, self.bias, self.norm) = (width, bias, norm)
+  }
+
+  /// Zeroes them, before something is added to them.
+  func clear() {
+    bias.update(repeating: 0, count: width)
+    guard let norm else { return }
+    norm.scale.update(repeating: 0, count: width)
+    norm.shift.update(repeating: 0, count: width)
+  }
+
+  /// The same vectors so many elements further in memory.
+  func moved(by distance: Int) -> VectorGradients {
+    let bias = bias + distance
+    return VectorGradients(
+      width: width, bias: bias,
+      norm: norm.map { HiddenGradients(bias: bias, scale: $0.scale + distance, shift: $0.shift + distance) })
+  }
+
+  /// Adds others.
+  func add(_ others: VectorGradients) {
+    T.add(others.bias, to: bias, count: width)
+    guard let norm, let others = others.norm else { return }
+    T.add(others.scale, to: norm.scale, count: width)
+    T.add(others.shift, to: norm.shift, count: width)
+  }
+
+  /// Takes over the numbers of others.
+  func copy(_ others: VectorGradients) {
+    bias.update(from: others.bias, count: width)
+    guard let norm, let others = others.norm else { return }
+    norm.scale.update(from: others.scale, count: width)
+    norm.shift.update(from: others.shift, count: width)
   }
 }

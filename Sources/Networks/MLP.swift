@@ -29,6 +29,8 @@ public final class MLP<T: Real> {
 
   /// Where the time and the operations of its passes are noted.
   public var profile = Profile()
+  /// How sums over rows are made by chunks; nil if they are made in the order of rows.
+  private var chunked: ChunkedGradients<T>?
 
   /// Whether all gradients of the last backward pass are finite.
   public private(set) var gradientIsFinite = true
@@ -90,6 +92,14 @@ public final class MLP<T: Real> {
     outputTangents = (0..<shape.members).map { _ in workspace.matrix(rows: rows, columns: shape.outputs) }
   }
 
+  /// Makes backward passes sum over rows by chunks. The gradient of each span then lies `slabLength` elements behind that
+  /// of the one before.
+  public func sum(by chunks: RowChunks, slabLength: Int) {
+    chunked = ChunkedGradients(
+      chunks, slabLength: slabLength, count: parameterCount,
+      width: (shape.hidden + [shape.outputs]).max() ?? 0)
+  }
+
   /// Features in a row of the input ← those of an image, which the network's encoder encodes once.
   ///
   /// - Parameters:
@@ -144,12 +154,13 @@ public final class MLP<T: Real> {
   /// - Parameters:
   ///   - parameters: the flat vector, as in the forward pass.
   ///   - gradients: the flat gradient; every tensor of the network is overwritten with the sum over `weightRows`.
-  ///   - weightRows: rows whose loss reaches the weights.
+  ///   - weightRows: rows whose loss reaches the weights. In sums by chunks, those of the rank, once or several times.
   ///   - inputRows: rows whose gradient goes to `inputGradient`: some of `weightRows`, or rows right after them.
-  ///   - accumulate: whether to add to the gradients, as for later tiles of a stack, instead of overwriting them.
+  ///   - samples: the samples whose rows these are, if they come in tiles: the gradients of later tiles are added. In sums
+  ///     by chunks, a tile is of one chunk.
   public func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, weightRows: Range<Int>,
-    inputRows: Range<Int>? = nil, accumulate: Bool = false
+    inputRows: Range<Int>? = nil, samples: Range<Int>? = nil
   ) {
     let inputRows = inputRows ?? weightRows.upperBound..<weightRows.upperBound
     precondition(
@@ -162,22 +173,75 @@ public final class MLP<T: Real> {
         features: encoded == nil ? 0 : weightRows.count, through: self)
     }
     let (parameters, gradients) = (parameters + start, gradients + start)
-    gradientIsFinite = true
-    for e in 0..<shape.members {
-      backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate)
+    let continues = (samples?.lowerBound ?? 0) > 0
+    if !continues || chunked == nil { gradientIsFinite = true }
+    if let chunked, let samples {
+      let accumulate = !chunked.isFirst(samples)
+      backward(parameters, into: chunked.ofChunk, weightRows, inputRows, accumulate, by: nil)
+      profile.time(.elementwise) { chunked.end(samples, into: gradients) }
+    } else {
+      backward(parameters, into: gradients, weightRows, inputRows, continues, by: chunked)
     }
     if let encoded { profile.time(.elementwise) { encoded.passOn(weightRows) } }
+  }
+
+  /// The pass of all members.
+  private func backward(
+    _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, _ weightRows: Range<Int>,
+    _ inputRows: Range<Int>, _ accumulate: Bool, by chunked: ChunkedGradients<T>?
+  ) {
+    for e in 0..<shape.members {
+      backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate, by: chunked)
+    }
     profile.time(.elementwise) {
-      for slot in vectors {
-        note(T.sumOfSquares(gradients + slot.offset, count: slot.count))
+      for span in 0..<(chunked?.rows.spans.count ?? 1) {
+        let gradients = gradients + span * (chunked?.slabLength ?? 0)
+        for slot in vectors { note(T.sumOfSquares(gradients + slot.offset, count: slot.count)) }
       }
     }
   }
 
   /// Sets the network's gradient to zero, for an update that does not train it.
   public func clearGradient(in gradients: UnsafeMutablePointer<T>) {
-    (gradients + start).update(repeating: 0, count: parameterCount)
+    for span in 0..<(chunked?.rows.spans.count ?? 1) {
+      let gradients = gradients + start + span * (chunked?.slabLength ?? 0)
+      gradients.update(repeating: 0, count: parameterCount)
+    }
     gradientIsFinite = true
+  }
+
+  /// The gradient of a layer's weight ← xᵀ · gradient, summed over rows.
+  private func weightGradient(
+    _ x: Matrix<T>, _ gradient: Matrix<T>, _ dense: DenseLayer, into gradients: UnsafeMutablePointer<T>,
+    _ e: Int,
+    _ accumulate: Bool, by chunked: ChunkedGradients<T>?
+  ) {
+    for span in 0..<(chunked?.rows.spans.count ?? 1) {
+      let weight = dense.weight(gradients + span * (chunked?.slabLength ?? 0), e)
+      if let chunked {
+        let rows = chunked.rows.chunked(
+          chunked.rows.spans[span], sections: x.rows / max(1, chunked.rows.rows))
+        profile.product(x, gradient, into: weight, by: rows, chunked.scratch)
+      } else {
+        profile.product(x, gradient, transposingA: true, into: weight, accumulate: accumulate)
+      }
+      // Looked at while it is in the cache.
+      profile.time(.elementwise) { note(T.sumOfSquares(weight.base, count: weight.rows * weight.columns)) }
+    }
+  }
+
+  /// The gradients of vectors ← sums over rows.
+  ///
+  /// - Parameter add: adds sums over some rows to vectors.
+  @inline(__always)
+  private func vectorGradients(
+    _ rows: Range<Int>, into gradients: VectorGradients<T>, _ accumulate: Bool,
+    by chunked: ChunkedGradients<T>?,
+    _ add: (Range<Int>, VectorGradients<T>) -> Void
+  ) {
+    if let chunked { return chunked.sum(rows, into: gradients, add) }
+    if !accumulate { gradients.clear() }
+    add(rows, gradients)
   }
 
   private func note(_ squares: Double) { gradientIsFinite = gradientIsFinite && squares.isFinite }
@@ -224,30 +288,29 @@ public final class MLP<T: Real> {
 
   private func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, member e: Int,
-    _ weightRows: Range<Int>, _ inputRows: Range<Int>, _ accumulate: Bool
+    _ weightRows: Range<Int>, _ inputRows: Range<Int>, _ accumulate: Bool, by chunked: ChunkedGradients<T>?
   ) {
     let rows = weightRows.lowerBound..<max(weightRows.upperBound, inputRows.upperBound)
     var dense = last
     var gradient = outputGradients[e]
-    if !accumulate { last.bias(gradients, e).update(repeating: 0, count: shape.outputs) }
-    T.addColumnSums(of: gradient.rows(weightRows), to: last.bias(gradients, e))
+    let lastBias = VectorGradients(width: shape.outputs, bias: last.bias(gradients, e))
+    vectorGradients(weightRows, into: lastBias, accumulate, by: chunked) {
+      T.addColumnSums(of: gradient.rows($0), to: $1.bias)
+    }
     for index in stride(from: hidden.count, through: 0, by: -1) {
       // `gradient` is that of the dense layer's result; `x` is what the layer was applied to.
       let x = index > 0 ? hidden[index - 1].activation[e] : input
-      profile.product(
-        x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e),
-        accumulate: accumulate)
-      // Looked at while it is in the cache.
-      let written = dense.weight(gradients, e)
-      profile.time(.elementwise) { note(T.sumOfSquares(written.base, count: written.rows * written.columns)) }
+      weightGradient(
+        x.rows(weightRows), gradient.rows(weightRows), dense, into: gradients, e, accumulate, by: chunked)
       guard index > 0 else { break }
       let layer = hidden[index - 1]
       let next = scratch.matrix(index % 2, columns: layer.width)
       profile.product(
         gradient.rows(rows), dense.weight(parameters, e), transposingB: true, into: next.rows(rows))
       profile.time(.elementwise) {
-        if !accumulate { layer.clearVectors(gradients, e) }
-        layer.backward(parameters, e, next, rows: weightRows, into: gradients)
+        vectorGradients(weightRows, into: layer.vectors(gradients, e), accumulate, by: chunked) {
+          layer.backward(parameters, e, next, rows: $0, into: $1)
+        }
         layer.backward(parameters, e, next, rows: weightRows.upperBound..<rows.upperBound, into: nil)
       }
       gradient = next

@@ -13,4 +13,12 @@ extension Profile {
       T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
     }
   }
+
+  /// c ← aᵀ · b, summed by chunks.
+  func product<T: Real>(
+    _ a: Matrix<T>, _ b: Matrix<T>, into c: Matrix<T>, by chunks: ChunkedRows, _ scratch: ChunkScratch<T>
+  ) {
+    countProduct(c.rows, c.columns, chunks.rowCount)
+    time(.products) { T.multiply(a, b, into: c, by: chunks, scratch: scratch) }
+  }
 }

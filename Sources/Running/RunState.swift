@@ -183,12 +183,17 @@ final class RunState {
 }
 
 extension Learner {
-  /// Throws on all ranks unless all groups of ranks hold the same bits of all that a checkpoint holds: parameters,
-  /// targets and moments. Collective.
-  package func requireSameReplicas(_ world: Communicator, after update: Int) throws {
+  /// A hash of all bits of parameters, targets and moments, and of the number of Adam's steps.
+  var digest: Digest {
     var digest = Digest()
     digest.update(UnsafeRawBufferPointer(memory.carried))
     withUnsafeBytes(of: optimiserSteps.littleEndian) { digest.update($0) }
+    return digest
+  }
+
+  /// Throws on all ranks unless all groups of ranks hold the same bits of all that a checkpoint holds: parameters,
+  /// targets and moments. Collective.
+  package func requireSameReplicas(_ world: Communicator, after update: Int) throws {
     try world.requireAgreement(
       on: "the parameters or Adam's moments after update \(update)", digest.value,
       advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")

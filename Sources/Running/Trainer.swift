@@ -120,12 +120,14 @@ public final class Trainer {
       on: "the configuration", configuration.digest,
       advice: "start all ranks with the same program, arguments and files")
     BLAS.setThreads(configuration.threads)
+    try world.together { [configuration] in try ProductKernels.reproduce(configuration.reproducible) }
     host.watchdog.enter("loading data")
     data = try RunData(request, world: world, host, releases)
     host.watchdog.enter("the start of the run")
     let learner = try Learner(
       configuration.hyperparameters, data.spec, rows: data.mostRows, world: world,
-      ranksPerNode: configuration.ranksPerNode)
+      ranksPerNode: configuration.ranksPerNode,
+      chunks: configuration.chunks(ranks: world.size))
     releases.add(learner.free)
     facts = try RunFacts(
       configuration, data.training, learner, world: world, isAlone: host.spareCores == nil)
@@ -363,7 +365,8 @@ public final class Trainer {
       let path = directory.checkpoint(step: state.step)
       try state.save(to: path, online: online)
       try directory.prune(step: state.step)
-      host.logger.info("update \(state.step): saved \(path)")
+      let digest = configuration.reproducible ? "; digest \(state.learner.digest.hex)" : ""
+      host.logger.info("update \(state.step): saved \(path)\(digest)")
     }
   }
 

@@ -3,6 +3,7 @@ import ArgumentParser
 import ArrayFiles
 import Basics
 import Environments
+import Kernels
 
 /// Everything that decides what a run computes. Each setting is a flag, a key of a configuration file (with
 /// underscores for dashes), and a line of the `config.yaml` that a run writes.
@@ -108,6 +109,18 @@ public struct Configuration: ParsableArguments, Sendable {
       valueName: "n"))
   public var ranksPerNode: Int?
 
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: ArgumentHelp(
+      "Learn the same bits on any number of ranks, and on every processor with AVX2.",
+      discussion: "Sums over the batch are made chunk by chunk."))
+  public var reproducible = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Chunks of a batch with --reproducible: a power of two, at least the number of ranks.", valueName: "n"))
+  public var reproducibleChunks = 16
+
   /// Settings that only a parser can fill, as with every `ParsableArguments`.
   public init() {}
 
@@ -129,6 +142,10 @@ public struct Configuration: ParsableArguments, Sendable {
     try require((1...1024).contains(threads), "--threads must be between 1 and 1024")
     try require((1...65_536).contains(ranksPerNode ?? 1), "--ranks-per-node must be between 1 and 65536")
     try require(
+      BatchChunks.isPossible(reproducibleChunks),
+      "--reproducible-chunks must be a power of two between 1 and 65536")
+    try require(!reproducible || threads == 1, "--reproducible needs --threads 1")
+    try require(
       online.onlineSteps == 0 || frameStack == 1,
       "--online-steps: observations of several frames cannot be trained on online; leave out --frame-stack")
     for (name, weight) in [("alpha1", online.onlineAlpha1), ("alpha2", online.onlineAlpha2)] {
@@ -136,6 +153,12 @@ public struct Configuration: ParsableArguments, Sendable {
         weight == nil || hyperparameters.agent.reads(name),
         "--online-\(name): not a setting of --agent \(hyperparameters.agent)")
     }
+  }
+
+  /// How a batch is cut among so many ranks; nil unless the run is reproducible. The batch source has found no problem.
+  public func chunks(ranks: Int) -> BatchChunks? {
+    reproducible
+      ? BatchChunks(count: reproducibleChunks, batch: hyperparameters.batchSize, ranks: ranks) : nil
   }
 
   /// Updates of the whole run, on the dataset and online.
@@ -160,8 +183,9 @@ public struct Configuration: ParsableArguments, Sendable {
 
   /// All settings that the run reads, with their values.
   public var allSettings: [Setting] {
-    settings.filter { $0.name != "preset" } + environment.settings
-      + (fqeInterval == nil ? [] : fittedQ.settings) + (online.onlineSteps > 0 ? online.settings : [])
+    settings.filter { $0.name != "preset" && (reproducible || $0.name != "reproducible-chunks") }
+      + environment.settings + (fqeInterval == nil ? [] : fittedQ.settings)
+      + (online.onlineSteps > 0 ? online.settings : [])
       + hyperparameters.settings.filter { hyperparameters.agent.reads($0.name) }
   }
 

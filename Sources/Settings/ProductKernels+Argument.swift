@@ -1,4 +1,5 @@
 import ArgumentParser
+import Basics
 import Kernels
 
 /// The value of `--products`: kernels that this processor can run.
@@ -11,4 +12,16 @@ extension ProductKernels: ExpressibleByArgument {
 
   /// What the help lists.
   public static var allValueStrings: [String] { usable.map(\.rawValue) }
+}
+
+extension ProductKernels {
+  /// Makes all products of this process reproducible, or not.
+  ///
+  /// - Throws: when this processor cannot do that.
+  public static func reproduce(_ reproducible: Bool) throws(Failure) {
+    guard canReproduce || !reproducible else {
+      throw Failure(.usage, "--reproducible needs a processor with AVX2 and FMA")
+    }
+    reproduce = reproducible
+  }
 }

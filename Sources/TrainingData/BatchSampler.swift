@@ -27,21 +27,21 @@ public final class BatchSampler {
   ///   - draws: the random inputs of the agent's updates.
   ///   - virtualShards: pieces that the data are cut into.
   ///   - moving: the probability that the images of a batch move by a few pixels.
+  ///   - chunks: chunks of consecutive samples that the ranks share; nil where each rank has the samples of its pieces.
   /// - Throws: the same `Failure` on all ranks when there are more ranks than pieces, or when vectors are to move.
   public convenience init(
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
-    moving: Double = 0, seed: UInt32, world: Communicator
+    moving: Double = 0, chunks: Int? = nil, seed: UInt32, world: Communicator
   ) throws(Failure) {
     try self.init(
       source, spec, draws: draws, batchSize: batchSize, virtualShards: virtualShards, moving: moving,
-      seed: seed,
-      ranks: world.size, rank: world.rank)
+      chunks: chunks, seed: seed, ranks: world.size, rank: world.rank)
   }
 
   /// The same for one of so many ranks.
   init(
     _ source: any TransitionSource, _ spec: DataSpec, draws: [Draw], batchSize: Int, virtualShards: Int,
-    moving: Double = 0, seed: UInt32, ranks: Int, rank: Int
+    moving: Double = 0, chunks: Int? = nil, seed: UInt32, ranks: Int, rank: Int
   ) throws(Failure) {
     precondition(
       source.observation == spec.observation && source.actionSize == spec.actionSize,
@@ -52,6 +52,9 @@ public final class BatchSampler {
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
+    if let chunks, let problem = BatchChunks.problem(count: chunks, batch: batchSize, ranks: world.size) {
+      throw Failure(.usage, "--reproducible: \(problem) (--reproducible-chunks)")
+    }
     guard moving == 0 || spec.observation.isImage else {
       throw Failure(
         .usage, "--p-aug \(moving): moves images, but the observations are vectors; leave it out")
@@ -60,7 +63,8 @@ public final class BatchSampler {
     self.seed = seed
     crop = RandomCrop(spec.observation, probability: moving, seed: seed)
     shards = VirtualShards(
-      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: ranks, rank: rank)
+      transitions: transitions, batch: batchSize, shards: virtualShards, ranks: ranks, rank: rank,
+      held: chunks.map { BatchChunks(count: $0, batch: batchSize, ranks: ranks).samples(of: rank) })
     self.draws = draws
     batch = Batch(capacity: shards.maximumRows, spec, draws: draws)
     batch.globalRows = batchSize

@@ -100,6 +100,7 @@ public struct BatchSource {
     sampler = try BatchSampler(
       replay?.buffer ?? data.transitions, spec, draws: hyperparameters.agent.draws(spec, hyperparameters),
       batchSize: hyperparameters.batchSize, virtualShards: configuration.virtualShards,
-      moving: configuration.pAug, seed: seed, world: world)
+      moving: configuration.pAug, chunks: configuration.reproducible ? configuration.reproducibleChunks : nil,
+      seed: seed, world: world)
   }
 }

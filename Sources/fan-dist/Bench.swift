@@ -48,6 +48,12 @@ struct Bench: ParsableCommand {
   @Option(help: "Ranks that share memory; all of a node by default, 1 exchanges by messages alone.")
   var ranksPerNode: Int?
 
+  @Flag(help: "Time updates whose bits do not depend on the number of ranks.")
+  var reproducible = false
+
+  @Option(help: ArgumentHelp("Chunks of a batch with --reproducible.", valueName: "n"))
+  var reproducibleChunks = 16
+
   @Option(help: "Rounds to take medians over.")
   var rounds = 7
 
@@ -98,6 +104,13 @@ struct Bench: ParsableCommand {
     try require(
       !load || (!online && !model && agents == nil),
       "--load is for updates, without --online, --model and --agents")
+    try require(
+      BatchChunks.isPossible(reproducibleChunks),
+      "--reproducible-chunks must be a power of two between 1 and 65536")
+    try require(
+      !reproducible || (threads == 1 && products != .openBLAS && !online && !model && agents == nil),
+      "--reproducible is for updates on one thread, without --products openblas, --online, --model and --agents"
+    )
     try require((1...256).contains(modelRanksPerNode), "--model-ranks-per-node must be between 1 and 256")
   }
 
@@ -123,9 +136,10 @@ struct Bench: ParsableCommand {
   /// Times the updates of one agent, or measures the constants of the scaling model.
   private func measure(_ world: Communicator, _ releases: Releases) throws {
     let hyperparameters = try published(hyperparameters.agent)
+    try ProductKernels.reproduce(reproducible)
     let benchmark = try UpdateBenchmark(
       world: world, hyperparameters: hyperparameters, observation, actionSize: actionSize, threads: threads,
-      ranksPerNode: ranksPerNode, releases)
+      ranksPerNode: ranksPerNode, chunks: reproducible ? reproducibleChunks : nil, releases)
     products?.use()
     if model {
       let model = try benchmark.scalingModel()

@@ -32,6 +32,15 @@ struct FanParity: ParsableCommand {
   @Option(help: "Kernels of the products; the fastest by default.")
   var products: ProductKernels?
 
+  @Option(help: "Chunks of the batch for reproducible updates.")
+  var reproducibleChunks: Int?
+
+  func validate() throws {
+    try require(
+      reproducibleChunks.map(BatchChunks.isPossible) ?? true,
+      "--reproducible-chunks must be a power of two between 1 and 65536")
+  }
+
   func run() throws {
     BLAS.restartWithFittingKernels()
     try MPI.initialise()
@@ -41,6 +50,10 @@ struct FanParity: ParsableCommand {
       throw ExitCode(error.code.rawValue)
     }
     products?.use()
+    do { try ProductKernels.reproduce(reproducibleChunks != nil) } catch {
+      StandardStream.error.attempt("fan-parity: \(error.message)\n")
+      throw ExitCode(error.code.rawValue)
+    }
     var lost: Failure?
     var code = try report(world) { line in
       guard world.rank == 0, lost == nil else { return }
@@ -80,7 +93,8 @@ struct FanParity: ParsableCommand {
           unknown += 1
           continue
         }
-        let result = try parityCase.run(hyperparameters, world: world, ranksPerNode: ranksPerNode)
+        let result = try parityCase.run(
+          hyperparameters, world: world, ranksPerNode: ranksPerNode, chunks: reproducibleChunks)
         let passes = result.largest <= tolerance
         print(line(parityCase.name, result, passes))
         if passes { passed += 1 } else { failed += 1 }

@@ -181,13 +181,13 @@ private func hyperparameters(_ agent: AgentKind = .fan, _ settings: String = "")
     ] + AgentKind.allCases.flatMap { [($0, ""), ($0, "--encoder=impala_debug")] })
   func partsAddUp(agent: AgentKind, settings: String) throws {
     let parameters = try hyperparameters(agent, settings)
-    var sums = SIMD2<Double>(0, 0)
+    var sums = ExactSums(ExactSum())
     let whole = Part(0..<8, parameters)
     try whole.evaluate { sums = $0 }
     let parts = [Part(0..<3, parameters), Part(3..<8, parameters)]
-    var partial = SIMD2<Double>(0, 0)
+    var partial = ExactSums(ExactSum())
     for part in parts { try part.evaluate { partial += $0 } }
-    #expect(abs(partial - sums).max() < 1e-12)
+    #expect(abs(partial.values - sums.values).max() < 1e-12)
     for part in parts { try part.evaluate { $0 = partial } }
     for slot in whole.agent.layout.slots {
       let error = slot.range.map { i in
@@ -386,7 +386,7 @@ private final class Part {
   }
 
   func evaluate(
-    _ batch: Batch<Double>? = nil, logging: Bool = true, _ sumOverRanks: (inout SIMD2<Double>) -> Void
+    _ batch: Batch<Double>? = nil, logging: Bool = true, _ sumOverRanks: (inout ExactSums) -> Void
   ) throws {
     let target = Buffer<Double>(count: agent.layout.targetCount)
     agent.layout.copyFollowed(of: parameters.base, to: target.base)

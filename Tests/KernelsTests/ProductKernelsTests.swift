@@ -75,6 +75,48 @@ struct ProductKernelsTests {
     }
   }
 
+  /// Rows of two matrices in chunks, sections of them, and which chunks are summed.
+  private static let chunks = [
+    (batch: 16, count: 16, sections: 1, chunks: 0..<16), (256, 16, 1, 0..<16), (100, 16, 1, 0..<16),
+    (64, 16, 2, 0..<16), (64, 16, 2, 4..<8), (64, 16, 3, 15..<16), (640, 4, 1, 0..<4), (300, 2, 2, 0..<2),
+    (37, 32, 1, 8..<16),
+  ]
+
+  /// Each element is a chain of multiply-adds for each chunk, and a binary tree of these.
+  @Test(arguments: ProductKernels.usable.filter { $0 != .openBLAS }, chunks)
+  func sumsByChunksAreTreesOfChains(
+    kernels: ProductKernels, _ size: (batch: Int, count: Int, sections: Int, chunks: Range<Int>)
+  ) async {
+    let rows = RowChunks(BatchChunks(count: size.count, batch: size.batch, ranks: 1), rank: 0)
+    for (m, n) in [(1, 1), (5, 40), (13, 31), (48, 64), (100, 17), (20, 1)] {
+      let a = Pair(size.batch * size.sections, m, Rows.ordinary.value)
+      let b = Pair(size.batch * size.sections, n, Rows.ordinary.value)
+      let c = Pair(m, n, Rows.fifty.value)
+      let chunked = rows.chunked(size.chunks, sections: size.sections)
+      if !kernels.multiply(a.float, b.float, into: c.float, by: chunked) {
+        Float.multiply(a.float, b.float, into: c.float, by: chunked, scratch: ChunkScratch())
+      }
+      func sum(_ chunks: Range<Int>, _ i: Int, _ j: Int) -> Float {
+        guard chunks.count == 1 else {
+          let middle = chunks.lowerBound + chunks.count / 2
+          return sum(chunks.lowerBound..<middle, i, j) + sum(middle..<chunks.upperBound, i, j)
+        }
+        var sum = Float(0)
+        for section in 0..<size.sections {
+          for row in rows.rows(of: chunks.lowerBound) {
+            let row = section * size.batch + row
+            sum.addProduct(a.float[row, i], b.float[row, j])
+          }
+        }
+        return sum
+      }
+      let areTrees = (0..<m).allSatisfy { i in
+        (0..<n).allSatisfy { j in sum(size.chunks, i, j) == c.float[i, j] }
+      }
+      #expect(areTrees && c.marginIsIntact, "\(m) × \(n)")
+    }
+  }
+
   /// A row that is not finite affects only its own results, although kernels compute the missing columns of a
   /// register, too.
   @Test(arguments: ProductKernels.usable) func aNaNStaysInItsRow(kernels: ProductKernels) {

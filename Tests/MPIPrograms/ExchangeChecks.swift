@@ -60,11 +60,11 @@ private struct Subject {
     // The last rank alone asks to stop.
     let isFinite = Float.sumOfSquares(memory.gradients, count: count).isFinite
     let meeting = try exchange.begin(isFinite: isFinite, stop: step == 6 && isLast)
-    let squares = meeting.isFinite ? optimiser.step(exchange, movesTarget: true) : 0
+    let squares = meeting.isFinite ? optimiser.step(exchange, movesTarget: true) : ExactSum()
     try exchange.end()
     try expect(meeting.isFinite == (fault == nil), "update \(step): finite \(meeting.isFinite)")
     try expect(meeting.stops == (step == 6), "update \(step): stops \(meeting.stops)")
-    let outcomeNorm = try world.allReduce(ranks.isInFirstGroup ? squares : 0).squareRoot()
+    let outcomeNorm = try world.allReduce(ranks.isInFirstGroup ? squares.value : 0).squareRoot()
     if fault == nil {
       let norm = reference.update(step)
       try expect(abs(outcomeNorm - norm) < 1e-6 * norm, "update \(step): norm \(outcomeNorm)")

@@ -58,7 +58,7 @@ import Testing
     let (whole, tiled) = (Network(shape, rows: 7), Network(shape, rows: 7))
     whole.differentiate(0..<7)
     for (index, tile) in [0..<3, 3..<4, 4..<7].enumerated() {
-      tiled.differentiate(tile, accumulate: index > 0)
+      tiled.differentiate(tile, samples: index..<index + 1)
     }
     #expect(zip(whole.allGradients, tiled.allGradients).allSatisfy { abs($0 - $1) < 1e-12 })
   }

@@ -67,13 +67,13 @@ final class Network {
   /// The forward and the backward pass.
   func differentiate(
     _ rows: Range<Int>, gradientRows: Range<Int>? = nil, weightRows: Range<Int>? = nil,
-    inputRows: Range<Int>? = nil, accumulate: Bool = false
+    inputRows: Range<Int>? = nil, samples: Range<Int>? = nil
   ) {
     mlp.forward(parameters.base, rows: rows, gradientRows: gradientRows ?? rows)
     mlp.backward(
       parameters.base, into: gradients.base, weightRows: weightRows ?? gradientRows ?? rows,
       inputRows: inputRows,
-      accumulate: accumulate)
+      samples: samples)
   }
 
   /// The derivative of the loss with respect to a number, by central differences.

@@ -44,6 +44,15 @@ private func parity(
     expectAllPass(try parity(cases, ranks: ranks, options))
   }
 
+  @Test(
+    .enabled(if: hasMPIRun, "\(noMPIRun)"), .enabled(if: ProductKernels.canReproduce, "no AVX2"),
+    arguments: [
+      (1, []), (2, []), (3, []), (3, ["--ranks-per-node", "1"]), (4, ["--ranks-per-node", "2"]),
+    ])
+  func reproducible(ranks: Int, options: [String]) throws {
+    expectAllPass(try parity(cases, ranks: ranks, options + ["--reproducible-chunks", "8"]))
+  }
+
   private func expectAllPass(_ result: CommandResult, _ names: [String] = names) {
     #expect(result.code == 0 && result.errorLines == [], "\(result)")
     for name in names { #expect(line(name, result)?.hasSuffix("ok") == true, "\(result)") }

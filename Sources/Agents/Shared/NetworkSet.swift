@@ -9,6 +9,8 @@ public final class NetworkSet<T: Real> {
   public let layout: ParameterLayout
   /// All networks, targets included, in the order in which they were made: that in which an update uses them.
   public private(set) var all: [MLP<T>] = []
+  /// The chunks that sums over rows are made of; nil if they are made in the order of rows.
+  public private(set) var chunks: RowChunks?
   /// Rows of the batch in the update at hand.
   private(set) var rows = 0
 
@@ -108,6 +110,14 @@ public final class NetworkSet<T: Real> {
       preconditionFailure("\(name) is not a network of this agent")
     }
     return shape
+  }
+
+  /// Makes backward passes sum over rows by chunks. The gradient of each span of chunks then has a flat vector of its
+  /// own, one behind the other.
+  public func sum(by chunks: RowChunks) {
+    self.chunks = chunks
+    for network in all { network.sum(by: chunks, slabLength: layout.count) }
+    for entry in encoders { entry.encoder.sum(by: chunks, slabLength: layout.count) }
   }
 
   // MARK: An update

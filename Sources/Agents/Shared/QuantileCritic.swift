@@ -134,21 +134,21 @@ final class QuantileCritic<T: Real> {
   /// - Parameters:
   ///   - trained: the first actions, quantiles and pairs, whose gradients reach the parameters; those of the other
   ///     pairs go on to their actions.
-  ///   - accumulate: adds to the gradients of earlier tiles.
+  ///   - samples: those of the tile, after which come those of the next.
   func backward(
     _ parameters: UnsafePointer<T>, into gradients: UnsafeMutablePointer<T>, trained: Capacity,
-    accumulate: Bool
+    samples: Range<Int>
   ) {
     value.backward(
       parameters, into: gradients, weightRows: 0..<trained.pairs,
-      inputRows: 0..<pairs, accumulate: accumulate)
+      inputRows: 0..<pairs, samples: samples)
     value.profile.time(.elementwise) { spreadGradients(trainedPairs: trained.pairs) }
     actionEmbedding.backward(
       parameters, into: gradients,
-      weightRows: 0..<trained.actions, inputRows: trained.actions..<actions, accumulate: accumulate)
+      weightRows: 0..<trained.actions, inputRows: trained.actions..<actions, samples: samples)
     tauEmbedding.backward(
       parameters, into: gradients,
-      weightRows: 0..<trained.taus, accumulate: accumulate)
+      weightRows: 0..<trained.taus, samples: samples)
   }
 
   /// From the gradients of e_sa ∘ e_τ to those of e_sa, and of e_τ for the first pairs.

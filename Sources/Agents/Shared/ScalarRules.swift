@@ -49,9 +49,9 @@ extension Batch {
 
 /// λ = sg(1 / mean of |·|) over the batch of all ranks, from this rank's sum of magnitudes.
 func inverseMean<T: Real>(
-  _ magnitude: Double, _ batch: Batch<T>, _ sumOverRanks: (inout SIMD2<Double>) throws -> Void
+  _ magnitude: ExactSum, _ batch: Batch<T>, _ sumOverRanks: (inout ExactSums) throws -> Void
 ) throws -> Double {
-  var sums = SIMD2(magnitude, 0)
+  var sums = ExactSums(magnitude)
   try sumOverRanks(&sums)
-  return Double(batch.globalRows) / sums.x
+  return Double(batch.globalRows) / sums.first.value
 }

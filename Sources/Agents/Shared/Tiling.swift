@@ -1,3 +1,5 @@
+import Kernels
+
 /// How stacks with many rows for each sample are cut into tiles of whole samples: small enough that the memory does
 /// not grow with the stack, large enough that products run at full speed.
 struct Tiling {
@@ -15,8 +17,19 @@ struct Tiling {
   }
 
   /// Calls `body` for the tiles of some samples, in order.
+  ///
+  /// - Parameter chunks: those that no tile reaches beyond, if the samples are summed by chunks.
   @inline(__always)
-  func forEach(_ all: Range<Int>, _ body: (Range<Int>) -> Void) {
+  func forEach(_ all: Range<Int>, within chunks: RowChunks? = nil, _ body: (Range<Int>) -> Void) {
+    if let chunks {
+      for chunk in 0..<chunks.count { forEach(chunks.rows(of: chunk), body) }
+    } else {
+      forEach(all, body)
+    }
+  }
+
+  @inline(__always)
+  private func forEach(_ all: Range<Int>, _ body: (Range<Int>) -> Void) {
     for first in stride(from: all.lowerBound, to: all.upperBound, by: max(1, samples)) {
       body(first..<min(first + samples, all.upperBound))
     }

@@ -37,12 +37,12 @@ struct Twins<T: Real> {
 /// The sum of some values, which may be scaled by one over their mean magnitude.
 struct ValueSum<T: Real> {
   var value = T(0)
-  var magnitude = 0.0
+  var magnitude = ExactSum()
 
   @inline(__always)
   mutating func add(_ value: T) {
     self.value += value
-    magnitude += Double(abs(value))
+    magnitude.add(Double(abs(value)))
   }
 }
 

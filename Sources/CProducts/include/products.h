@@ -15,3 +15,23 @@ enum product_instructions product_best(void);
 void product(enum product_instructions instructions, long rows, long columns, long depth, const float *a,
              long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
              long c_stride, bool adds);
+
+/// How the terms of sums are cut into chunks. The terms lie in `sections` pieces, each `section` terms behind the one
+/// before; chunk i has the terms bounds[i] ..< bounds[i + 1] of each piece, counted from bounds[0], one piece after the
+/// other. The number of chunks is a power of two.
+struct product_chunks {
+  const long *bounds;
+  long count, sections, section;
+};
+
+/// The most terms, from the first to the last one, of a product by chunks.
+enum { PRODUCT_CHUNK_TERMS = 256 };
+
+/// The most chunks of a product is two to the power of this.
+enum { PRODUCT_CHUNK_LEVELS = 16 };
+
+/// c ← aᵀ · b, in which each chunk of the terms has a sum of its own, and these are added as a binary tree of
+/// neighbours. So the sums of the tree's nodes have the same bits wherever they are computed. Otherwise as `product`.
+void product_by_chunks(enum product_instructions instructions, long rows, long columns, const float *a,
+                       long a_stride, const float *b, long b_stride, float *c, long c_stride,
+                       struct product_chunks chunks);
