@@ -18,6 +18,13 @@ extension Double: Real {
       accumulate ? 1 : 0, c.base, blasint(c.stride))
   }
 
+  public static func multiplyTransposed(
+    _ a: Matrix<Double>, _ b: Matrix<Double>, into c: Matrix<Double>, accumulate: Bool
+  ) -> Double {
+    multiply(a, transposed: true, b, transposed: false, into: c, accumulate: accumulate)
+    return sumOfSquares(c.base, count: c.rows * c.columns)
+  }
+
   public static func gelu(
     _ u: Matrix<Double>, bias: UnsafePointer<Double>, into h: Matrix<Double>, keep: Bool
   ) {

@@ -234,12 +234,10 @@ public final class MLP<T: Real> {
     for index in stride(from: hidden.count, through: 0, by: -1) {
       // `gradient` is that of the dense layer's result; `x` is what the layer was applied to.
       let x = index > 0 ? hidden[index - 1].activation[e] : input
-      profile.product(
-        x.rows(weightRows), gradient.rows(weightRows), transposingA: true, into: dense.weight(gradients, e),
-        accumulate: accumulate)
-      // Looked at while it is in the cache.
-      let written = dense.weight(gradients, e)
-      profile.time(.elementwise) { note(T.sumOfSquares(written.base, count: written.rows * written.columns)) }
+      note(
+        profile.weightGradient(
+          x.rows(weightRows), gradient.rows(weightRows), into: dense.weight(gradients, e),
+          accumulate: accumulate))
       guard index > 0 else { break }
       let layer = hidden[index - 1]
       let next = scratch.matrix(index % 2, columns: layer.width)

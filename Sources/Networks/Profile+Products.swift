@@ -13,4 +13,15 @@ extension Profile {
       T.multiply(a, transposed: transposingA, b, transposed: transposingB, into: c, accumulate: accumulate)
     }
   }
+
+  /// c ← aᵀ · b, or added to c, as for the gradient of weights. Returns the sum of the squares of c.
+  @inline(__always)
+  func weightGradient<T: Real>(
+    _ a: Matrix<T>, _ b: Matrix<T>, into c: Matrix<T>, accumulate: Bool
+  ) -> Double {
+    countProduct(c.rows, c.columns, a.rows)
+    var squares = 0.0
+    time(.products) { squares = T.multiplyTransposed(a, b, into: c, accumulate: accumulate) }
+    return squares
+  }
 }
