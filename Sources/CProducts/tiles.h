@@ -207,22 +207,25 @@ static void NAME(multiply_few)(long rows, long columns, long depth, const float 
   }
 }
 
-/// A product with at most ROWS rows of a and a transposed b, of which one panel is copied at a time.
+/// A product with at most ROWS rows of a and a transposed b, of which a small panel is copied at a time, so that memory
+/// is read while the panel is used.
 static void NAME(multiply_few_transposed)(long rows, long columns, long depth, const float *a, long a_stride,
                                           const float *b, long b_stride, float *c, long c_stride, bool adds) {
-  _Alignas(64) float panel[WIDEST * LANES * DEPTH];
+  _Alignas(64) float panel[WIDEST * LANES * COPIED];
   struct soon nothing[2] = {{0}};
-  for (long k = 0; k < depth; k += DEPTH) {
-    long terms = depth - k < DEPTH ? depth - k : DEPTH;
-    struct tile t = {.depth = terms, .a = a + k, .a_stride = a_stride, .panel = panel, .c_stride = c_stride,
-                     .adds = adds || k > 0, .next = nothing};
-    for (long j = 0; j < columns; j += t.panel_stride) {
-      int registers = columns - j < LANES ? 1 : NAME(registers)(rows, columns - j);
-      t.panel_stride = registers * LANES;
-      t.c = c + j;
-      int used = columns - j < t.panel_stride ? (int)(columns - j) : (int)t.panel_stride;
-      copy_transposed(b + j * b_stride + k, b_stride, terms, used, panel, (int)t.panel_stride,
-                      t.panel_stride * b_stride);
+  struct tile t = {.a_stride = a_stride, .panel = panel, .c_stride = c_stride, .next = nothing};
+  for (long j = 0; j < columns; j += t.panel_stride) {
+    int registers = columns - j < LANES ? 1 : NAME(registers)(rows, columns - j);
+    t.panel_stride = registers * LANES;
+    int used = columns - j < t.panel_stride ? (int)(columns - j) : (int)t.panel_stride;
+    t.c = c + j;
+    for (long k = 0; k < depth; k += COPIED) {
+      t.depth = depth - k < COPIED ? depth - k : COPIED;
+      t.a = a + k;
+      t.adds = adds || k > 0;
+      // The same rows of b, and at their end those of the next panel.
+      long ahead = k + COPIED < depth ? COPIED : t.panel_stride * b_stride - k;
+      copy_transposed(b + j * b_stride + k, b_stride, t.depth, used, panel, (int)t.panel_stride, ahead);
       if (used < t.panel_stride)
         NAME(tile_apart)((int)rows, registers, by_rows, used, &t);
       else
