@@ -57,7 +57,7 @@ public enum ProductKernels: String, CaseIterable, Sendable {
   public func multiplyFewTerms(
     _ a: Matrix<Float>, _ b: Matrix<Float>, into c: Matrix<Float>, accumulate: Bool
   ) -> Double? {
-    guard self != .openBLAS, (1...Int(product_most_terms.rawValue)).contains(a.rows), c.rows > 0,
+    guard self != .openBLAS, (1...Int(product_most_terms)).contains(a.rows), c.rows > 0,
       c.columns > 0
     else { return nil }
     return product_of_few_terms(

@@ -22,10 +22,10 @@ public final class SharedWindow {
   /// Reserves `byteCount` zeroed bytes, the same number on all ranks. Collective over a communicator whose
   /// ranks share a node.
   ///
-  /// - Parameter own: the bytes that this rank is the first to write to, and which therefore lie in the memory of its
+  /// - Parameter ranges: the bytes that this rank is the first to write to, and which therefore lie in the memory of its
   ///   socket; by default the first rank writes to all. The ranks' bytes together are all bytes.
   public init(
-    _ communicator: Communicator, byteCount: Int, filling own: [Range<Int>]? = nil
+    _ communicator: Communicator, byteCount: Int, filling ranges: [Range<Int>]? = nil
   ) throws(MPIError) {
     self.communicator = communicator
     self.byteCount = byteCount
@@ -52,7 +52,7 @@ public final class SharedWindow {
     base = first! + Int(offset)
     try check("MPI_Win_lock_all", cmpi_win_lock_all(window))
     askForLargePages()
-    try fill(own ?? (communicator.rank == 0 ? [0..<byteCount] : []))
+    try fill(ranges ?? (communicator.rank == 0 ? [0..<byteCount] : []))
     try synchronise()
   }
 
