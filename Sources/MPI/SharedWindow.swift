@@ -51,18 +51,8 @@ public final class SharedWindow {
     try communicator.broadcast(&offset, count: 8)
     base = first! + Int(offset)
     try check("MPI_Win_lock_all", cmpi_win_lock_all(window))
-    askForLargePages()
     try fill(ranges ?? (communicator.rank == 0 ? [0..<byteCount] : []))
     try synchronise()
-  }
-
-  /// Asks for large pages, which the system gives where the file system of the window allows it (`huge=advise` among its
-  /// mount options).
-  private func askForLargePages() {
-    let page = Int(getpagesize())
-    let start = base.alignedUp(toMultipleOf: page)
-    let length = byteCount - (start - base)
-    if length > 0 { madvise(start, length, MADV_HUGEPAGE) }
   }
 
   /// Fills some of the block with zeros, so that the system gives it memory now.
