@@ -55,6 +55,17 @@ public final class UpdateBenchmark {
     public var actions: Double
     /// Rate of the products in those, of one rank, in 10⁹ a second.
     public var actionRate: Double
+    /// Losses and gradients of a few rows of a rank's share of the batch, and of all of them.
+    public var gradients: [GradientTime]
+    /// What these take at least: the time to read parameters and targets once, as forward passes do, and the parameters
+    /// once more and to write the gradient, as backward passes do, from the caches or the memory that they are in.
+    public var gradientLimit: Double
+  }
+
+  /// The time of losses and gradients for some rows of a batch, in milliseconds, without exchange and optimiser.
+  public struct GradientTime: Codable, Sendable {
+    public var rows: Int
+    public var time: Double
   }
 
   /// Updates before the first measurement, after which caches are as they stay.
@@ -63,6 +74,10 @@ public final class UpdateBenchmark {
   private static let profiledUpdates = 20
   /// Actions of a measurement.
   private static let actions = 100
+  /// Rows that gradients are timed for, beside all of them: those of a rank when many share a batch.
+  private static let fewRows = [1, 8, 16]
+  /// Passes through the parameters of a measurement.
+  private static let passes = 20
   /// Barriers of a measurement.
   private static let barriers = 1000
   /// Seconds of updates in a round, when nobody says how many.
@@ -111,9 +126,14 @@ public final class UpdateBenchmark {
       profiled =
         try seconds { for _ in 0..<profiledCount { try subject.update() } } / Double(profiledCount)
     }
-    return try summarise(
+    var result = try summarise(
       measured, crowdOperations: crowd.operations, parts: try parts(of: profiled, updates: profiledCount),
       resident: resident, count: profiledCount)
+    result.gradients = try (Self.fewRows.filter { $0 < subject.capacity } + [subject.capacity]).map {
+      GradientTime(rows: $0, time: 1e3 * (try world.allReduce(try gradientSeconds(rows: $0), .max)))
+    }
+    result.gradientLimit = 1e3 * (try world.allReduce(try passSeconds(), .max))
+    return result
   }
 
   /// What was measured, one value for each round: seconds, and operations or bytes a second.
@@ -177,6 +197,23 @@ public final class UpdateBenchmark {
     return median(try (0..<repeats).map { _ in try seconds { try subject.computeGradient(rows: rows) } })
   }
 
+  /// Seconds of what every gradient needs, however few its rows: to read parameters and targets, to read parameters
+  /// again, and to write the gradient.
+  private func passSeconds() throws -> Double {
+    let memory = subject.learner.memory
+    try world.barrier()
+    return median(
+      (0..<Self.passes).map { _ in
+        seconds {
+          var sum = MachineLimits.sum(memory.parameters, count: memory.count)
+          sum += MachineLimits.sum(memory.target, count: memory.targetCount)
+          sum += MachineLimits.sum(memory.parameters, count: memory.count)
+          // Depends on what was read, so that reading is not left out.
+          memory.gradients.update(repeating: sum.isNaN ? 1 : 0, count: memory.count)
+        }
+      })
+  }
+
   /// Seconds of a barrier between two ranks; on one rank, what it typically is within a node.
   private func barrierSeconds() throws -> Double {
     guard world.size > 1 else { return 1e-6 }
@@ -235,6 +272,6 @@ public final class UpdateBenchmark {
         Double(subject.workspaceBytes) / Double(subject.capacity), .max) / 1e6,
       encodings: try world.allReduce(Double(work.encodings)) / Double(count),
       action: 1e3 * median(measured.actions), actions: 1e3 * crowd,
-      actionRate: crowdOperations / crowd / 1e9)
+      actionRate: crowdOperations / crowd / 1e9, gradients: [], gradientLimit: 0)
   }
 }

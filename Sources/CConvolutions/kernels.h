@@ -177,7 +177,7 @@ static void NAME(pack_turned)(struct convolution s, const float *weights, float 
     for (int tap = 0; tap < 9; tap++)
       copy_transposed(weights + ((8 - tap) * s.inputs + j) * s.outputs, s.outputs, s.outputs,
                       (int)smaller(s.inputs - j, 2 * LANES),
-                      panels + j * 9 * s.outputs + tap * s.outputs * width, width);
+                      panels + j * 9 * s.outputs + tap * s.outputs * width, width, 0);
   }
 }
 

@@ -31,9 +31,18 @@
 enum { GROUP = 131072, DEPTH = 512 };
 _Static_assert(PRODUCT_CHUNK_TERMS == DEPTH / 2, "the terms of a product by chunks fit one panel");
 
-/// Up to FEW rows of a, copying b would take as long as the product, so b is used in place, NEAR rows of it at a time. A
-/// transposed b is used in place, too, as the first operand of the transposed product.
-enum { FEW = 32, NEAR = 16 };
+/// Up to FEW rows of a, the time that b takes from memory counts: it is read in the order of memory, COPIED rows and
+/// COPIED_COLUMNS columns of it at a time. Up to IN_PLACE rows of a, copying would take as long as the product, and b is
+/// used in place, NEAR rows of it at a time. A transposed b is used in place up to FEW rows, as the first operand of the
+/// transposed product; but up to FEWEST rows most of a register would be empty there, and a small panel is copied at a time.
+enum { FEW = 32, IN_PLACE = 8, NEAR = 8, COPIED = 64, COPIED_COLUMNS = 512, FEWEST = 5 };
+
+/// Up to FEW_TERMS terms of a transposed a, writing c takes as long as the product. TERMS_GROUP: the most floats in a
+/// group of panels then. AHEAD: the floats from a tile of c to the one that is prefetched meanwhile.
+enum { FEW_TERMS = product_most_terms, TERMS_GROUP = 16384, AHEAD = 128 };
+
+/// The registers of a tile's row at most.
+enum { WIDEST = 8 };
 
 /// The columns of a transposed a that are copied at a time: whole cache lines and whole tiles.
 enum { STRIP = 48 };
@@ -122,7 +131,10 @@ void product(enum product_instructions instructions, long rows, long columns, lo
              long a_stride, bool a_transposed, const float *b, long b_stride, bool b_transposed, float *c,
              long c_stride, bool adds) {
   __auto_type multiply = instructions == product_avx512 ? multiply_avx512 : multiply_avx2;
-  if (b_transposed && !a_transposed && rows <= FEW)
+  __auto_type few = instructions == product_avx512 ? multiply_few_transposed_avx512 : multiply_few_transposed_avx2;
+  if (b_transposed && !a_transposed && rows <= FEWEST)
+    few(rows, columns, depth, a, a_stride, b, b_stride, c, c_stride, adds);
+  else if (b_transposed && !a_transposed && rows <= FEW)
     multiply(columns, rows, depth, b, b_stride, false, a, a_stride, true, c, c_stride, true, adds, NULL);
   else
     multiply(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, b_transposed, c, c_stride, false, adds,
@@ -137,6 +149,23 @@ void product_by_chunks(enum product_instructions instructions, long rows, long c
   multiply(rows, columns, depth, a, a_stride, true, b, b_stride, false, c, c_stride, false, false, &chunks);
 }
 
+double product_of_few_terms(enum product_instructions instructions, long rows, long columns, long depth,
+                            const float *a, long a_stride, const float *b, long b_stride, float *c, long c_stride,
+                            bool adds) {
+  bool wide = instructions == product_avx512;
+  long lanes = wide ? 16 : 8, whole = columns / lanes * lanes;
+  double squares = 0;
+  if (whole > 0)
+    squares = (wide ? multiply_few_terms_avx512 : multiply_few_terms_avx2)(rows, whole, depth, a, a_stride, b, b_stride,
+                                                                           c, c_stride, adds);
+  if (whole == columns) return squares;
+  product(instructions, rows, columns - whole, depth, a, a_stride, true, b + whole, b_stride, false, c + whole,
+          c_stride, adds);
+  for (long i = 0; i < rows; i++)
+    for (long j = whole; j < columns; j++) squares += (double)c[i * c_stride + j] * c[i * c_stride + j];
+  return squares;
+}
+
 #else
 
 enum product_instructions product_best(void) { return product_none; }
@@ -148,5 +177,11 @@ void product(enum product_instructions instructions, long rows, long columns, lo
 void product_by_chunks(enum product_instructions instructions, long rows, long columns, const float *a,
                        long a_stride, const float *b, long b_stride, float *c, long c_stride,
                        struct product_chunks chunks) {}
+
+double product_of_few_terms(enum product_instructions instructions, long rows, long columns, long depth,
+                            const float *a, long a_stride, const float *b, long b_stride, float *c, long c_stride,
+                            bool adds) {
+  return 0;
+}
 
 #endif

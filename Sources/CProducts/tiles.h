@@ -13,9 +13,9 @@ typedef float NAME(vector) __attribute__((vector_size(4 * LANES), aligned(4)));
 /// Adds `terms` terms to the sums of a tile. Element (i, k) of a is at starts[i / 3][i % 3 · row + k · term]. The
 /// caller passes constants for `terms`, `rows` and `registers`.
 INLINE void NAME(add_terms)(int terms, int rows, int registers, const float *const *starts, long row, long term,
-                            const float *panel, long panel_stride, NAME(vector) sums[ROWS][2]) {
+                            const float *panel, long panel_stride, NAME(vector) sums[ROWS][WIDEST]) {
   UNROLL for (int k = 0; k < terms; k++) {
-    NAME(vector) x[2];
+    NAME(vector) x[WIDEST];
     UNROLL for (int v = 0; v < registers; v++)
       x[v] = *(const NAME(vector) *)(panel + k * panel_stride + v * LANES);
     UNROLL for (int i = 0; i < rows; i++) {
@@ -34,7 +34,7 @@ INLINE void NAME(tile)(int rows, int registers, enum order order, const struct t
   // The start of every third row. The two rows after it are one and two strides away, which an address can express.
   const float *starts[(ROWS + 2) / 3];
   UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] = t->a + i * row;
-  NAME(vector) sums[ROWS][2] = {};
+  NAME(vector) sums[ROWS][WIDEST] = {};
   if (t->adds) {
     UNROLL for (int i = 0; i < rows; i++) {
       UNROLL for (int v = 0; v < registers; v++)
@@ -74,11 +74,12 @@ INLINE void NAME(tile)(int rows, int registers, enum order order, const struct t
   }
 }
 
-/// Computes a tile with any number of rows; `registers` and `order` are constants.
+/// Computes a tile with any number of rows; `registers` and `order` are constants. Rows of more than two registers are
+/// for tiles of few rows.
 INLINE void NAME(tile_of)(int rows, int registers, enum order order, const struct tile *t) {
-#define TILE(n)                                            \
-  case n:                                                  \
-    if (n <= ROWS) NAME(tile)(n, registers, order, t);     \
+#define TILE(n)                                                                                \
+  case n:                                                                                      \
+    if (n <= ROWS && (registers <= 2 || n * registers <= 12)) NAME(tile)(n, registers, order, t); \
     break;
   switch (rows) {
     TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
@@ -88,8 +89,14 @@ INLINE void NAME(tile_of)(int rows, int registers, enum order order, const struc
 
 /// Computes a tile with any number of rows and registers, whatever the order of a.
 static void NAME(any_tile)(int rows, int registers, enum order order, const struct tile *t) {
-#define ORDER(o) \
-  case o: return registers == 1 ? NAME(tile_of)(rows, 1, o, t) : NAME(tile_of)(rows, 2, o, t);
+#define ORDER(o)                                                     \
+  case o:                                                            \
+    switch (registers) {                                             \
+      case 1: return NAME(tile_of)(rows, 1, o, t);                   \
+      case 4: return NAME(tile_of)(rows, 4, o, t);                   \
+      case WIDEST: return NAME(tile_of)(rows, WIDEST, o, t);         \
+      default: return NAME(tile_of)(rows, 2, o, t);                  \
+    }
   switch (order) { ORDER(by_rows) ORDER(by_terms) ORDER(by_tiles) }
 #undef ORDER
 }
@@ -171,14 +178,19 @@ static void NAME(tiles)(long rows, long columns, enum order order, struct tile t
   }
 }
 
-/// panels ← `columns` columns of op(b), at most as many as fit a group.
+/// panels ← `columns` columns of op(b), at most as many as fit a group. Rows of b are read whole, in the order of memory.
 static void NAME(copy_group)(long columns, long depth, const float *b, long b_stride, bool b_transposed,
                              float *panels) {
-  for (long j = 0; j < columns; j += 2 * LANES) {
+  long whole = b_transposed ? 0 : columns / (2 * LANES) * (2 * LANES);
+  for (long k = 0; k < depth && whole > 0; k++)
+    for (long j = 0; j < whole; j += 2 * LANES)
+      for (int l = 0; l < 2 * LANES; l += LANES)
+        *(NAME(vector) *)(panels + j * depth + k * 2 * LANES + l) = *(const NAME(vector) *)(b + k * b_stride + j + l);
+  for (long j = whole; j < columns; j += 2 * LANES) {
     int used = columns - j < 2 * LANES ? (int)(columns - j) : 2 * LANES;
     int width = used > LANES ? 2 * LANES : LANES;
     if (b_transposed)
-      copy_transposed(b + j * b_stride, b_stride, depth, used, panels + j * depth, width);
+      copy_transposed(b + j * b_stride, b_stride, depth, used, panels + j * depth, width, 0);
     else
       copy_rows(b + j, b_stride, depth, used, panels + j * depth, width);
   }
@@ -194,35 +206,134 @@ static void NAME(copy_strip)(const float *a, long stride, long depth, long colum
   }
 }
 
-/// A product with few rows of a, in which b is used in place: some rows of b at a time, so that memory is read in its
-/// order.
+/// The registers of each row of a tile that has few rows: the fewer rows, the wider, so that enough sums are under way at
+/// a time. There are at least LANES columns.
+INLINE int NAME(registers)(long rows, long columns) {
+  int registers = rows == 1 ? WIDEST : rows <= 3 ? 4 : 2;
+  while (registers * LANES > columns) registers /= 2;
+  return registers;
+}
+
+/// A product with few rows of a. Some rows of b at a time are read, so that memory is read in its order: with up to
+/// IN_PLACE rows of a they are used in place, with more they are copied.
 static void NAME(multiply_few)(long rows, long columns, long depth, const float *a, long a_stride, bool a_transposed,
                                const float *b, long b_stride, float *c, long c_stride, bool adds) {
+  _Alignas(64) float panels[COPIED * COPIED_COLUMNS];
+  bool copies = rows > IN_PLACE;
   // A panel in place may not be read beyond the last column.
-  float rest[NEAR * 2 * LANES];
-  long whole = columns / LANES * LANES;
+  long whole = copies ? 0 : columns / LANES * LANES;
+  long most = copies ? COPIED : NEAR;
   enum order order = a_transposed ? by_terms : by_rows;
   long row = a_transposed ? 1 : a_stride, term = a_transposed ? a_stride : 1;
-  for (long k = 0; k < depth; k += NEAR) {
-    long terms = depth - k < NEAR ? depth - k : NEAR;
+  for (long k = 0; k < depth; k += most) {
+    long terms = depth - k < most ? depth - k : most;
     struct soon nothing[2] = {{0}};
-    struct tile t = {.depth = terms, .a_stride = a_stride, .panel_stride = b_stride, .ahead = NEAR * b_stride,
-                     .c_stride = c_stride, .adds = adds || k > 0, .next = nothing};
+    struct tile t = {.depth = terms, .a = a + k * term, .a_stride = a_stride, .panel = b + k * b_stride,
+                     .panel_stride = b_stride, .ahead = NEAR * b_stride, .c = c, .c_stride = c_stride,
+                     .adds = adds || k > 0, .next = nothing};
+    if (whole > 0) NAME(tiles)(rows, whole, order, t, 1, ROWS * row, false);
+    t.panel = panels;
+    t.ahead = 0;
+    for (long j = whole; j < columns; j += COPIED_COLUMNS) {
+      long used = columns - j < COPIED_COLUMNS ? columns - j : COPIED_COLUMNS;
+      NAME(copy_group)(used, terms, b + k * b_stride + j, b_stride, false, panels);
+      t.c = c + j;
+      NAME(tiles)(rows, used, order, t, terms, ROWS * row, true);
+    }
+  }
+}
+
+/// A product with at most ROWS rows of a and a transposed b, of which a small panel is copied at a time, so that memory
+/// is read while the panel is used.
+static void NAME(multiply_few_transposed)(long rows, long columns, long depth, const float *a, long a_stride,
+                                          const float *b, long b_stride, float *c, long c_stride, bool adds) {
+  _Alignas(64) float panel[WIDEST * LANES * COPIED];
+  struct soon nothing[2] = {{0}};
+  struct tile t = {.a_stride = a_stride, .panel = panel, .c_stride = c_stride, .next = nothing};
+  for (long j = 0; j < columns; j += t.panel_stride) {
+    int registers = columns - j < LANES ? 1 : NAME(registers)(rows, columns - j);
+    t.panel_stride = registers * LANES;
+    int used = columns - j < t.panel_stride ? (int)(columns - j) : (int)t.panel_stride;
+    t.c = c + j;
+    for (long k = 0; k < depth; k += COPIED) {
+      t.depth = depth - k < COPIED ? depth - k : COPIED;
+      t.a = a + k;
+      t.adds = adds || k > 0;
+      // The same rows of b, and at their end those of the next panel.
+      long ahead = k + COPIED < depth ? COPIED : t.panel_stride * b_stride - k;
+      copy_transposed(b + j * b_stride + k, b_stride, t.depth, used, panel, (int)t.panel_stride, ahead);
+      if (used < t.panel_stride)
+        NAME(tile_apart)((int)rows, registers, by_rows, used, &t);
+      else
+        NAME(any_tile)((int)rows, registers, by_rows, &t);
+    }
+  }
+}
+
+/// A tile of c from few terms, as in tile. The place `ahead` floats behind each of its rows is prefetched for writing.
+/// Adds the squares of the tile to `squares`.
+INLINE void NAME(tile_of_few_terms)(int rows, int registers, long depth, const float *strip, const float *panel,
+                                    float *c, long c_stride, bool adds, long ahead, NAME(vector) squares[2][2]) {
+  const float *starts[(ROWS + 2) / 3];
+  UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] = strip + i;
+  NAME(vector) sums[ROWS][WIDEST] = {};
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int v = 0; v < registers; v++) {
+      if (v * LANES % LINE == 0) __builtin_prefetch(c + i * c_stride + v * LANES + ahead, 1);
+      if (adds) sums[i][v] = *(const NAME(vector) *)(c + i * c_stride + v * LANES);
+    }
+  }
+  for (long k = 0; k < depth; k++) {
+    NAME(add_terms)(1, rows, registers, starts, 1, 0, panel, 0, sums);
+    UNROLL for (int i = 0; i < rows; i += 3) starts[i / 3] += ROWS;
+    panel += registers * LANES;
+  }
+  // Four sums of squares, as one would wait for itself.
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int v = 0; v < registers; v++) {
+      *(NAME(vector) *)(c + i * c_stride + v * LANES) = sums[i][v];
+      squares[i % 2][v] += sums[i][v] * sums[i][v];
+    }
+  }
+}
+
+/// A product of a transposed a with at most FEW_TERMS terms: c is written in the order of memory. Returns the sum of the
+/// squares of c. `columns` is a multiple of LANES.
+static double NAME(multiply_few_terms)(long rows, long columns, long depth, const float *a, long a_stride,
+                                       const float *b, long b_stride, float *c, long c_stride, bool adds) {
+  _Alignas(64) float panels[TERMS_GROUP], strip[FEW_TERMS * ROWS];
+  long group = TERMS_GROUP / depth / (2 * LANES) * (2 * LANES);
+  double total = 0;
+  for (long j = 0; j < columns; j += group) {
+    long used = columns - j < group ? columns - j : group;
+    NAME(copy_group)(used, depth, b + j, b_stride, false, panels);
     for (long i = 0; i < rows; i += ROWS) {
       int n = rows - i < ROWS ? (int)(rows - i) : ROWS;
-      t.a = a + i * row + k * term;
-      t.panel = b + k * b_stride;
-      t.c = c + i * c_stride;
-      NAME(tiles)(n, whole, order, t, 1, 0, false);
+      NAME(copy_strip)(a + i, a_stride, depth, n, strip);
+      NAME(vector) squares[2][2] = {};
+      for (long at = 0; at < used; at += 2 * LANES) {
+        float *to = c + i * c_stride + j + at;
+        const float *panel = panels + at * depth;
+        // The same rows of c, and at their end the next ones.
+        long ahead = at + AHEAD < used ? AHEAD : AHEAD - used + ROWS * c_stride;
+        bool isWide = used - at > LANES;
+        if (n == ROWS && isWide) {
+          NAME(tile_of_few_terms)(ROWS, 2, depth, strip, panel, to, c_stride, adds, ahead, squares);
+          continue;
+        }
+        for (int r = 0; r < n; r++) {
+          float *row = to + r * c_stride;
+          if (isWide)
+            NAME(tile_of_few_terms)(1, 2, depth, strip + r, panel, row, c_stride, adds, ahead, squares);
+          else
+            NAME(tile_of_few_terms)(1, 1, depth, strip + r, panel, row, c_stride, adds, ahead, squares);
+        }
+      }
+      NAME(vector) sum = (squares[0][0] + squares[0][1]) + (squares[1][0] + squares[1][1]);
+      for (int l = 0; l < LANES; l++) total += sum[l];
     }
-    if (whole == columns) continue;
-    copy_rows(b + k * b_stride + whole, b_stride, terms, (int)(columns - whole), rest, LANES);
-    t.a = a + k * term;
-    t.panel = rest;
-    t.c = c + whole;
-    t.ahead = 0;
-    NAME(tiles)(rows, columns - whole, order, t, 0, ROWS * row, true);
   }
+  return total;
 }
 
 /// The product as products.h defines it, with the option to write the transpose of c, or to sum by chunks.
@@ -231,6 +342,14 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
                            long c_stride, bool c_transposed, bool adds, const struct product_chunks *chunks) {
   if (!chunks && rows <= (a_transposed ? LANES : FEW) && !b_transposed && !c_transposed)
     return NAME(multiply_few)(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, c, c_stride, adds);
+  if (a_transposed && !b_transposed && depth <= FEW_TERMS && columns >= LANES) {
+    long whole = columns / LANES * LANES;
+    NAME(multiply_few_terms)(rows, whole, depth, a, a_stride, b, b_stride, c, c_stride, adds);
+    if (whole == columns) return;
+    b += whole;
+    c += whole;
+    columns -= whole;
+  }
   _Alignas(64) float panels[GROUP], strip[COPIES ? DEPTH / 2 * STRIP : 1];
   bool copies = COPIES && a_transposed && columns > 32;
   enum order order = copies ? by_tiles : a_transposed ? by_terms : by_rows;

@@ -8,25 +8,13 @@ public final class OwnedOptimiser {
   public var steps = 0
 
   private let memory: ParameterMemory
-  /// The ranges of the flat vector that targets follow, and where the target of each starts.
-  private let followed: [(range: Range<Int>, target: Int)]
   private let learningRate: Double
   private let tau: Float
   private let profile: Profile
 
-  /// - Parameters:
-  ///   - followed: the ranges of the vector that targets follow, as in `ParameterLayout`.
-  ///   - profile: where the time of steps is noted.
-  public init(
-    _ memory: ParameterMemory, followed: [Range<Int>], learningRate: Double, tau: Double,
-    profile: Profile = Profile()
-  ) {
+  /// - Parameter profile: where the time of steps is noted.
+  public init(_ memory: ParameterMemory, learningRate: Double, tau: Double, profile: Profile = Profile()) {
     self.memory = memory
-    var start = 0
-    self.followed = followed.map { range in
-      defer { start += range.count }
-      return (range, start)
-    }
     self.learningRate = learningRate
     self.tau = Float(tau)
     self.profile = profile
@@ -63,7 +51,7 @@ public final class OwnedOptimiser {
 
   /// Moves the targets of some parameters.
   private func moveTargets(_ range: Range<Int>) {
-    for (followed, start) in followed {
+    for (followed, start) in memory.followed {
       let moved = range.clamped(to: followed)
       guard !moved.isEmpty else { continue }
       Float.moveTarget(

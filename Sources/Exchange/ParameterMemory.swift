@@ -5,9 +5,10 @@ import MPI
 ///
 ///     parameters | target | first moment | second moment | gradient slabs of ranks 0 … p − 1 | notes of each rank
 ///
-/// A backward pass writes straight into its rank's slab, or into several, one for each span, if it sums by chunks. Rank r owns the r-th piece of the flat vector, where it alone
-/// changes parameters, target and moments; there are as many pieces as owners, the first ranks of the group. Nothing is
-/// gathered: all ranks read the one vector.
+/// A backward pass writes straight into its rank's slab, or into several, one for each span, if it sums by chunks. Rank r
+/// owns the r-th piece of the flat vector, where it alone changes parameters, target and moments; there are as many pieces
+/// as owners, the first ranks of the group. Nothing is gathered: all ranks read the one vector. Each rank is the first to
+/// write to its slabs and its piece, so that they lie in the memory of its own socket.
 public final class ParameterMemory {
   /// Length of the flat vector: of parameters, gradient and moments each.
   public let count: Int
@@ -23,6 +24,8 @@ public final class ParameterMemory {
   public let gradients: UnsafeMutablePointer<Float>
   /// The elements of the flat vector that this rank owns; none for a rank that is no owner.
   public let owned: Range<Int>
+  /// The ranges of the flat vector that targets follow, and where the target of each starts.
+  let followed: [(range: Range<Int>, target: Int)]
   /// Bytes that the group holds.
   public let byteCount: Int
 
@@ -38,27 +41,42 @@ public final class ParameterMemory {
   ///
   /// - Parameters:
   ///   - owners: the ranks of the group that own a piece; nil for all.
+  ///   - followed: the ranges of the vector that targets follow, as in `ParameterLayout`.
   ///   - chunks: how the batch is cut if sums over its rows are made by chunks.
   public init(
-    _ group: Communicator, owners: Int? = nil, count: Int, targetCount: Int, chunks: BatchChunks? = nil
+    _ group: Communicator, owners: Int? = nil, count: Int, followed: [Range<Int>], chunks: BatchChunks? = nil
   ) throws(MPIError) {
     self.count = count
+    var targetCount = 0
+    self.followed = followed.map { range in
+      defer { targetCount += range.count }
+      return (range, targetCount)
+    }
     self.targetCount = targetCount
-    slabLength = Self.aligned(count)
     slabsPerRank = chunks?.mostSpans ?? 1
-    let targetLength = Self.aligned(targetCount)
-    let floats = slabLength * (3 + group.size * slabsPerRank) + targetLength
-    byteCount = floats * MemoryLayout<Float>.stride + group.size * MemoryLayout<SIMD8<Double>>.stride
-    memory = try SharedMemory(group, byteCount: byteCount)
-    parameters = memory.base.assumingMemoryBound(to: Float.self)
-    target = parameters + slabLength
-    moments = (target + targetLength, target + targetLength + slabLength)
-    slabs = moments.second + slabLength
-    gradients = slabs + group.rank * slabsPerRank * slabLength
-    notes = UnsafeMutableRawPointer(parameters + floats).assumingMemoryBound(to: SIMD8<Double>.self)
+    let (length, targetLength) = (Self.aligned(count), Self.aligned(targetCount))
+    let (first, slabs) = (length + targetLength, 3 * length + targetLength)
+    let end = slabs + length * slabsPerRank * group.size
     // Whole blocks, so that what is computed block by block does not depend on the number of owners.
     let unit = chunks == nil ? 16 : GradientExchange.blockLength
-    owned = Self.owned(by: group.rank, of: owners ?? group.size, count: count, unit: unit)
+    let owned = Self.owned(by: group.rank, of: owners ?? group.size, count: count, unit: unit)
+    let ownTargets = self.followed.map { range, start in
+      let moved = owned.clamped(to: range)
+      return moved.isEmpty ? 0..<0 : moved.shifted(by: start - range.lowerBound + length)
+    }
+    let own = ownTargets + [0, first, first + length].map { owned.shifted(by: $0) }
+    let (slab, note) = (slabs + group.rank * slabsPerRank * length, MemoryLayout<SIMD8<Double>>.stride)
+    let noteStart = end * MemoryLayout<Float>.stride + group.rank * note
+    byteCount = end * MemoryLayout<Float>.stride + group.size * note
+    memory = try SharedMemory(
+      group, byteCount: byteCount,
+      filling: (own + [slab..<slab + slabsPerRank * length]).map(\.inBytes) + [noteStart..<noteStart + note])
+    parameters = memory.base.assumingMemoryBound(to: Float.self)
+    target = parameters + length
+    moments = (parameters + first, parameters + first + length)
+    (self.slabs, slabLength, self.owned) = (parameters + slabs, length, owned)
+    gradients = parameters + slab
+    notes = UnsafeMutableRawPointer(parameters + end).assumingMemoryBound(to: SIMD8<Double>.self)
   }
 
   /// Parameters, targets and moments, one behind the other: all that is carried from update to update.
@@ -92,4 +110,14 @@ public final class ParameterMemory {
   }
 
   private static func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+}
+
+extension Range<Int> {
+  /// The same range of elements in a vector that begins at another element.
+  fileprivate func shifted(by distance: Int) -> Self { lowerBound + distance..<upperBound + distance }
+
+  /// Where a range of floats lies, in bytes.
+  fileprivate var inBytes: Self {
+    lowerBound * MemoryLayout<Float>.stride..<upperBound * MemoryLayout<Float>.stride
+  }
 }

@@ -22,6 +22,13 @@ extension Double: Real {
     _ a: Matrix<Double>, _ b: Matrix<Double>, into c: Matrix<Double>, by chunks: ChunkedRows
   ) -> Bool { false }
 
+  public static func multiplyTransposed(
+    _ a: Matrix<Double>, _ b: Matrix<Double>, into c: Matrix<Double>, accumulate: Bool
+  ) -> Double {
+    multiply(a, transposed: true, b, transposed: false, into: c, accumulate: accumulate)
+    return sumOfSquares(c.base, count: c.rows * c.columns)
+  }
+
   public static func gelu(
     _ u: Matrix<Double>, bias: UnsafePointer<Double>, into h: Matrix<Double>, keep: Bool
   ) {

@@ -28,6 +28,18 @@ extension Float: Real {
     ProductKernels.chosen.multiply(a, b, into: c, by: chunks)
   }
 
+  public static func multiplyTransposed(
+    _ a: Matrix<Float>, _ b: Matrix<Float>, into c: Matrix<Float>, accumulate: Bool
+  ) -> Double {
+    if c.columns > 1,
+      let squares = ProductKernels.chosen.multiplyFewTerms(a, b, into: c, accumulate: accumulate)
+    {
+      return squares
+    }
+    multiply(a, transposed: true, b, transposed: false, into: c, accumulate: accumulate)
+    return sumOfSquares(c.base, count: c.rows * c.columns)
+  }
+
   /// Computes products in which one of the three sizes is 1, and returns true; returns false for other
   /// products. A general kernel would copy the whole matrix to use each element once.
   private static func multiplyVector(

@@ -55,7 +55,7 @@ public enum ProductKernels: String, CaseIterable, Sendable {
         blasint(b.stride), accumulate ? 1 : 0, c.base, blasint(c.stride))
     }
     product(
-      self == .avx512 ? product_avx512 : product_avx2, c.rows, c.columns, depth, a.base, a.stride, transposeA,
+      instructions, c.rows, c.columns, depth, a.base, a.stride, transposeA,
       b.base, b.stride, transposeB, c.base, c.stride, accumulate)
   }
 
@@ -75,4 +75,20 @@ public enum ProductKernels: String, CaseIterable, Sendable {
         sections: chunks.sections, section: chunks.section))
     return true
   }
+
+  /// c ← aᵀ · b, or c ← c + aᵀ · b if `accumulate`, and the sum of the squares of c; nil, and nothing done, if there are
+  /// no terms, or so many that another pass through c costs little.
+  public func multiplyFewTerms(
+    _ a: Matrix<Float>, _ b: Matrix<Float>, into c: Matrix<Float>, accumulate: Bool
+  ) -> Double? {
+    guard self != .openBLAS, (1...Int(product_most_terms)).contains(a.rows), c.rows > 0,
+      c.columns > 0
+    else { return nil }
+    return product_of_few_terms(
+      instructions, c.rows, c.columns, a.rows, a.base, a.stride, b.base, b.stride, c.base, c.stride,
+      accumulate)
+  }
+
+  /// What `CProducts` calls the registers of these kernels.
+  private var instructions: product_instructions { self == .avx512 ? product_avx512 : product_avx2 }
 }

@@ -25,6 +25,12 @@ public protocol Real: BinaryFloatingPoint, Sendable {
     _ a: Matrix<Self>, _ b: Matrix<Self>, into c: Matrix<Self>, by chunks: ChunkedRows
   ) -> Bool
 
+  /// c ← aᵀ · b, or c ← c + aᵀ · b if `accumulate`, as for the gradient of weights. Returns `sumOfSquares` of c, whose
+  /// rows are contiguous.
+  static func multiplyTransposed(
+    _ a: Matrix<Self>, _ b: Matrix<Self>, into c: Matrix<Self>, accumulate: Bool
+  ) -> Double
+
   /// h ← g(u + bias), for n × w matrices. With `keep`, u becomes g′(u + bias), which the backward pass needs.
   static func gelu(_ u: Matrix<Self>, bias: UnsafePointer<Self>, into h: Matrix<Self>, keep: Bool)
 

@@ -81,12 +81,10 @@ public final class Learner {
     lossNames = objective.figures.map(\.name)
     ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
     memory = try ParameterMemory(
-      ranks.group, owners: ranks.owners, count: layout.count, targetCount: layout.targetCount,
-      chunks: chunks)
+      ranks.group, owners: ranks.owners, count: layout.count, followed: layout.followed, chunks: chunks)
     exchange = GradientExchange(ranks, memory, chunks: chunks, profile: profile)
     optimiser = OwnedOptimiser(
-      memory, followed: layout.followed, learningRate: hyperparameters.lr, tau: hyperparameters.tau,
-      profile: profile)
+      memory, learningRate: hyperparameters.lr, tau: hyperparameters.tau, profile: profile)
   }
 
   // MARK: Start and end

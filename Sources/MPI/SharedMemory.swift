@@ -9,8 +9,10 @@ public final class SharedMemory {
   private let window: SharedWindow?
 
   /// Reserves `byteCount` bytes. Collective over a group whose ranks share a node.
-  public init(_ group: Communicator, byteCount: Int) throws(MPIError) {
-    window = group.size > 1 ? try SharedWindow(group, byteCount: byteCount) : nil
+  ///
+  /// - Parameter own: the bytes that this rank is to fill with zeros; by default the first rank fills all.
+  public init(_ group: Communicator, byteCount: Int, filling own: [Range<Int>]? = nil) throws(MPIError) {
+    window = group.size > 1 ? try SharedWindow(group, byteCount: byteCount, filling: own) : nil
     base = window?.base ?? allocateZeroed(byteCount: max(byteCount, 1))
   }
 

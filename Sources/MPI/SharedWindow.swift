@@ -21,7 +21,12 @@ public final class SharedWindow {
 
   /// Reserves `byteCount` zeroed bytes, the same number on all ranks. Collective over a communicator whose
   /// ranks share a node.
-  public init(_ communicator: Communicator, byteCount: Int) throws(MPIError) {
+  ///
+  /// - Parameter ranges: the bytes that this rank is the first to write to, and which therefore lie in the memory of its
+  ///   socket; by default the first rank writes to all. The ranks' bytes together are all bytes.
+  public init(
+    _ communicator: Communicator, byteCount: Int, filling ranges: [Range<Int>]? = nil
+  ) throws(MPIError) {
     self.communicator = communicator
     self.byteCount = byteCount
     var window = cmpi_win_null()
@@ -46,31 +51,35 @@ public final class SharedWindow {
     try communicator.broadcast(&offset, count: 8)
     base = first! + Int(offset)
     try check("MPI_Win_lock_all", cmpi_win_lock_all(window))
-    if communicator.rank == 0 { try reserve() }
+    try fill(ranges ?? (communicator.rank == 0 ? [0..<byteCount] : []))
     try synchronise()
   }
 
-  /// Fills the block with zeros, so that the system gives it memory now.
+  /// Fills some of the block with zeros, so that the system gives it memory now.
   ///
   /// The library asks only whether there is room. When several jobs ask at once there may be too little for all, and then
   /// the first write to a page that gets none ends the process (SIGBUS). Where the system itself writes, that is an error.
-  private func reserve() throws(MPIError) {
+  private func fill(_ ranges: [Range<Int>]) throws(MPIError) {
     let zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC)
     guard zeros >= 0 else {
-      base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+      for range in ranges {
+        (base + range.lowerBound).initializeMemory(as: UInt8.self, repeating: 0, count: range.count)
+      }
       return
     }
     defer { close(zeros) }
-    var done = 0
-    while done < byteCount {
-      let count = read(zeros, base + done, min(byteCount - done, 1 << 30))
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else {
-        var error = MPIError(function: "MPI_Win_allocate_shared", code: Int32(MPI_ERR_NO_MEM))
-        error.advice = Self.advice(byteCount)
-        throw error
+    for range in ranges {
+      var done = range.lowerBound
+      while done < range.upperBound {
+        let count = read(zeros, base + done, min(range.upperBound - done, 1 << 30))
+        if count < 0 && errno == EINTR { continue }
+        guard count > 0 else {
+          var error = MPIError(function: "MPI_Win_allocate_shared", code: Int32(MPI_ERR_NO_MEM))
+          error.advice = Self.advice(byteCount)
+          throw error
+        }
+        done += count
       }
-      done += count
     }
   }
 

@@ -213,18 +213,16 @@ public final class MLP<T: Real> {
   /// The gradient of a layer's weight ← xᵀ · gradient, summed over rows.
   private func weightGradient(
     _ x: Matrix<T>, _ gradient: Matrix<T>, _ dense: DenseLayer, into gradients: UnsafeMutablePointer<T>,
-    _ e: Int,
-    _ accumulate: Bool, by chunked: ChunkedGradients<T>?
+    _ e: Int, _ accumulate: Bool, by chunked: ChunkedGradients<T>?
   ) {
-    for span in 0..<(chunked?.rows.spans.count ?? 1) {
-      let weight = dense.weight(gradients + span * (chunked?.slabLength ?? 0), e)
-      if let chunked {
-        let rows = chunked.rows.chunked(
-          chunked.rows.spans[span], sections: x.rows / max(1, chunked.rows.rows))
-        profile.product(x, gradient, into: weight, by: rows, chunked.scratch)
-      } else {
-        profile.product(x, gradient, transposingA: true, into: weight, accumulate: accumulate)
-      }
+    guard let chunked else {
+      return note(
+        profile.weightGradient(x, gradient, into: dense.weight(gradients, e), accumulate: accumulate))
+    }
+    for (span, chunks) in chunked.rows.spans.enumerated() {
+      let weight = dense.weight(gradients + span * chunked.slabLength, e)
+      let rows = chunked.rows.chunked(chunks, sections: x.rows / max(1, chunked.rows.rows))
+      profile.product(x, gradient, into: weight, by: rows, chunked.scratch)
       // Looked at while it is in the cache.
       profile.time(.elementwise) { note(T.sumOfSquares(weight.base, count: weight.rows * weight.columns)) }
     }

@@ -227,7 +227,16 @@ struct Bench: ParsableCommand {
       if name == "convolutions" && observationShape == nil { continue }
       rows.append(("  \(name)", "\(decimals(time, 3)) ms, \(decimals(100 * time / total, 1)) %"))
     }
+    let all = r.gradients.last?.time ?? 1
+    let gradients = r.gradients.map {
+      "\($0.rows): \(decimals($0.time, 3)) ms, \(decimals(100 * $0.time / all, 1)) %"
+    }
     rows += [
+      ("rows", "losses and gradients alone, " + gradients.joined(separator: "; ")),
+      (
+        "  limit",
+        "\(decimals(r.gradientLimit, 3)) ms: parameters read twice, targets once, the gradient written"
+      ),
       ("memory copy", "\(decimals(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
       ("allocations", "\(decimals(r.allocations, 2)) of the heap in an update, at most, per rank"),
       (

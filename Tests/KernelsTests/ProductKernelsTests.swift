@@ -29,10 +29,12 @@ struct ProductOperands {
 /// All product kernels that this processor can run agree with the definition.
 struct ProductKernelsTests {
   /// Sizes around those of tiles (6 and 12 rows), registers (8 and 16 columns), panels (32), strips and
-  /// groups (48, 128) and blocks of terms (256 and 512), and single rows and columns.
+  /// groups (48, 128) and blocks of terms (256 and 512), single rows and columns, and few rows (up to 3, 8 and 32) and
+  /// terms (up to 64).
   private static let sizes = [
     (1, 1, 1), (1, 40, 7), (5, 7, 1), (6, 8, 4), (7, 17, 5), (12, 16, 255), (13, 31, 257), (25, 33, 512),
-    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600), (20, 64, 600),
+    (23, 65, 513), (31, 96, 3), (48, 1, 40), (100, 5, 1100), (100, 140, 600), (20, 64, 600), (2, 150, 530),
+    (3, 37, 20), (12, 530, 70), (29, 300, 64),
   ]
 
   @Test(arguments: ProductKernels.usable, sizes)
@@ -115,6 +117,47 @@ struct ProductKernelsTests {
       }
       #expect(areTrees && c.marginIsIntact, "\(m) × \(n)")
     }
+  }
+
+  /// Gradients of weights by few rows have the bits of the general product, and come with the sum of their squares.
+  @Test(
+    arguments: ProductKernels.usable.filter { $0 != .openBLAS },
+    [(5, 7, 1), (6, 16, 2), (20, 32, 8), (13, 530, 40), (29, 300, 64)])
+  func gradientsByFewRowsComeWithTheirSquares(
+    kernels: ProductKernels, _ size: (rows: Int, columns: Int, depth: Int)
+  ) throws {
+    for accumulate in [false, true] {
+      func operands() -> ProductOperands {
+        ProductOperands(
+          rows: size.rows, columns: size.columns, depth: size.depth, transposed: (true, false))
+      }
+      let (few, general) = (operands(), operands())
+      let squares = try #require(
+        kernels.multiplyFewTerms(few.a.float, few.b.float, into: few.c.float, accumulate: accumulate))
+      kernels.multiply(
+        general.a.float, transposed: true, general.b.float, transposed: false, into: general.c.float,
+        accumulate: accumulate)
+      var expected = 0.0
+      for r in 0..<size.rows {
+        for c in 0..<size.columns {
+          #expect(few.c.float[r, c] == general.c.float[r, c])
+          expected += Double(few.c.float[r, c]) * Double(few.c.float[r, c])
+        }
+      }
+      #expect(abs(squares - expected) < 1e-5 * expected && few.c.marginIsIntact)
+    }
+  }
+
+  @Test(arguments: ProductKernels.usable.filter { $0 != .openBLAS })
+  func squaresOfAGradientTellThatItIsNotFinite(kernels: ProductKernels) {
+    for place in [3, 20] {
+      let b = Pair(2, 21) { _, column in column == place ? .infinity : 1 }
+      let (a, c) = (Pair(2, 9) { _, _ in 1 }, Pair(9, 21))
+      let squares = kernels.multiplyFewTerms(a.float, b.float, into: c.float, accumulate: false)
+      #expect(squares == .infinity)
+    }
+    let (many, c) = (Pair(65, 4), Pair(4, 4))
+    #expect(kernels.multiplyFewTerms(many.float, many.float, into: c.float, accumulate: false) == nil)
   }
 
   /// A row that is not finite affects only its own results, although kernels compute the missing columns of a

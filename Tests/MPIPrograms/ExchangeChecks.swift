@@ -38,9 +38,9 @@ private struct Subject {
   init(_ world: Communicator, ranksPerNode: Int?) throws {
     ranks = try RankGroups(world, ranksPerNode: ranksPerNode)
     memory = try ParameterMemory(
-      ranks.group, owners: ranks.owners, count: count, targetCount: followed.count)
+      ranks.group, owners: ranks.owners, count: count, followed: [followed])
     exchange = GradientExchange(ranks, memory)
-    optimiser = OwnedOptimiser(memory, followed: [followed], learningRate: learningRate, tau: tau)
+    optimiser = OwnedOptimiser(memory, learningRate: learningRate, tau: tau)
     // Only the first rank knows where to start; the leaders of other groups have something else.
     if ranks.leadsGroup {
       for i in 0..<count { memory.parameters[i] = world.rank == 0 ? Float(start(i)) : -1 }

@@ -35,3 +35,13 @@ enum { PRODUCT_CHUNK_LEVELS = 16 };
 void product_by_chunks(enum product_instructions instructions, long rows, long columns, const float *a,
                        long a_stride, const float *b, long b_stride, float *c, long c_stride,
                        struct product_chunks chunks);
+
+/// The most terms of product_of_few_terms.
+enum { product_most_terms = 64 };
+
+/// c ← aᵀ · b or c ← c + aᵀ · b as `product` computes it, with 1 to product_most_terms terms: the gradient of weights by
+/// few rows. Returns the sum of the squares of c, which costs another pass through c otherwise; it is not finite if an
+/// element is not.
+double product_of_few_terms(enum product_instructions instructions, long rows, long columns, long depth,
+                            const float *a, long a_stride, const float *b, long b_stride, float *c, long c_stride,
+                            bool adds);
