@@ -213,6 +213,13 @@ struct Bench: ParsableCommand {
       if name == "convolutions" && observationShape == nil { continue }
       rows.append(("  \(name)", "\(decimals(time, 3)) ms, \(decimals(100 * time / total, 1)) %"))
     }
+    if r.allReduce > 0 {
+      rows.append(
+        (
+          "all-reduce",
+          "\(decimals(r.allReduce, 3)) ms for the exchange's \(decimals(r.allReduceMegabytes, 1)) MB alone"
+        ))
+    }
     rows += [
       ("memory copy", "\(decimals(r.memoryBandwidth, 1)) GB/s, all ranks at once"),
       ("allocations", "\(decimals(r.allocations, 2)) of the heap in an update, at most, per rank"),
