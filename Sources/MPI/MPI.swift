@@ -37,7 +37,8 @@ public enum MPI {
     let isOnlyTask = getenv("SLURM_STEP_NUM_TASKS") != nil && tasksOfStep == 1
     let size = number(["PMI_SIZE"])
     if isOnlyTask { return size ?? 1 > 1 }
-    return getenv("PMIX_RANK") != nil || size != nil && (tasksOfStep == 1 || !Launcher.lacksPMI2)
+    let isOfPMI2 = size == tasksOfStep && tasksOfStep > 1
+    return getenv("PMIX_RANK") != nil || size != nil && !(isOfPMI2 && Launcher.lacksPMI2)
   }
 
   private static func number(_ variables: [String]) -> Int? {
