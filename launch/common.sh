@@ -109,6 +109,8 @@ mpi_flags() {
   for name in mpi-c ompi-c mpich impi mpi; do
     if pkg-config --exists "$name" 2>/dev/null; then
       pkg-config --cflags --libs "$name"
+      # Where the program is to look for the library when it runs.
+      pkg-config --libs-only-L "$name" | sed 's/-L/-Wl,-rpath,/g'
       return
     fi
   done
@@ -129,7 +131,7 @@ missing_needs() {
 prepare_build() {
   local missing
   if [[ -n $(missing_needs) ]]; then
-    install_missing "${build_packages[@]}"
+    ! command -v dpkg-query >/dev/null || install_missing "${build_packages[@]}"
     missing=$(missing_needs | sed 's/^ */  /')
     [[ -z $missing ]] || fail "this is missing (on the right: modules that often have it; module avail shows yours):
 $missing

@@ -67,6 +67,9 @@ done
 export OMP_NUM_THREADS=$threads
 export OPENBLAS_NUM_THREADS=$threads
 
+# Over TCP, Open MPI uses both directions of a link at once with this setting.
+export OMPI_MCA_btl_tcp_flags=1
+
 # When a host is lost, mpirun notices after half a minute, not after five to fifteen.
 export OMPI_MCA_oob_tcp_keepalive_time=10 OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=4
 

@@ -38,6 +38,10 @@ public final class UpdateBenchmark {
     public var shareOfLimit: Double
     /// Time of each part of an update, the mean over the ranks.
     public var parts: [String: Double]
+    /// One all-reduce of the bytes that groups of ranks exchange in an update, alone; 0 with one group.
+    public var allReduce: Double
+    /// Those bytes, of a rank, in 10⁶.
+    public var allReduceMegabytes: Double
     /// Memory bandwidth of the ranks together, reading and writing, in 10⁹ bytes a second.
     public var memoryBandwidth: Double
     /// Calls for heap memory in an update, on the rank with most; on several nodes, those of MPI's own buffers.
@@ -78,6 +82,8 @@ public final class UpdateBenchmark {
   private static let fewRows = [1, 8, 16]
   /// Passes through the parameters of a measurement.
   private static let passes = 20
+  /// All-reduces of a measurement.
+  private static let allReduces = 5
   /// Barriers of a measurement.
   private static let barriers = 1000
   /// Seconds of updates in a round, when nobody says how many.
@@ -143,6 +149,8 @@ public final class UpdateBenchmark {
     var productRates: [[Double]] = []
     var kernelRates: [[Double]] = []
     var bandwidths: [Double] = []
+    var allReduces: [Double] = []
+    var allReduceBytes = 0
     var actions: [Double] = []
     var crowds: [Double] = []
   }
@@ -163,6 +171,11 @@ public final class UpdateBenchmark {
       let time = try seconds { for _ in 0..<updates { try subject.update() } }
       measured.allocations.append(Double(allocations() - before) / Double(updates))
       measured.updates.append(time / Double(updates))
+      try world.barrier()
+      measured.allReduces.append(
+        try seconds {
+          for _ in 0..<Self.allReduces { measured.allReduceBytes = try subject.learner.exchangeAlone() }
+        } / Double(Self.allReduces))
       try world.barrier()
       measured.bandwidths.append(limits.bandwidth())
       measured.actions.append(
@@ -257,6 +270,7 @@ public final class UpdateBenchmark {
     }
     let (update, limit) = (median(measured.updates), try time(measured.productRates))
     let crowd = median(measured.crowds)
+    let bytes = try world.allReduce(Int64(measured.allReduceBytes), .max)
     let total = forms.reduce(0, +)
     let counted = try world.allReduce(Double(subject.profile.productOperations)) / Double(count)
     return Result(
@@ -265,6 +279,8 @@ public final class UpdateBenchmark {
       countedGigaOperations: counted / 1e9, rate: total / update / 1e9, productRate: total / limit / 1e9,
       kernelRate: total / (try time(measured.kernelRates)) / 1e9, limit: 1e3 * limit,
       shareOfLimit: limit / update, parts: parts,
+      allReduce: bytes == 0 ? 0 : 1e3 * (try world.allReduce(median(measured.allReduces), .max)),
+      allReduceMegabytes: Double(bytes) / 1e6,
       memoryBandwidth: try world.allReduce(median(measured.bandwidths)) / 1e9,
       allocations: try world.allReduce(median(measured.allocations), .max),
       residentMegabytes: try world.allReduce(resident, .max) / 1e6,

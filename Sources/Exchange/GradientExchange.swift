@@ -94,6 +94,14 @@ public final class GradientExchange {
     sums = memory.notes[0].highHalf.lowHalf
   }
 
+  /// Exchanges the owned piece between the groups as an update does, and nothing else; a benchmark compares. Collective
+  /// over all ranks; the gradients are lost. Returns how many bytes the piece has.
+  public func exchangeAlone() throws(MPIError) -> Int {
+    guard ranks.areSeveral && ranks.owns else { return 0 }
+    try ranks.peers.allReduce(memory.slab(0) + memory.owned.lowerBound, count: memory.owned.count)
+    return memory.owned.count * MemoryLayout<Float>.stride
+  }
+
   /// Waits until all ranks of the group have finished with the gradients and have written the parameters they own.
   /// Collective over all ranks.
   public func end() throws(MPIError) { try synchronise() }

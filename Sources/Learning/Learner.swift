@@ -159,6 +159,10 @@ public final class Learner {
     ) { _ in }
   }
 
+  /// The exchange of gradients between groups without an update, for a benchmark. Nothing learns from it. Collective over
+  /// all ranks. Returns the bytes of this rank's message.
+  public func exchangeAlone() throws(MPIError) -> Int { try exchange.exchangeAlone() }
+
   /// Some elements of the last update's gradient, summed over all ranks, until any rank of the group begins its next
   /// update.
   public func gradient(of range: Range<Int>) -> [Float] { exchange.gradient(of: range) }

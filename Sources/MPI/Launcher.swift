@@ -66,6 +66,45 @@ public enum Launcher: Sendable {
   public static let size: Int? =
     ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].compactMap { number($0) }.min() ?? number("SLURM_STEP_NUM_TASKS")
 
+  /// The launcher's process, as far as this host has it; nil without a launcher, and in a task of srun, which is started
+  /// by a daemon. On a host where the launcher does not run, the daemon that started this rank is in its place.
+  public static let process: pid_t? = {
+    guard variable("OMPI_COMM_WORLD_SIZE") != nil || variable("HYDI_CONTROL_FD") != nil else { return nil }
+    // Hydra starts ranks through proxies.
+    var process = getppid()
+    while let (name, parent) = nameAndParent(of: process), name.hasPrefix("hydra_") { process = parent }
+    return process
+  }()
+
+  /// Whether this program's MPI surely does not understand `srun --mpi=pmi2`: Open MPI without the parts `s1` and `s2`
+  /// beside its others for finding ranks. It would end with many lines.
+  static let lacksPMI2: Bool = {
+    guard own == .openMPI, let maps = try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8),
+      let line = maps.split(separator: "\n").first(where: { $0.contains("/libmpi.so") }),
+      let path = line.firstIndex(of: "/").map({ String(line[$0...]) })
+    else { return false }
+    let library = URL(fileURLWithPath: path)
+    // Open MPI's directory for its parts, and Debian's.
+    for folder in ["openmpi", "openmpi/lib/openmpi3"] {
+      let path = library.deletingLastPathComponent().appendingPathComponent(folder).path
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+      let parts = names.filter { $0.hasPrefix("mca_pmix_") }
+      if !parts.isEmpty { return !parts.contains { ["mca_pmix_s1.so", "mca_pmix_s2.so"].contains($0) } }
+    }
+    return false
+  }()
+
+  private static func nameAndParent(of process: pid_t) -> (name: String, parent: pid_t)? {
+    guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8) else {
+      return nil
+    }
+    func value(_ key: String) -> Substring? {
+      text.split(separator: "\n").first { $0.hasPrefix(key + ":") }?.split(separator: "\t").last
+    }
+    guard let name = value("Name"), let parent = value("PPid").flatMap({ pid_t($0) }) else { return nil }
+    return (String(name), parent)
+  }
+
   /// Throws when a launcher has started several ranks and each of them is alone. A rank asks the launcher for the others
   /// in the language of its own MPI, and gets no answer from the launcher of another.
   public static func requireTogether(_ world: Communicator) throws(Failure) {

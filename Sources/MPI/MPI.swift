@@ -10,7 +10,7 @@ public enum MPI {
   /// not fatal.
   public static func initialise() throws(MPIError) {
     var provided: Int32 = 0
-    _ = (Launcher.rank, Launcher.size)
+    _ = (Launcher.rank, Launcher.size, Launcher.process)
     // Inside a Slurm allocation Open MPI takes every process for a rank that srun started, and fails if srun does not
     // help it. A program in a shell, which may itself be a task of srun, is one rank by itself.
     let step: [String: String] =
@@ -36,7 +36,9 @@ public enum MPI {
     if getenv("OMPI_COMM_WORLD_SIZE") != nil { return true }
     let isOnlyTask = getenv("SLURM_STEP_NUM_TASKS") != nil && tasksOfStep == 1
     let size = number(["PMI_SIZE"])
-    return isOnlyTask ? size ?? 1 > 1 : size != nil || getenv("PMIX_RANK") != nil
+    if isOnlyTask { return size ?? 1 > 1 }
+    let isOfPMI2 = size == tasksOfStep && tasksOfStep > 1
+    return getenv("PMIX_RANK") != nil || size != nil && !(isOfPMI2 && Launcher.lacksPMI2)
   }
 
   private static func number(_ variables: [String]) -> Int? {

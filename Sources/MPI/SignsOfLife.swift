@@ -90,10 +90,13 @@ extension Communicator {
       cmpi_iallreduce(
         base, base + own.count, Int32(own.count), Int64.datatype, Reduction.min.handle, handle, &request))
     var isDone: Int32 = 0
+    var pause = 500.0
     while true {
       try check("MPI_Test", cmpi_test(&request, &isDone))
       if isDone != 0 { return Array(values[own.count...]) }
-      usleep(500)
+      usleep(useconds_t(pause))
+      // Ranks that wait for minutes, such as those of a sweep that have no run, are not to wake 2,000 times a second.
+      pause = min(pause * 1.06, 5_000)
     }
   }
 }

@@ -227,6 +227,13 @@ struct Bench: ParsableCommand {
       if name == "convolutions" && observationShape == nil { continue }
       rows.append(("  \(name)", "\(decimals(time, 3)) ms, \(decimals(100 * time / total, 1)) %"))
     }
+    if r.allReduce > 0 {
+      rows.append(
+        (
+          "all-reduce",
+          "\(decimals(r.allReduce, 3)) ms for the exchange's \(decimals(r.allReduceMegabytes, 1)) MB alone"
+        ))
+    }
     let all = r.gradients.last?.time ?? 1
     let gradients = r.gradients.map {
       "\($0.rows): \(decimals($0.time, 3)) ms, \(decimals(100 * $0.time / all, 1)) %"

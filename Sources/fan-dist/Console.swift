@@ -1,6 +1,7 @@
 import Basics
 import Foundation
 import Logging
+import MPI
 import Running
 import Sweeps
 
@@ -60,8 +61,7 @@ final class Console: @unchecked Sendable {
   /// The sizes of the terminal on which a person looks at the output.
   private static func size() -> ProgressTable.Size {
     var sizes = winsize()
-    let path = isLaunchedByMpirun ? "/proc/\(getppid())/fd/1" : "/proc/self/fd/1"
-    let descriptor = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC)
+    let descriptor = open(output, O_WRONLY | O_NOCTTY | O_CLOEXEC)
     defer { if descriptor >= 0 { close(descriptor) } }
     guard descriptor >= 0, ioctl(descriptor, UInt(TIOCGWINSZ), &sizes) == 0, sizes.ws_row > 0,
       sizes.ws_col > 0
@@ -69,19 +69,18 @@ final class Console: @unchecked Sendable {
     return ProgressTable.Size(rows: Int(sizes.ws_row), columns: Int(sizes.ws_col))
   }
 
-  private static var isLaunchedByMpirun: Bool {
-    ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] != nil
-  }
-
-  /// Whether a person looks at the output.
+  /// The file that people see the output in: standard output of the launcher, if it is on this host.
   ///
-  /// mpirun gives every rank a terminal as standard output, also when its own output goes to a file. So the output of
-  /// mpirun itself counts, which is the parent of the ranks on its host. Ranks that a remote daemon started find no
-  /// terminal there.
+  /// A rank's own does not say. mpirun of Open MPI gives every rank a terminal, also when its own output goes to a file;
+  /// Hydra gives every rank a pipe, also when it has a terminal.
+  private static var output: String { "/proc/\(Launcher.process.map { "\($0)" } ?? "self")/fd/1" }
+
+  /// Whether a person looks at the output. Ranks that a remote daemon started find no terminal in its place, and those
+  /// of srun a pipe, whatever srun itself writes to.
   static var isWatched: Bool {
     if ProcessInfo.processInfo.environment["TERM"] == "dumb" { return false }
-    guard isLaunchedByMpirun else { return isatty(1) == 1 }
-    let output = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(getppid())/fd/1")
-    return output.map { $0.hasPrefix("/dev/pts/") || $0.hasPrefix("/dev/tty") } ?? false
+    if Launcher.process == nil { return isatty(1) == 1 }
+    let file = try? FileManager.default.destinationOfSymbolicLink(atPath: output)
+    return file.map { $0.hasPrefix("/dev/pts/") || $0.hasPrefix("/dev/tty") } ?? false
   }
 }

@@ -10,7 +10,7 @@ import time
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.path.join(ROOT, ".build/release/fan-dist")
+PROGRAM = os.environ.get("DRILL_PROGRAM", os.path.join(ROOT, ".build/release/fan-dist"))
 LOCAL = os.path.join(ROOT, "launch/local.sh")
 # Seconds for --stall-timeout, and after which a process that has not ended hangs.
 STALL, LIMIT = 4, 120
