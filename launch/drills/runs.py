@@ -28,11 +28,18 @@ SHORT = [
     "--actor-hidden-dims", "16,16", "--value-hidden-dims", "16,16", "--batch-size", "64", "--steps", "60",
     "--log-interval", "3", "--eval-interval", "10", "--eval-episodes", "5", "--save-interval", "10",
 ]
+# The same for runs that go on in the environment: the embedded maze of the default task.
+LONG_ONLINE = LONG + ["--steps", "100", "--online-steps", "300", "--buffer-size", "3000"]
+SHORT_ONLINE = SHORT + ["--steps", "20", "--online-steps", "40"]
 
 
 def steps(settings):
-    """The updates of a run: the last --steps counts."""
-    return int(settings[len(settings) - settings[::-1].index("--steps")])
+    """The updates of a run: the last --steps counts, and those in the environment."""
+
+    def last(flag):
+        return int(settings[len(settings) - settings[::-1].index(flag)]) if flag in settings else 0
+
+    return last("--steps") + last("--online-steps")
 
 
 def write_dataset(path, episodes=20, length=21):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from drills.runs import COMMON, LONG, SHORT, STALL, Run, command, send, steps
+from drills.runs import COMMON, LONG, LONG_ONLINE, SHORT, SHORT_ONLINE, STALL, Run, command, send, steps
 from drills.workplace import ANY, DIAGNOSED, SAME
 
 SIGNALS = {"usr1": signal.SIGUSR1, "term": signal.SIGTERM, "int": signal.SIGINT, "hup": signal.SIGHUP}
@@ -57,13 +57,18 @@ def suspend(work, name, number, tries):
     return at_any_moment(work, name, ranks_of(number), set(), pause)
 
 
-def at_any_moment(work, name, ranks, codes, disturb):
+def kill_online(work, name, number, tries):
+    """KILL to a rank of one or two at any moment of a run that goes on in the environment"""
+    return at_any_moment(work, name, ranks_of(number), ANY, lambda run: send_one(run, signal.SIGKILL), LONG_ONLINE)
+
+
+def at_any_moment(work, name, ranks, codes, disturb, settings=LONG):
     place = work.place(name)
-    moment = random.uniform(0.05, work.seconds(LONG, ranks))
-    run = work.start(place, LONG, ranks)
+    moment = random.uniform(0.05, work.seconds(settings, ranks))
+    run = work.start(place, settings, ranks)
     time.sleep(moment)
     disturb(run)
-    return work.conclude(run.finish(), place, LONG, ranks, codes)
+    return work.conclude(run.finish(), place, settings, ranks, codes)
 
 
 def send_one(run, number):
@@ -103,27 +108,31 @@ def position(calls, number, tries):
 
 
 def kill_save(work, name, number, tries):
-    """KILL at every write, sync, rename and removal"""
-    place, ranks = work.place(name), ranks_of(number)
-    calls = [kind for kind, _ in work.calls() if kind in CHANGES]
-    run = work.start(place, SHORT, ranks, f"change {position(calls, number, tries)} kill").finish()
-    return work.conclude(run, place, SHORT, ranks, ANY)
+    """KILL at every write, sync, rename and removal; in turn of a run that stays offline, and of one that goes on"""
+    place, ranks, settings = work.place(name), ranks_of(number), in_turn(number)
+    calls = [kind for kind, _ in work.calls(settings) if kind in CHANGES]
+    run = work.start(place, settings, ranks, f"change {position(calls, number, tries)} kill").finish()
+    return work.conclude(run, place, settings, ranks, ANY)
+
+
+def in_turn(number):
+    return SHORT_ONLINE if number // 2 % 2 else SHORT
 
 
 def power_cut(work, name, number, tries):
-    """the power goes off at any write, sync, rename or removal: what was not synced is gone"""
-    place, ranks = work.place(name), ranks_of(number)
+    """the power goes off at any write, sync, rename or removal, offline and online: what was not synced is gone"""
+    place, ranks, settings = work.place(name), ranks_of(number), in_turn(number // 2)
     kept = place + "-kept"
     os.mkdir(kept)
-    calls = [kind for kind, _ in work.calls() if kind in CHANGES]
-    run = work.start(place, SHORT, ranks, f"change {position(calls, number, tries)} cut", DRILL_CUT=kept).finish()
+    calls = [kind for kind, _ in work.calls(settings) if kind in CHANGES]
+    run = work.start(place, settings, ranks, f"change {position(calls, number, tries)} cut", DRILL_CUT=kept).finish()
     if os.path.exists(f"{kept}/root"):
         with open(f"{kept}/root") as file:
             root = file.read()
         shutil.rmtree(f"{place}/run", ignore_errors=True)
         # In turn: names that nobody synced are gone; they are there, but not what the files held.
         restore(kept, root, place, "now-" if number // 2 % 2 else "")
-    return work.conclude(run, place, SHORT, ranks, ANY)
+    return work.conclude(run, place, settings, ranks, ANY)
 
 
 def restore(kept, key, path, prefix):
@@ -145,14 +154,14 @@ def restore(kept, key, path, prefix):
 
 def full_disk(work, name, number, tries):
     """the disk is full from a write on, in each file that a run writes: 73"""
-    place, ranks = work.place(name), ranks_of(number)
-    grows = [path for kind, path in work.calls() if kind in ("create", "write", "mkdir")]
+    place, ranks, settings = work.place(name), ranks_of(number), in_turn(number)
+    grows = [path for kind, path in work.calls(settings) if kind in ("create", "write", "mkdir")]
     files = {}
     for i, path in enumerate(grows):
         files.setdefault(re.sub(r"\d+", "N", os.path.basename(path)), []).append(i + 1)
     first = random.choice(sorted(files.items())[number % len(files)][1])
-    run = work.start(place, SHORT, ranks, f"grow {first}+ {errno.ENOSPC}").finish()
-    return work.conclude(run, place, SHORT, ranks, {73})
+    run = work.start(place, settings, ranks, f"grow {first}+ {errno.ENOSPC}").finish()
+    return work.conclude(run, place, settings, ranks, {73})
 
 
 def failing(work, name, number, tries):
@@ -161,7 +170,7 @@ def failing(work, name, number, tries):
     kind, half = kinds[number % len(kinds)], number // len(kinds) % 3 != 2
     ranks = ranks_of(number // len(kinds))
     place = work.half(name, ranks) if half else work.place(name)
-    count = sum(1 for other, _ in work.calls(half) if other == kind)
+    count = sum(1 for other, _ in work.calls(half=half) if other == kind)
     what = random.choice([errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOLCK] + ["half"] * (kind in ("read", "write")))
     fault = f"{kind} {random.randint(1, max(count, 1))}{random.choice(['', '+'])} {what}"
     run = work.start(place, SHORT, ranks, fault).finish()
@@ -318,8 +327,9 @@ def stop_in_import(work, place):
 
 
 WAYS = {
-    "kill-rank": kill_rank, "kill-mpirun": kill_mpirun, "kill-save": kill_save, "stop-rank": stop_rank,
-    "stop-phase": stop_phase, "suspend": suspend, **{which: signalled(which) for which in SIGNALS},
+    "kill-rank": kill_rank, "kill-mpirun": kill_mpirun, "kill-online": kill_online, "kill-save": kill_save,
+    "stop-rank": stop_rank, "stop-phase": stop_phase, "suspend": suspend,
+    **{which: signalled(which) for which in SIGNALS},
     "set-clock": set_clock, "power-cut": power_cut, "full-disk": full_disk, "failing": failing, "garble": garble,
     "damage": damage, "flip-bit": flip_bit, "small-shm": small_shm,
 }

@@ -70,12 +70,12 @@ class Workplace:
     def seconds(self, settings, ranks):
         return self.undisturbed(settings, ranks)[1]
 
-    def calls(self, half=False):
+    def calls(self, settings=SHORT, half=False):
         """The calls of a short run on files in its folder, or of its second half: kind and path."""
-        key = "calls", half
+        key = "calls", tuple(settings), half
         if key not in self.known:
-            place = self.half("calls-half", 1) if half else self.place("calls")
-            self.start(place, SHORT, 1, DRILL_CALLS=f"{place}.log").finish()
+            place = self.half("calls-half", 1) if half else self.place(f"calls-{len(self.known)}")
+            self.start(place, settings, 1, DRILL_CALLS=f"{place}.log").finish()
             with open(f"{place}.log") as file:
                 self.known[key] = [line.rstrip("\n").split(" ", 1) for line in file]
         return self.known[key]
