@@ -48,11 +48,13 @@ class Policy:
         metadata, self._tensors = read_safetensors(path)
         if metadata.get("format") not in self.FORMATS:
             raise ValueError(f"{path}: not a policy or checkpoint of this version of fan-dist")
+        if "observation_shape" in metadata:
+            raise ValueError(
+                f"{path}: this policy sees images; fan_dist.py is for vectors. Take the .onnx file of `fan-dist export`"
+            )
         unknown = sorted(key for key in metadata if key not in self.KEYS and not key.startswith("crc32"))
         if unknown:
             raise ValueError(f"{path}: says '{unknown[0]}', which this fan_dist.py does not know; take a newer one")
-        if any("/encoder/" in name for name in self._tensors):
-            raise ValueError(f"{path}: this policy sees pictures; fan_dist.py knows vectors, the .onnx file both")
         self.metadata, self.settings = metadata, settings(metadata["configuration"])
         self.agent = self.settings["agent"]
         self.observation_size, self.action_size = int(metadata["observation_size"]), int(metadata["action_size"])

@@ -64,7 +64,7 @@ extension Hyperparameters {
       guard min(height, width) >= encoder.smallestSide else {
         throw Failure(
           .usage,
-          "\(data): images of \(height) × \(width) are too small for --encoder \(encoder), which halves them to nothing below \(encoder.smallestSide) × \(encoder.smallestSide)"
+          "\(data): images of \(height) × \(width) are too small for --encoder \(encoder), which takes \(encoder.smallestSide) × \(encoder.smallestSide) and more"
         )
       }
     }

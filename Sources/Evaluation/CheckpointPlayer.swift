@@ -48,7 +48,10 @@ public final class CheckpointPlayer {
     }
     try requireImports(given, options, path: path)
     guard video == nil || named.embedded == nil else {
-      throw Failure(.usage, "--video: \(task) renders nothing; fan-dist report draws its trajectories")
+      throw Failure(
+        .usage,
+        "--video: the embedded mazes make none; fan-dist report draws the ways of the policy and what it sees"
+      )
     }
     if let folder = video.map({ URL(fileURLWithPath: $0).deletingLastPathComponent().path }) {
       guard access(folder, W_OK) == 0 else {

@@ -365,8 +365,8 @@ extension Work {
     backward rows: Int, weights: Int, inputs: Int, features: Int, through network: MLP<T>
   ) {
     let shape = network.shape
-    // A network without hidden layers has nothing to pass a gradient back to but its inputs.
-    let passedBack = shape.hidden.isEmpty ? inputs : rows
+    // A network without hidden layers has nothing to pass a gradient back to but its inputs and an encoder.
+    let passedBack = shape.hidden.isEmpty && features == 0 ? inputs : rows
     self.weights += weights * shape.operationsPerRow
     self.inputs += passedBack * shape.operationsPerRow
     computed += weights * shape.operationsPerRow

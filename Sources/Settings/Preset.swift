@@ -96,15 +96,30 @@ public struct Preset: Sendable {
     Preset("visual-pointmaze-*", common: "encoder=impala_debug", [:]),
 
     // OGBench as images.
-    Preset(
-      "visual-antmaze-medium-navigate-singletask*", common: ogbenchImages, [.fan: "alpha1=10 alpha2=0.1"]),
-    Preset(
-      "visual-antmaze-teleport-navigate-singletask*", common: ogbenchImages,
-      [.fan: "z-agg=min alpha1=10 alpha2=0.3"]),
-    Preset(
-      "visual-{cube-double,puzzle-4x4}-play-singletask*", common: ogbenchImages,
-      [.fan: "z-agg=min alpha1=100 alpha2=0.1"]),
-    Preset("visual-*-singletask*", common: ogbenchImages, [:]),
+    visual(
+      "antmaze-medium-navigate", fan: "alpha1=10 alpha2=0.1", fql: "alpha=100",
+      rebrac: "alpha-actor=0.01 alpha-critic=0.003", iqn: "",
+      valueFlows: "bcfm-lambda=0.3 confidence-weight-temp=0.03"),
+    visual(
+      "antmaze-teleport-navigate", fan: "z-agg=min alpha1=10 alpha2=0.3", fql: "alpha=100",
+      rebrac: "alpha-actor=0.01 alpha-critic=0.003", iqn: "kappa=0.8",
+      valueFlows: "bcfm-lambda=0.3 confidence-weight-temp=0.03"),
+    visual(
+      "cube-single-play", fql: "alpha=300", rebrac: "alpha-actor=1 alpha-critic=0",
+      sources: [.fql: .fql, .rebrac: .fql]),
+    visual(
+      "cube-double-play", fan: "z-agg=min alpha1=100 alpha2=0.1", fql: "alpha=100",
+      rebrac: "discount=0.995 alpha-actor=0.1 alpha-critic=0", iqn: "", valueFlows: "discount=0.995",
+      sources: [.fql: .fql], notes: [.fql: "published as well: discount=0.995"]),
+    visual(
+      "scene-play", fql: "alpha=100", rebrac: "alpha-actor=0.3 alpha-critic=0.01", iqn: "kappa=0.95",
+      valueFlows: "ret-agg=min", sources: [.fql: .fql]),
+    visual(
+      "puzzle-3x3-play", fql: "alpha=300", rebrac: "alpha-actor=0.1 alpha-critic=0.003", iqn: "kappa=0.8",
+      valueFlows: "bcfm-lambda=0.3 ret-agg=min", sources: [.fql: .fql]),
+    visual(
+      "puzzle-4x4-play", fan: "z-agg=min alpha1=100 alpha2=0.1", fql: "alpha=300", sources: [.fql: .fql]),
+    visual("*"),
 
     // OGBench.
     Preset(
@@ -233,8 +248,17 @@ public struct Preset: Sendable {
   // MARK: Images
 
   /// What all published runs on OGBench's images have in common.
-  private static let ogbenchImages =
-    "steps=500000 discount=0.995 encoder=impala_small frame-stack=3 p-aug=0.5"
+  private static let ogbenchImages = "steps=500000 encoder=impala_small frame-stack=3 p-aug=0.5"
+
+  private static func visual(
+    _ task: String, fan: String? = nil, fql: String? = nil, rebrac: String? = nil, iqn: String? = nil,
+    valueFlows: String? = nil, sources: [AgentKind: Source] = [:], notes: [AgentKind: String] = [:]
+  ) -> Preset {
+    let published = [AgentKind.fan: fan, .fql: fql, .rebrac: rebrac, .iqn: iqn, .valueFlows: valueFlows]
+    return Preset(
+      "visual-\(task)-singletask*", common: ogbenchImages, published.compactMapValues { $0 },
+      sources: [.fql: .valueFlows, .rebrac: .valueFlows].merging(sources) { $1 }, notes: notes)
+  }
 
   // MARK: D4RL
 

@@ -5,29 +5,14 @@ import Testing
 
 /// Runs on images: the visual maze and images of one's own.
 @Suite(.serialized) struct ImageRunTests {
-  static let task = "visual-pointmaze-u-stitch-singletask-v0"
   let runs = Runs()
 
-  /// Data of a few episodes of the visual maze.
-  private func data() throws -> String {
-    let path = runs.folder.file("data.npz")
-    let result = try run(
-      built("fan-dist"), ["dataset", "generate", Self.task, "--episodes", "20", "--out", path])
-    try #require(result.code == 0, "\(result)")
-    return path
-  }
-
-  private func options(_ steps: Int, _ others: String...) throws -> [String] {
-    ["--env", Self.task, "--dataset", try data(), "--steps", "\(steps)", "--batch-size", "16"]
-      + ["--frame-stack", "2", "--p-aug", "0.5"] + others
-  }
-
   @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func figuresDoNotDependOnTheNumberOfRanks() throws {
-    try runs.complete("one", options(6))
+    try runs.complete("one", runs.onImages(steps: 6))
     let one = try runs.table("one")
     #expect(one.columns.contains("validation/critic/critic_loss"))
     for ranks in [2, 3] {
-      try runs.complete("\(ranks)", ranks: ranks, options(6))
+      try runs.complete("\(ranks)", ranks: ranks, runs.onImages(steps: 6))
       let other = try runs.table("\(ranks)")
       for column in one.columns where !column.hasPrefix("time/") {
         let (a, b) = (try one.numbers(column), try other.numbers(column))
@@ -39,31 +24,50 @@ import Testing
   }
 
   @Test func aRunThatWasContinuedIsTheSame() throws {
-    try runs.complete("whole", options(8))
-    try runs.complete("parts", options(4))
-    try runs.complete("parts", options(8, "--resume", "auto"))
+    try runs.complete("whole", runs.onImages(steps: 8))
+    try runs.complete("parts", runs.onImages(steps: 4))
+    try runs.complete("parts", runs.onImages(steps: 8, ["--resume", "auto"]))
     #expect(try runs.tensors("parts", 8) == runs.tensors("whole", 8))
   }
 
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aRunGoesOnWithOtherRanks() throws {
+    try runs.complete("whole", runs.onImages(steps: 8))
+    try runs.complete("parts", ranks: 2, runs.onImages(steps: 4))
+    try runs.complete("parts", ranks: 3, runs.onImages(steps: 8, ["--resume", "auto"]))
+    let (whole, parts) = (try runs.table("whole"), try runs.table("parts"))
+    #expect(parts.steps == whole.steps)
+    for column in whole.columns where column.hasSuffix("loss") {
+      let (a, b) = (try whole.numbers(column), try parts.numbers(column))
+      #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-3 * abs($0) }, "\(column): \(a), \(b)")
+    }
+  }
+
+  @Test func gradientsOfEncodersAgreeWithDifferences() throws {
+    let result = try run(ranks: nil, runs.command("run", runs.onImages(steps: 1, ["--check"])))
+    #expect(result.code == 0 && result.output.contains("all gradients agree on 4 samples"), "\(result)")
+    #expect(result.output.contains("actor_onestep_flow/encoder/stack1/conv2/weight"), "\(result)")
+  }
+
   @Test func otherFramesOrAugmentationAreAnotherRun() throws {
-    try runs.complete("run", options(2))
+    try runs.complete("run", runs.onImages(steps: 2))
     for (name, value, before) in [("--frame-stack", "3", "2"), ("--p-aug", "0", "0.5")] {
-      let result = try run(ranks: nil, runs.command("run", options(4, "--resume", "auto", name, value)))
+      let result = try run(
+        ranks: nil, runs.command("run", runs.onImages(steps: 4, ["--resume", "auto", name, value])))
       expectFailure(result, 78, ["was trained with \(name) \(before)"])
     }
   }
 
   @Test func dataInFilesTrainAsInMemory() throws {
-    let file = try data()
+    let file = try runs.images()
     let directory = runs.folder.file("data")
     let imported = try run(
-      built("fan-dist"), ["dataset", "import", file, "--out", directory, "--env", Self.task])
+      built("fan-dist"), ["dataset", "import", file, "--out", directory, "--env", Runs.visualMaze])
     try #require(imported.code == 0, "\(imported)")
     #expect(
       imported.output.contains("dataset: images of 20 × 20 pixels (height × width), 3 channels: 24 to 255"))
-    try runs.complete("memory", options(5))
+    try runs.complete("memory", runs.onImages(steps: 5))
     let others = ["--dataset", directory, "--dataset-memory", "0"]
-    let result = try runs.complete("files", options(5) + others)
+    let result = try runs.complete("files", runs.onImages(steps: 5, others))
     #expect(result.output.contains("stay in their files"), "\(result)")
     #expect(try runs.tensors("files", 5) == runs.tensors("memory", 5))
     let verified = try run(built("fan-dist"), ["dataset", "info", directory, "--verify"])
@@ -71,7 +75,7 @@ import Testing
   }
 
   @Test func aSavedPolicyPlaysAndIsReported() throws {
-    try runs.complete("run", options(4, "--eval-episodes", "3"))
+    try runs.complete("run", runs.onImages(steps: 4, ["--eval-episodes", "3"]))
     let best = runs.folder.file("run/checkpoints/best.safetensors")
     let played = try run(built("fan-dist"), ["evaluate", best, "--episodes", "3", "--behaviour"])
     let logged = try runs.table("run", "eval.csv")
@@ -85,7 +89,7 @@ import Testing
   }
 
   @Test func actTakesBytesAndNestedArrays() throws {
-    try runs.complete("run", options(2))
+    try runs.complete("run", runs.onImages(steps: 2))
     let best = runs.folder.file("run/checkpoints/best.safetensors")
     let bytes = (0..<20 * 20 * 6).map { UInt8($0 * 31 % 256) }
     let text = Data(bytes).base64EncodedString()
@@ -109,9 +113,11 @@ import Testing
   }
 
   @Test func whatDoesNotFitIsRefused() throws {
-    let file = try data()
+    let file = try runs.images()
     for (arguments, code, parts) in [
-      (["--env", Self.task, "--encoder", "impala_large", "--frame-stack", "65"], 64, ["--frame-stack"]),
+      (
+        ["--env", Runs.visualMaze, "--encoder", "impala_large", "--frame-stack", "65"], 64, ["--frame-stack"]
+      ),
       (["--dataset", file], 65, ["images of 20 × 20 × 3 bytes a row", "has 2 numbers"]),
       (["--p-aug", "0.5"], 64, ["--p-aug 0.5", "the observations are vectors"]),
       (["--encoder", "impala_debug"], 64, ["--encoder impala_debug"]),
@@ -120,6 +126,19 @@ import Testing
       #expect(result.code == code, "\(arguments): \(result)")
       for part in parts { #expect(result.errors.contains(part), "\(arguments): \(result.errors)") }
     }
+  }
+
+  /// The batch alone takes 800 GB.
+  @Test func imagesThatDoNotFitMemoryAreRefused() throws {
+    let sizes = [
+      "--encoder", "impala_small", "--observation-shape", "512,512,3", "--batch-size", "1048576",
+    ]
+    expectFailure(
+      try run(built("fan-dist"), ["bench"] + sizes), 71, ["GB of memory are needed", "--batch-size"])
+  }
+
+  @Test func aStackMayBeLongerThanAnEpisode() throws {
+    try runs.complete("run", runs.onImages(steps: 2, ["--frame-stack", "30", "--eval-episodes", "2"]))
   }
 
   @Test func framesOfVectorsAreStackedToo() throws {

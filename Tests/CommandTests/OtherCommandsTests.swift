@@ -54,7 +54,7 @@ import Testing
     expectFailure(try evaluate(runs.folder.file("none.safetensors")), 66, ["none.safetensors"])
     expectFailure(try evaluate(good, "--env", "nowhere"), 64, ["nowhere"])
     expectFailure(try evaluate(good, "--episodes", "0"), 64, ["--episodes"])
-    expectFailure(try evaluate(good, "--video", "maze.gif"), 64, ["--video", "renders nothing"])
+    expectFailure(try evaluate(good, "--video", "maze.gif"), 64, ["--video", "fan-dist report"])
     expectFailure(try evaluate(good, "--video", "maze.txt"), 64, [".mp4 or .gif"])
   }
 }
@@ -141,11 +141,13 @@ import Testing
     let actionRate: Double
   }
 
-  private func figures(_ options: String...) throws -> Figures {
+  private func figures(_ options: String...) throws -> Figures { try decoded(options) }
+
+  private func decoded<Result: Decodable>(_ options: [String]) throws -> Result {
     let sizes = ["--actor-hidden-dims", "16,16", "--value-hidden-dims", "16,16", "--batch-size", "16"]
     let result = try run(
       built("fan-dist"), ["bench", "--json", "--rounds", "3", "--updates", "20"] + options + sizes)
-    return try JSONDecoder().decode(Figures.self, from: Data(result.output.utf8))
+    return try JSONDecoder().decode(Result.self, from: Data(result.output.utf8))
   }
 
   /// What updates need, they have from the start.
@@ -160,6 +162,18 @@ import Testing
     let own = "own products (\(kernels.rawValue)), "
     #expect(figures.blas.hasPrefix(kernels == .openBLAS ? "OpenBLAS" : own), "\(figures)")
     #expect(figures.kernelRate > 0)
+  }
+
+  /// The constants of the scaling model, with images: the time of 1, 2, 4, 8 and 16 rows.
+  @Test func theModelOfUpdatesOnImages() throws {
+    struct Model: Decodable {
+      let compute: [Double]
+      let parameters: Int
+    }
+    let options = ["--model", "--encoder", "impala_debug", "--observation-shape", "8,8,3"]
+    let model: Model = try decoded(options)
+    #expect(model.compute.count == 5 && model.compute.allSatisfy { $0 > 0 })
+    #expect(model.parameters > 4 * (2 * 2 * 4 * 512 + 512), "four encoders: \(model)")
   }
 
   /// Several threads are OpenBLAS's.
@@ -202,8 +216,9 @@ import Testing
   }
 
   /// The command itself compares the count of each agent's networks with the kernels' and fails if they differ.
-  @Test func everyAgentIsCountedAndTimed() throws {
-    let costs = try costs(["--agents", "all"])
+  @Test(arguments: [[], ["--encoder", "impala_debug", "--observation-shape", "8,8,6"]])
+  func everyAgentIsCountedAndTimed(observations: [String]) throws {
+    let costs = try costs(["--agents", "all"] + observations)
     #expect(costs.map(\.agent) == AgentKind.allCases.map(\.rawValue))
     #expect(costs[0].passes == 34 && costs[0].relativeUpdate == 1)
     for cost in costs {

@@ -6,10 +6,13 @@ import Testing
 
 /// A trained policy as `policy` in a directory of its own, and what is done with it.
 private struct Policy {
-  let runs = Runs()
+  let runs: Runs
 
-  init(_ options: [String] = []) throws {
-    try runs.complete("run", ["--steps", "30"] + options)
+  init(_ options: [String] = []) throws { try self.init(Runs(), ["--steps", "30"] + options) }
+
+  init(_ runs: Runs, _ options: [String]) throws {
+    self.runs = runs
+    try runs.complete("run", options)
   }
 
   var checkpoint: String { runs.folder.file("run/checkpoints/best.safetensors") }
@@ -49,15 +52,19 @@ private func action(_ line: String) throws -> [Double] {
     onnx.checker.check_model(sys.argv[1], full_check=True)
     session = onnxruntime.InferenceSession(sys.argv[1])
     random = numpy.random.default_rng(0)
-    inputs = {
-      port.name: random.normal(size=[50 if size == "batch" else size for size in port.shape]).astype("float32")
-      for port in session.get_inputs()}
-    inputs["observation"] *= 3
+    inputs = {}
+    for port in session.get_inputs():
+      shape = [50 if size == "batch" else size for size in port.shape]
+      isImage = port.type == "tensor(uint8)"
+      inputs[port.name] = (
+        random.integers(0, 256, shape, dtype="uint8") if isImage else random.normal(size=shape).astype("float32"))
+    if inputs["observation"].ndim == 2: inputs["observation"] *= 3
     if "taus" in inputs: inputs["taus"] = random.uniform(size=inputs["taus"].shape).astype("float32")
     shared = {port.name for port in session.get_inputs() if port.shape[0] != "batch"}
     with open(sys.argv[2], "w") as lines:
       for i in range(50):
         row = {name: (x if name in shared else x[i]).ravel().tolist() for name, x in inputs.items()}
+        if inputs["observation"].ndim > 2: row["observation"] = inputs["observation"][i].tolist()
         print(json.dumps(row), file=lines)
     first = {name: x if name in shared else x[:1] for name, x in inputs.items()}
     print(json.dumps(session.run(["action"], inputs)[0].tolist()))
@@ -73,10 +80,27 @@ private func action(_ line: String) throws -> [Double] {
         ["--agent", "value-flows", "--q-agg", "min", "--no-clip-flow-returns", "--num-samples", "3"],
       ])
   func onnxruntimeActsAlike(options: [String]) throws {
-    let policy = try Policy(options)
+    let actions = try actions(of: Policy(options), for: "observation (batch, 2)")
+    // Clipped ones and others, and not all the same. A flow that is not clipped on its way has hardly learned yet: most
+    // of its actions are.
+    #expect(Set(actions.joined()).count > (options.contains("--no-clip-flow-actions") ? 25 : 50))
+  }
+
+  @Test(
+    .enabled(if: pythonWithPackages != nil, "\(noPythonWithPackages)"),
+    arguments: [AgentKind.fan, .rebrac, .iqn, .valueFlows])
+  func onnxruntimeActsAlikeOnImages(agent: AgentKind) throws {
+    let runs = Runs()
+    let policy = try Policy(runs, runs.onImages(steps: 5, ["--agent", agent.rawValue]))
+    let actions = try actions(of: policy, for: "observation (batch, 20, 20, 6) of uint8")
+    #expect(Set(actions.joined()).count > 50)
+  }
+
+  /// The policy's actions for random observations, which must be onnxruntime's.
+  private func actions(of policy: Policy, for observation: String) throws -> [[Double]] {
     let (model, inputs) = (policy.file("policy.onnx"), policy.file("inputs"))
     let exported = try policy.export(policy.checkpoint, to: model)
-    #expect(exported.code == 0 && exported.output.contains("observation (batch, 2)"), "\(exported)")
+    #expect(exported.code == 0 && exported.output.contains(observation), "\(exported)")
     let result = try run(#require(pythonWithPackages), ["-c", Self.runtime, model, inputs])
     try #require(result.code == 0, "\(result)")
     let outputs = try lines(result).map {
@@ -88,9 +112,7 @@ private func action(_ line: String) throws -> [Double] {
     for (mine, theirs) in zip(actions + [actions[0]], outputs[0] + outputs[1]) {
       #expect(zip(mine, theirs).allSatisfy { abs($0 - $1) < 1e-5 }, "\(mine) \(theirs)")
     }
-    // Clipped ones and others, and not all the same. A flow that is not clipped on its way has hardly learned yet: most
-    // of its actions are.
-    #expect(Set(actions.joined()).count > (options.contains("--no-clip-flow-actions") ? 25 : 50))
+    return actions
   }
 
   @Test func safetensorsHoldThePolicyAlone() throws {

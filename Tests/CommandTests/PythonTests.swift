@@ -82,6 +82,15 @@ import Testing
     #expect(holds == [true, true, true, true, true])
   }
 
+  @Test func policiesThatSeeImagesAreRefused() throws {
+    try runs.complete("run", runs.onImages(steps: 2))
+    let policy = runs.folder.file("run/checkpoints/best.safetensors")
+    let result = try python("fan_dist.Policy.load(sys.argv[1])", policy)
+    #expect(
+      result.code == 1 && result.errors.contains("ValueError: \(policy): this policy sees images"),
+      "\(result)")
+  }
+
   @Test func wrongInputsAndFilesAreNamed() throws {
     try runs.complete("run", "--steps", "5")
     let policy = runs.folder.file("run/checkpoints/best.safetensors")

@@ -73,6 +73,28 @@ struct Runs {
   }
 }
 
+extension Runs {
+  /// The small maze from above.
+  static let visualMaze = "visual-pointmaze-u-stitch-singletask-v0"
+
+  /// The path of a few of its episodes.
+  func images() throws -> String {
+    let path = folder.file("images.npz")
+    if !FileManager.default.fileExists(atPath: path) {
+      let arguments = ["dataset", "generate", Self.visualMaze, "--episodes", "20", "--out", path]
+      let result = try run(built("fan-dist"), arguments)
+      try #require(result.code == 0, "\(result)")
+    }
+    return path
+  }
+
+  /// The options of a run on them.
+  func onImages(steps: Int, _ others: [String] = []) throws -> [String] {
+    ["--env", Self.visualMaze, "--dataset", try images(), "--steps", "\(steps)", "--batch-size", "16"]
+      + ["--frame-stack", "2", "--p-aug", "0.5"] + others
+  }
+}
+
 /// What compiling `launch/drills/faults.c` makes, beside the programs that are built; nil if it does not compile without
 /// warnings.
 private let faultsLibrary: String? = {

@@ -52,6 +52,12 @@ import Testing
     }
   }
 
+  @Test func runsOfASweepCanSeeImages() throws {
+    let images = "env: \(Runs.visualMaze), dataset: \(try runs.images()), frame_stack: 2"
+    let result = try sweep(write("grid: {agent: [fan, rebrac]}\nruns: [{steps: 2, \(images)}]"))
+    #expect(result.code == 0 && result.output.contains("done: 2 run(s)"), "\(result)")
+  }
+
   @Test func runsOfASweepCanGoOnline() throws {
     let file = try write("grid: {online_alpha1: [1, 3]}\nruns: [{steps: 4, online_steps: 6}]")
     let result = try sweep(file)

@@ -43,7 +43,7 @@ struct PresetTests {
     for task in ["visual-scene-play-singletask-v0", "ogbench:visual-antmaze-medium-navigate-singletask-v0"] {
       let settings = try settings("--env", task, "--agent", "rebrac")
       #expect(settings["encoder"] == "impala_small" && settings["frame-stack"] == "3", "\(settings)")
-      #expect(settings["p-aug"] == "0.5" && settings["discount"] == "0.995", "\(settings)")
+      #expect(settings["p-aug"] == "0.5" && settings["steps"] == "500000", "\(settings)")
     }
     for maze in ["u-stitch", "giant-navigate"] {
       let settings = try settings("--env", "visual-pointmaze-\(maze)-singletask-v0")
@@ -65,6 +65,12 @@ struct PresetTests {
     ("iqn", "minari:D4RL/hammer/cloned-v2", ["kappa=0.7", "quantile-agg=min"]),
     ("codac", "scene-play-singletask-task1-v0", ["kappa=0.95", "alpha=100.0", "discount=0.99"]),
     ("value-flows", "puzzle-4x4-play-singletask-v0", ["confidence-weight-temp=100.0", "q-agg=min"]),
+    ("fan", "visual-puzzle-4x4-play-singletask-task1-v0", ["discount=0.995", "z-agg=min", "alpha2=0.1"]),
+    ("fql", "visual-puzzle-3x3-play-singletask-v0", ["alpha=300.0", "discount=0.99", "frame-stack=3"]),
+    ("rebrac", "visual-cube-double-play-singletask-v0", ["discount=0.995", "alpha-actor=0.1"]),
+    ("rebrac", "visual-cube-single-play-singletask-v0", ["alpha-actor=1.0", "alpha-critic=0.0"]),
+    ("iqn", "visual-antmaze-teleport-navigate-singletask-v0", ["kappa=0.8", "discount=0.99"]),
+    ("value-flows", "visual-scene-play-singletask-task2-v0", ["ret-agg=min", "bcfm-lambda=1.0"]),
   ]) func ofEverySource(agent: String, task: String, expected: [String]) throws {
     let settings = try settings("--env", task, "--agent", agent)
     let all = settings.map { "\($0)=\($1)" }
@@ -77,6 +83,8 @@ struct PresetTests {
       cube.applied(to: .valueFlows, beside: [])
         == "preset of cube-double-play-singletask* from github.com/chongyi-zheng/value-flows, README.md: --discount=0.995 --confidence-weight-temp=3"
     )
+    let visualCube = try #require(Preset.named("visual-cube-single-play-singletask-v0"))
+    #expect(visualCube.source(for: .rebrac) == .fql && visualCube.source(for: .iqn) == nil)
     let door = try #require(Preset.named("minari:D4RL/door/human-v2"))
     #expect(door.applied(to: .fan, beside: [])?.hasSuffix("(published as well: alpha1=10000)") == true)
     // The number of updates is the benchmark's; settings of this agent were not published.
