@@ -56,7 +56,7 @@ final class RunJudgements {
     }
     if world.rank == 0, let interval = configuration.fqeInterval {
       host.logger.info(
-        "every \(interval) updates training waits while \(min(seeds, world.size)) of \(world.size) rank(s) judge the policy by \(validation.data.path): \(seeds) network(s) of \(configuration.fittedQ.fqeUpdates) updates"
+        "every \(interval) updates training waits while \(min(seeds, world.size)) of \(world.size) rank(s) judge the policy by the validation data: \(seeds) network(s) of \(configuration.fittedQ.fqeUpdates) updates"
       )
     }
   }
