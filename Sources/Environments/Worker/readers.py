@@ -136,9 +136,13 @@ def episode_ends(steps, terminal_ends, is_last):
     if "episode" in steps:
         ends[:-1] |= steps["episode"][1:] != steps["episode"][:-1]
     if "next_observations" in steps:
-        difference = steps["next_observations"][:-1].astype(np.float32) - steps["observations"][1:].astype(np.float32)
-        # As in the published code. NaN is no reason to go on; it is refused later.
-        ends[:-1] |= ~(np.linalg.norm(difference.reshape(count - 1, math.prod(difference.shape[1:])), axis=1) <= 1e-6)
+        width = math.prod(steps["observations"].shape[1:])
+        following = steps["next_observations"][:-1].astype(np.float32).reshape(count - 1, width)
+        beginning = steps["observations"][1:].astype(np.float32).reshape(following.shape)
+        # The published code's limit, for numbers near 1; of larger ones single precision holds fewer places. NaN is no
+        # reason to go on; it is refused later.
+        limit = 1e-6 * (1 + np.linalg.norm(following, axis=1))
+        ends[:-1] |= ~(np.linalg.norm(following - beginning, axis=1) <= limit)
     if is_last:
         ends[-1] = True
     return ends
