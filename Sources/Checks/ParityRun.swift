@@ -1,5 +1,6 @@
 import Agents
 import ArrayFiles
+import Basics
 import Kernels
 import Learning
 import MPI
@@ -33,7 +34,10 @@ extension ParityCase {
   public func run(
     _ hyperparameters: Hyperparameters, world: Communicator, ranksPerNode: Int? = nil, chunks: Int? = nil
   ) throws -> ParityResult {
-    try Releases.around { releases in
+    if let chunks, let problem = BatchChunks.problem(count: chunks, batch: batchSize, ranks: world.size) {
+      throw Failure(.usage, problem)
+    }
+    return try Releases.around { releases in
       let chunks = chunks.map { BatchChunks(count: $0, batch: batchSize, ranks: world.size) }
       let run = try ParityRun(
         self, hyperparameters, world: world, ranksPerNode: ranksPerNode, chunks: chunks, releases)

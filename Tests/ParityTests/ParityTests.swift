@@ -50,7 +50,7 @@ private func parity(
       (1, []), (2, []), (3, []), (3, ["--ranks-per-node", "1"]), (4, ["--ranks-per-node", "2"]),
     ])
   func reproducible(ranks: Int, options: [String]) throws {
-    expectAllPass(try parity(cases, ranks: ranks, options + ["--reproducible-chunks", "8"]))
+    expectAllPass(try parity(cases, ranks: ranks, options + ["--reproducible-chunks", "4"]))
   }
 
   private func expectAllPass(_ result: CommandResult, _ names: [String] = names) {
