@@ -32,9 +32,10 @@ enum { GROUP = 131072, DEPTH = 512 };
 _Static_assert(PRODUCT_CHUNK_TERMS == DEPTH / 2, "the terms of a product by chunks fit one panel");
 
 /// Up to FEW rows of a, the time that b takes from memory counts: it is read in the order of memory, COPIED rows and
-/// COPIED_COLUMNS columns of it at a time. Up to IN_PLACE rows of a, copying would take as long as the product, and b is
-/// used in place, NEAR rows of it at a time. A transposed b is used in place up to FEW rows, as the first operand of the
-/// transposed product; but up to FEWEST rows most of a register would be empty there, and a small panel is copied at a time.
+/// COPIED_COLUMNS columns of it at a time. Up to IN_PLACE rows of a, copying would take as long as the product, and b
+/// is used in place, NEAR rows of it at a time. A transposed b is used in place up to FEW rows, as the first operand of
+/// the transposed product; but up to FEWEST rows most of a register would be empty there, and it is copied, a small
+/// panel at a time.
 enum { FEW = 32, IN_PLACE = 8, NEAR = 8, COPIED = 64, COPIED_COLUMNS = 512, FEWEST = 5 };
 
 /// Up to FEW_TERMS terms of a transposed a, writing c takes as long as the product. TERMS_GROUP: the most floats in a

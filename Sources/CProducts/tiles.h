@@ -206,8 +206,8 @@ static void NAME(copy_strip)(const float *a, long stride, long depth, long colum
   }
 }
 
-/// The registers of each row of a tile that has few rows: the fewer rows, the wider, so that enough sums are under way at
-/// a time. There are at least LANES columns.
+/// The registers of each row of a tile that has few rows: the fewer rows, the wider, so that enough sums are under way
+/// at a time. There are at least LANES columns.
 INLINE int NAME(registers)(long rows, long columns) {
   int registers = rows == 1 ? WIDEST : rows <= 3 ? 4 : 2;
   while (registers * LANES > columns) registers /= 2;
@@ -297,8 +297,8 @@ INLINE void NAME(tile_of_few_terms)(int rows, int registers, long depth, const f
   }
 }
 
-/// A product of a transposed a with at most FEW_TERMS terms: c is written in the order of memory. Returns the sum of the
-/// squares of c. `columns` is a multiple of LANES.
+/// A product of a transposed a with at most FEW_TERMS terms: c is written in the order of memory. Returns the sum of
+/// the squares of c. `columns` is a multiple of LANES.
 static double NAME(multiply_few_terms)(long rows, long columns, long depth, const float *a, long a_stride,
                                        const float *b, long b_stride, float *c, long c_stride, bool adds) {
   _Alignas(64) float panels[TERMS_GROUP], strip[FEW_TERMS * ROWS];

@@ -1,7 +1,7 @@
 #pragma once
 #include <string.h>
 
-// Copies of some columns of a matrix, in which each row is one or two registers wide.
+// Copies of some columns of a matrix, in which each row is some registers wide.
 
 typedef float quad __attribute__((vector_size(16), aligned(4)));
 typedef float octet __attribute__((vector_size(32), aligned(4)));
