@@ -79,8 +79,10 @@ public enum Launcher: Sendable {
   /// Whether this program's MPI surely does not understand `srun --mpi=pmi2`: Open MPI without the parts `s1` and `s2`
   /// beside its others for finding ranks. It would end with many lines.
   static let lacksPMI2: Bool = {
-    guard own == .openMPI, let maps = try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8),
-      let line = maps.split(separator: "\n").first(where: { $0.contains("/libmpi.so") }),
+    guard own == .openMPI, let maps = FileHandle(forReadingAtPath: "/proc/self/maps")?.readDataToEndOfFile(),
+      let line = String(decoding: maps, as: UTF8.self).split(separator: "\n").first(where: {
+        $0.contains("/libmpi.so")
+      }),
       let path = line.firstIndex(of: "/").map({ String(line[$0...]) })
     else { return false }
     let library = URL(fileURLWithPath: path)
