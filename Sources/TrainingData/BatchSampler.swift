@@ -52,7 +52,7 @@ public final class BatchSampler {
     {
       throw Failure(.usage, problem + ", or raise --virtual-shards and --batch-size")
     }
-    if let chunks, let problem = BatchChunks.problem(count: chunks, batch: batchSize, ranks: world.size) {
+    if let chunks, let problem = BatchChunks.problem(count: chunks, batch: batchSize, ranks: ranks) {
       throw Failure(.usage, "--reproducible: \(problem) (--reproducible-chunks)")
     }
     guard moving == 0 || spec.observation.isImage else {
