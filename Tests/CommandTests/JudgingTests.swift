@@ -196,7 +196,7 @@ import Testing
     let path = try wide.write(to: runs.folder.file("wide.npz"))
     try refused(65, ["wide.npz", "3 numbers"], options + ["--val-dataset", path])
     let images = [
-      "--env", ImageRunTests.task, "--encoder", "impala_debug", "--fqe-interval", "5", "--eval-episodes", "0",
+      "--env", Runs.visualMaze, "--encoder", "impala_debug", "--fqe-interval", "5", "--eval-episodes", "0",
     ]
     try refused(64, ["--fqe-interval", "images"], images)
   }
