@@ -342,7 +342,7 @@ static void NAME(multiply)(long rows, long columns, long depth, const float *a, 
                            long c_stride, bool c_transposed, bool adds, const struct product_chunks *chunks) {
   if (!chunks && rows <= (a_transposed ? LANES : FEW) && !b_transposed && !c_transposed)
     return NAME(multiply_few)(rows, columns, depth, a, a_stride, a_transposed, b, b_stride, c, c_stride, adds);
-  if (a_transposed && !b_transposed && depth <= FEW_TERMS && columns >= LANES) {
+  if (!chunks && a_transposed && !b_transposed && depth <= FEW_TERMS && columns >= LANES) {
     long whole = columns / LANES * LANES;
     NAME(multiply_few_terms)(rows, whole, depth, a, a_stride, b, b_stride, c, c_stride, adds);
     if (whole == columns) return;

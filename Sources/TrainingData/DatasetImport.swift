@@ -141,7 +141,7 @@ public struct DatasetImport: Sendable {
 
   /// Files that directories of other kinds have.
   private static let markers = [
-    "meta/info.json", "data/metadata.json", "metadata.json", "dataset_info.json",
+    "meta/info.json", "data/metadata.json", "metadata.json", "features.json", "dataset_info.json",
   ]
 
   private static func begins(_ path: String, with text: String) -> Bool {

@@ -96,7 +96,7 @@ struct OwnDataTests {
         with open(folder + "data.csv", "w") as file:
             print("time,x0,u,v,r,x1,x2,done,cut", file=file)
             for i in range(n):
-                flags = ["false", "true"][terminal[i]], int(timeout[i])
+                flags = ["false", "true"][int(terminal[i])], int(timeout[i])
                 print(i, s[i, 0], *a[i], r[i], *s[i, 1:], *flags, sep=",", file=file)
         """)
     let result = try dataset("data.csv", Self.columns[0], Self.columns[1])

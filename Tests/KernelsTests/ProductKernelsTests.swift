@@ -80,7 +80,7 @@ struct ProductKernelsTests {
   /// Rows of two matrices in chunks, sections of them, and which chunks are summed.
   private static let chunks = [
     (batch: 16, count: 16, sections: 1, chunks: 0..<16), (256, 16, 1, 0..<16), (100, 16, 1, 0..<16),
-    (64, 16, 2, 0..<16), (64, 16, 2, 4..<8), (64, 16, 3, 15..<16), (640, 4, 1, 0..<4), (300, 2, 2, 0..<2),
+    (64, 16, 2, 0..<16), (64, 16, 2, 4..<8), (64, 16, 3, 15..<16),
     (37, 32, 1, 8..<16),
   ]
 
@@ -95,9 +95,7 @@ struct ProductKernelsTests {
       let b = Pair(size.batch * size.sections, n, Rows.ordinary.value)
       let c = Pair(m, n, Rows.fifty.value)
       let chunked = rows.chunked(size.chunks, sections: size.sections)
-      if !kernels.multiply(a.float, b.float, into: c.float, by: chunked) {
-        Float.multiply(a.float, b.float, into: c.float, by: chunked, scratch: ChunkScratch())
-      }
+      #expect(kernels.multiply(a.float, b.float, into: c.float, by: chunked))
       func sum(_ chunks: Range<Int>, _ i: Int, _ j: Int) -> Float {
         guard chunks.count == 1 else {
           let middle = chunks.lowerBound + chunks.count / 2

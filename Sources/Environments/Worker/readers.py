@@ -689,7 +689,10 @@ class CSV(Table):
         with open(name, newline="", encoding="utf-8-sig", errors="replace") as file:
             header = file.readline(self.LONGEST_LINE)
         self.delimiter = max(",;\t", key=header.count)
-        self.names = [field.strip() for field in next(csv.reader([header], delimiter=self.delimiter), [])]
+        try:
+            self.names = [field.strip() for field in next(csv.reader([header], delimiter=self.delimiter), [])]
+        except csv.Error:
+            self.names = []
         if len(self.names) < 2 or "\0" in header:
             raise ValueError(
                 f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line"
@@ -764,7 +767,16 @@ class Parquet(Table):
     def open(self, path):
         # Sizes that the file claims for its own description are limited.
         limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1 << 22}
-        return self.pq.ParquetFile(path, buffer_size=1 << 20, **limits)
+        try:
+            return self.pq.ParquetFile(path, buffer_size=1 << 20, **limits)
+        except Exception as error:
+            raise ValueError(f"{path}: is no whole Parquet file: {error}") from error
+
+    def batches(self, file, path, size, columns):
+        try:
+            yield from file.iter_batches(size, columns=columns)
+        except Exception as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def width(self, name):
         """How many numbers a column has in each row; of lists of any length, as many as the first has."""
@@ -776,7 +788,8 @@ class Parquet(Table):
                 type.value_type.list_size if pyarrow.types.is_fixed_size_list(type.value_type) else 1
             )
         if pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type):
-            batch = next(self.open(self.files[0]).iter_batches(1, columns=[name]), None)
+            path = self.files[0]
+            batch = next(self.batches(self.open(path), path, 1, [name]), None)
             return len(batch.column(0)[0]) if batch and batch.column(0)[0].is_valid else 0
         return 1
 
@@ -806,7 +819,7 @@ class Parquet(Table):
             file = self.open(path)
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise ValueError(f"{path}: has no column '{missing[0]}'")
-            for batch in file.iter_batches(size, columns=columns):
+            for batch in self.batches(file, path, size, columns):
                 parts = [
                     self.numbers(batch.column(batch.schema.get_field_index(name)), name, first) for name in columns
                 ]
