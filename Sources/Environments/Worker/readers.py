@@ -912,7 +912,8 @@ class LeRobot(Parquet):
     def width(self, name):
         if name != self.image:
             return super().width(name)
-        batch = next(self.open(self.files[0]).iter_batches(1, columns=[name]), None)
+        path = self.files[0]
+        batch = next(self.batches(self.open(path), path, 1, [name]), None)
         if not batch:
             raise ValueError(f"{self.path}: has no rows")
         return self.pictures(batch.column(0), 0).shape[1]
