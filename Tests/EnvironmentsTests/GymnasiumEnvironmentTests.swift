@@ -259,7 +259,7 @@ struct GymnasiumEnvironmentTests {
     "\(magic)\\\(version)\\0\\\(kind)\\0\(length)"
   }
   private static let fifty = "\\062\\0\\0\\0"
-  private static let opened = #"{"observation_shape":[3],"action_size":1}"#
+  private static let opened = #"{"observation_shape":[3],"action_size":1,"action_bounds":[[null,null]]}"#
 
   @Test(arguments: [
     ("echo 'hello, this is no frame'", ["not a frame", "hello, this"]),
@@ -272,10 +272,10 @@ struct GymnasiumEnvironmentTests {
     ("printf '\(header(kind: 0, length: "\\4\\0\\0\\0"))oops'", ["reports", "oops"]),
     ("printf '\(header(length: "\\4\\0\\0\\0"))nope'", ["does not describe", "nope"]),
     // The description is correct, but no answer follows.
-    ("printf '\(header(length: "\\051\\0\\0\\0"))\(opened)'", ["ended with exit code 0"]),
+    ("printf '\(header(length: "\\107\\0\\0\\0"))\(opened)'", ["ended with exit code 0"]),
     // The description is correct, but the next answer is too short.
     (
-      "printf '\(header(length: "\\051\\0\\0\\0"))\(opened)\(header(kind: 2, length: "\\4\\0\\0\\0"))abcd'",
+      "printf '\(header(length: "\\107\\0\\0\\0"))\(opened)\(header(kind: 2, length: "\\4\\0\\0\\0"))abcd'",
       ["4 bytes, not 12"]
     ),
     ("echo first >&2; echo 'some reason' >&2; exit 4", ["exit code 4", "first | some reason"]),
