@@ -154,6 +154,7 @@ struct OwnDataTests {
         pq.write_table(pa.table(table), folder + "data.parquet", row_group_size=7)
         table["u"] = pa.array([[1.0, 2.0]] * 39 + [[1.0]], pa.list_(pa.float32()))
         pq.write_table(pa.table(table), folder + "ragged.parquet")
+        table["u"] = pa.array(a.tolist(), pa.list_(pa.float32()))
         table["x"] = pa.array([[1.0, None, 2.0]] * 40, pa.list_(pa.float64(), 3))
         pq.write_table(pa.table(table), folder + "null.parquet")
         data = open(folder + "data.parquet", "rb").read()
