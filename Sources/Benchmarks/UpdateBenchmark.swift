@@ -122,7 +122,7 @@ public final class UpdateBenchmark {
     // Read before the limits are measured, with matrices that training does not have.
     let resident = peakResidentBytes()
     let crowd = Crowd(subject, rows: hyperparameters.batchSize)
-    let measured = try measure(rounds, updates: count, crowd, allocations)
+    var measured = try measure(rounds, updates: count, crowd, allocations)
     // The clock readings of a profile cost time, so it is taken apart from the timed updates. It covers whole periods
     // of the targets, as updates that move them may take more operations.
     let period = subject.learner.targetPeriod
@@ -132,14 +132,13 @@ public final class UpdateBenchmark {
       profiled =
         try seconds { for _ in 0..<profiledCount { try subject.update() } } / Double(profiledCount)
     }
-    var result = try summarise(
-      measured, crowdOperations: crowd.operations, parts: try parts(of: profiled, updates: profiledCount),
-      resident: resident, count: profiledCount)
-    result.gradients = try (Self.fewRows.filter { $0 < subject.capacity } + [subject.capacity]).map {
+    let parts = try parts(of: profiled, updates: profiledCount)
+    measured.gradients = try (Self.fewRows.filter { $0 < subject.capacity } + [subject.capacity]).map {
       GradientTime(rows: $0, time: 1e3 * (try world.allReduce(try gradientSeconds(rows: $0), .max)))
     }
-    result.gradientLimit = 1e3 * (try world.allReduce(try passSeconds(), .max))
-    return result
+    measured.passes = try passSeconds()
+    return try summarise(
+      measured, crowdOperations: crowd.operations, parts: parts, resident: resident, count: profiledCount)
   }
 
   /// What was measured, one value for each round: seconds, and operations or bytes a second.
@@ -153,6 +152,8 @@ public final class UpdateBenchmark {
     var allReduceBytes = 0
     var actions: [Double] = []
     var crowds: [Double] = []
+    var gradients: [GradientTime] = []
+    var passes = 0.0
   }
 
   private func measure(
@@ -288,6 +289,7 @@ public final class UpdateBenchmark {
         Double(subject.workspaceBytes) / Double(subject.capacity), .max) / 1e6,
       encodings: try world.allReduce(Double(work.encodings)) / Double(count),
       action: 1e3 * median(measured.actions), actions: 1e3 * crowd,
-      actionRate: crowdOperations / crowd / 1e9, gradients: [], gradientLimit: 0)
+      actionRate: crowdOperations / crowd / 1e9, gradients: measured.gradients,
+      gradientLimit: 1e3 * (try world.allReduce(measured.passes, .max)))
   }
 }

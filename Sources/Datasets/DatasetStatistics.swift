@@ -159,7 +159,7 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     if actionMinimum == actionMaximum {
       return ["every action is \(actionMinimum): look whether they were recorded"]
     }
-    if reach < 0.05 {
+    if reach < Self.smallReach {
       return [
         "no action goes beyond ±\(reach): are they scaled to [-1, 1]? Scale them so that their bounds are ±1"
       ]
@@ -169,6 +169,9 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
       "\(whole(100 * clippedShare)) % of the action components lie at ±1 and were clipped: were they cut off before? Scale them by their true bounds instead"
     ]
   }
+
+  /// Actions that do not go beyond are probably not scaled.
+  static let smallReach: Float = 0.05
 
   private var episodeWarnings: [String] {
     emptyEpisodes > 0

@@ -7,11 +7,17 @@ public final class ScaledEnvironment: VectorEnvironment {
   public var capacity: Int { environment.capacity }
   private let environment: any VectorEnvironment
   private let scales: DataScales
+  private let workspace = Workspace<Float>()
+  /// Actions in the environment's units; nil if they are not scaled.
+  private let raw: Matrix<Float>?
 
   /// An environment whose observations and actions have as many columns as the scales.
   public init(_ environment: any VectorEnvironment, _ scales: DataScales) {
     self.environment = environment
     self.scales = scales
+    raw = scales.actions.map { [workspace] in
+      workspace.matrix(rows: environment.capacity, columns: $0.count)
+    }
   }
 
   public func describe() throws -> EnvironmentDescription { try environment.describe() }
@@ -25,13 +31,16 @@ public final class ScaledEnvironment: VectorEnvironment {
   public func step(
     _ slots: [Int], _ actions: Matrix<Float>, _ place: ObservationPlace
   ) throws -> [StepOutcome] {
-    let workspace = Workspace<Float>()
-    let raw = workspace.matrix(rows: actions.rows, columns: actions.columns)
+    let outcomes = try environment.step(slots, inOwnUnits(actions), place)
+    for row in slots.indices { scale(place(row)) }
+    return outcomes
+  }
+
+  private func inOwnUnits(_ actions: Matrix<Float>) -> Matrix<Float> {
+    guard let raw = raw?.rows(0..<actions.rows) else { return actions }
     raw.copy(actions)
     scales.actions?.invert(raw.base, rows: raw.rows)
-    let outcomes = try environment.step(slots, raw, place)
-    for row in slots.indices { scale(place(row)) }
-    return withExtendedLifetime(workspace) { outcomes }
+    return raw
   }
 
   public func state(of slot: Int) -> [Double]? { environment.state(of: slot) }

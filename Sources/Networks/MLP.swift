@@ -194,20 +194,26 @@ public final class MLP<T: Real> {
       backward(parameters, into: gradients, member: e, weightRows, inputRows, accumulate, by: chunked)
     }
     profile.time(.elementwise) {
-      for span in 0..<(chunked?.rows.spans.count ?? 1) {
-        let gradients = gradients + span * (chunked?.slabLength ?? 0)
-        for slot in vectors { note(T.sumOfSquares(gradients + slot.offset, count: slot.count)) }
+      forEachSlab(gradients, chunked) { slab in
+        for slot in vectors { note(T.sumOfSquares(slab + slot.offset, count: slot.count)) }
       }
     }
   }
 
   /// Sets the network's gradient to zero, for an update that does not train it.
   public func clearGradient(in gradients: UnsafeMutablePointer<T>) {
-    for span in 0..<(chunked?.rows.spans.count ?? 1) {
-      let gradients = gradients + start + span * (chunked?.slabLength ?? 0)
-      gradients.update(repeating: 0, count: parameterCount)
-    }
+    forEachSlab(gradients + start, chunked) { $0.update(repeating: 0, count: parameterCount) }
     gradientIsFinite = true
+  }
+
+  /// Calls `body` with the gradient of each span of chunks, or with the one that there is without chunks.
+  @inline(__always)
+  private func forEachSlab(
+    _ gradients: UnsafeMutablePointer<T>, _ chunked: ChunkedGradients<T>?,
+    _ body: (UnsafeMutablePointer<T>) -> Void
+  ) {
+    guard let chunked else { return body(gradients) }
+    for span in chunked.rows.spans.indices { body(gradients + span * chunked.slabLength) }
   }
 
   /// The gradient of a layer's weight ← xᵀ · gradient, summed over rows.

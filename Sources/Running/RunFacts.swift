@@ -44,7 +44,7 @@ struct RunFacts {
   /// The facts in the log, on rank 0.
   func say(to host: RunHost, _ directory: RunDirectory) {
     let lines =
-      [program, ranks] + (nodes?.lines ?? []) + data.statistics.lines + scaleLines
+      [program, ranks] + (nodes?.lines ?? []) + data.statistics.lines + scaleLines(data.spec.scales)
       + provenanceLines(data.provenance) + [
         memory
       ]
@@ -56,15 +56,14 @@ struct RunFacts {
     host.logger.info("writing to \(directory.path)")
   }
 
-  private var scaleLines: [String] { (data.spec.scales?.lines ?? []).map { "dataset: \($0)" } }
-
   /// Writes config.yaml, which repeats the run from any directory, with the facts as comments.
   func write(to directory: RunDirectory) throws {
     var repeated = configuration
     repeated.dataset = configuration.dataset.map { URL(fileURLWithPath: $0).path }
     repeated.valDataset = configuration.valDataset.map { URL(fileURLWithPath: $0).path }
     repeated.datasetDigest = data.digest
-    let statistics = data.statistics.lines + scaleLines + data.statistics.warnings.map { "warning: \($0)" }
+    let statistics =
+      data.statistics.lines + scaleLines(data.spec.scales) + data.statistics.warnings.map { "warning: \($0)" }
     let facts = ["\(program), \(ranks)"] + statistics
     let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
     try writeFile(Array(text.utf8), path: directory.configuration)

@@ -79,7 +79,12 @@ private func sizeLines(_ source: any DatasetSource) -> [String] {
     : "\(plan.observation) an observation, \(plan.actionSize) an action"
   return ["dataset: \(sizes); \(megabytes(plan.byteCount)) MB in memory"]
     + (source.observationOrder.map { ["dataset: observations are \(orderText($0))"] } ?? [])
-    + (source.scales?.lines ?? []).map { "dataset: \($0)" }
+    + scaleLines(source.scales)
+}
+
+/// How data were scaled, a line for each map.
+package func scaleLines(_ scales: DataScales?) -> [String] {
+  (scales?.lines ?? []).map { "dataset: \($0)" }
 }
 
 /// The range of each column, as far as it is known.

@@ -91,17 +91,16 @@ extension DatasetExamination {
   }
 
   private var narrow: [Finding] {
+    // The statistics say it if that is so of all columns.
+    let smallReach = Double(DatasetStatistics.smallReach)
     let reaches = actions.map { max(abs($0.minimum), abs($0.maximum)) }
-    guard (reaches.max() ?? 0) >= Self.smallReach else { return [] }
-    return zip(actions, reaches).filter { $1 < Self.smallReach && !$0.isConstant }.map { column, reach in
+    guard (reaches.max() ?? 0) >= smallReach else { return [] }
+    return zip(actions, reaches).filter { $1 < smallReach && !$0.isConstant }.map { column, reach in
       Finding(
         kind: .narrow, column: column.name,
         text: "\(column.name) stays within ±\(brief(reach)): scale it so that its bounds are ±1")
     }
   }
-
-  /// Actions that do not go beyond are probably not scaled; the statistics say it if that is so of all.
-  private static let smallReach = 0.05
 }
 
 /// A number for people, with four digits.
