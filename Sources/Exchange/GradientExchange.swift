@@ -28,12 +28,10 @@ public final class GradientExchange {
   private let ranks: RankGroups
   private let memory: ParameterMemory
   private let profile: Profile
-  /// The sum of the slabs of a single group by chunks; nil if there are several groups, or no chunks.
-  private let spanSum: SpanSum?
-  /// The sum by chunks where there are several groups.
+  /// The sum of the slabs of this rank's group.
+  private let slabs: SpanSum
+  /// The sum over several groups by chunks; nil if there is one group, or no chunks.
   private let groupSums: GroupSums?
-  /// The block of the summed gradient that is being used.
-  private let block = Buffer<Float>(count: GradientExchange.blockLength)
 
   /// Elements of a block that is summed and used while it stays in the first-level cache.
   static let blockLength = 2048
@@ -49,13 +47,11 @@ public final class GradientExchange {
     self.ranks = ranks
     self.memory = memory
     self.profile = profile
-    spanSum =
-      ranks.areSeveral
-      ? nil
-      : chunks.map {
-        SpanSum(SpanTree.ofGroup(ranks.members[0], $0)) { memory.slab($0.holder, span: $0.number) }
-      }
-    groupSums = ranks.areSeveral && ranks.owns ? chunks.map { GroupSums(ranks, memory, $0) } : nil
+    let tree =
+      chunks.map { SpanTree.ofGroup(ranks.members[ranks.number], $0) } ?? SpanTree(ranks: ranks.group.size)
+    slabs = SpanSum(tree) { memory.slab($0.holder, span: $0.number) }
+    groupSums =
+      ranks.areSeveral && ranks.owns ? chunks.map { GroupSums(ranks, memory, $0, ofGroup: tree) } : nil
   }
 
   /// Waits until all ranks have their gradients, and exchanges them between groups. Collective over all ranks.
@@ -77,7 +73,7 @@ public final class GradientExchange {
 
   /// Sums the owned piece over all ranks, and two values that each rank of a group has alike over the groups.
   private func exchangeWithPeers(_ sums: inout SIMD2<Double>) throws(MPIError) {
-    profile.time(.exchange) { sumSlabs() }
+    profile.time(.exchange) { slabs.addInPlace(memory.owned) }
     // Who measures wants to know how long the messages take, and not how late a peer is.
     if profile.isOn { try communicate(.waiting) { () throws(MPIError) in try ranks.peers.barrier() } }
     try communicate(.exchange) { () throws(MPIError) in
@@ -108,23 +104,18 @@ public final class GradientExchange {
 
   /// The gradient of a block of owned parameters, at most `blockLength` of them; until the next call.
   func gradient(_ start: Int, _ length: Int) -> UnsafePointer<Float> {
-    if let spanSum { return spanSum.block(start, length) }
-    guard slabsToSum > 1 else { return UnsafePointer(memory.slab(0) + start) }
-    block.base.update(from: memory.slab(0) + start, count: length)
-    for rank in 1..<slabsToSum { Float.add(memory.slab(rank) + start, to: block.base, count: length) }
-    return UnsafePointer(block.base)
+    // With several groups, slab 0 holds the sum after the exchange with the peers.
+    ranks.areSeveral ? UnsafePointer(memory.slab(0) + start) : slabs.block(start, length)
   }
 
   /// Some elements of the gradient, summed over all ranks: from `begin` until any rank of the group begins its next
   /// backward pass.
   public func gradient(of range: Range<Int>) -> [Float] {
-    if let slabs = spanSum?.tree.slabs {
-      return slabs.reduce([Float](repeating: 0, count: range.count)) { sum, slab in
-        zip(sum, range).map { $0 + memory.slab(slab.holder, span: slab.number)[$1] }
-      }
-    }
-    return (0..<slabsToSum).reduce([Float](repeating: 0, count: range.count)) { sum, rank in
-      zip(sum, range).map { $0 + memory.slab(rank)[$1] }
+    let summed =
+      ranks.areSeveral
+      ? [memory.slab(0)] : slabs.tree.slabs.map { memory.slab($0.holder, span: $0.number) }
+    return summed.reduce([Float](repeating: 0, count: range.count)) { sum, slab in
+      zip(sum, range).map { $0 + slab[$1] }
     }
   }
 
@@ -155,22 +146,6 @@ public final class GradientExchange {
       try ranks.peers.broadcast(bytes.baseAddress!, count: bytes.count)
     }
     try memory.synchronise()
-  }
-
-  /// How many slabs make the gradient: with several groups, slab 0 alone, after the exchange with the peers.
-  private var slabsToSum: Int { ranks.areSeveral ? 1 : ranks.group.size }
-
-  /// The slabs of the owned piece, summed in rank order into slab 0.
-  private func sumSlabs() {
-    if let groupSums { return groupSums.sumGroup() }
-    guard ranks.group.size > 1 else { return }
-    let owned = memory.owned
-    for start in stride(from: owned.lowerBound, to: owned.upperBound, by: Self.blockLength) {
-      let length = min(Self.blockLength, owned.upperBound - start)
-      for rank in 1..<ranks.group.size {
-        Float.add(memory.slab(rank) + start, to: memory.slab(0) + start, count: length)
-      }
-    }
   }
 
   private func synchronise() throws(MPIError) {

@@ -1,13 +1,11 @@
 import Kernels
 import MPI
 
-/// Sums the gradients of several groups in the order of the tree of chunks. Each owner sums a part of its piece and gives
-/// the sum to its peers.
+/// Sums over several groups what each has summed, in the order of the tree of chunks. Each owner sums a part of its piece
+/// and gives the sum to its peers.
 final class GroupSums {
   private let ranks: RankGroups
   private let memory: ParameterMemory
-  /// What the slabs of this rank's group become.
-  private let ofGroup: SpanSum
   /// What the sums of all groups become.
   private let ofAll: SpanSum
   /// The part of the owned piece that this rank sums, and those of all peers.
@@ -28,11 +26,9 @@ final class GroupSums {
     }
   }
 
-  init(_ ranks: RankGroups, _ memory: ParameterMemory, _ chunks: BatchChunks) {
+  /// - Parameter ofGroup: what the slabs of this rank's group become.
+  init(_ ranks: RankGroups, _ memory: ParameterMemory, _ chunks: BatchChunks, ofGroup: SpanTree) {
     (self.ranks, self.memory) = (ranks, memory)
-    ofGroup = SpanSum(SpanTree.ofGroup(ranks.members[ranks.number], chunks)) {
-      memory.slab($0.holder, span: $0.number)
-    }
     let (owned, count) = (memory.owned, ranks.peers.size)
     let parts = (0..<count).map {
       owned.lowerBound + owned.count * $0 / count..<owned.lowerBound + owned.count * ($0 + 1) / count
@@ -52,7 +48,7 @@ final class GroupSums {
       zip(sums[group], places).map { SpanTree.Slab(chunks: $0.chunks, holder: group, number: $1) }
     }
     ofAll = SpanSum(SpanTree(slabs)) { received.base + $0.number * part.count - part.lowerBound }
-    let own = ofGroup.tree.sums
+    let own = ofGroup.sums
     rounds = (0..<(places.map(\.count).max() ?? 0)).map { number in
       let slab = number < own.count ? own[number] : own[0]
       return (
@@ -65,9 +61,6 @@ final class GroupSums {
       )
     }
   }
-
-  /// The slabs of the group's owned piece, added up as far as the group goes.
-  func sumGroup() { ofGroup.addInPlace(memory.owned) }
 
   /// Slab 0 of the owned piece ← the sum over all groups. Collective over the peers.
   func sumOverPeers() throws(MPIError) {

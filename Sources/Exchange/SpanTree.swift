@@ -1,10 +1,11 @@
 import Kernels
 
-/// The order in which the sums of spans are added up to that of the batch, as far as some ranks have them: a binary tree,
-/// whoever has which span.
+/// The order in which slabs are added up, as far as some ranks have them: as a binary tree over the spans of chunks that
+/// they are the sums of, whoever has which span; or one after the other, if they are not sums of chunks.
 struct SpanTree {
-  /// Where the sum of a node of the tree lies: in a slab of a group.
+  /// Where a sum lies: in a slab of a group.
   struct Slab {
+    /// The chunks that it is the sum of; none if it is not made by chunks.
     let chunks: Range<Int>
     /// The rank that has it, or the group.
     let holder: Int
@@ -40,6 +41,13 @@ struct SpanTree {
     (self.steps, sums, self.depth) = (steps, stack, depth)
   }
 
+  /// One slab of each rank, added in the order of ranks.
+  init(ranks: Int) {
+    slabs = (0..<ranks).map { Slab(chunks: 0..<0, holder: $0, number: 0) }
+    steps = [.take(0)] + (1..<ranks).flatMap { [.take($0), .add] }
+    (sums, depth) = ([slabs[0]], min(ranks, 2))
+  }
+
   /// The node over two sums, which lies where the left one did; nil if they are not both halves of a node.
   private static func node(_ left: Slab, _ right: Slab) -> Slab? {
     let (a, b) = (left.chunks, right.chunks)
@@ -68,18 +76,10 @@ final class SpanSum {
 
   /// A block of the sum of all slabs, until the next call; in the slab itself if there is only one.
   func block(_ start: Int, _ length: Int) -> UnsafePointer<Float> {
-    stack.removeAll(keepingCapacity: true)
-    for step in tree.steps {
-      switch step {
-      case .take(let index): stack.append(base(tree.slabs[index]) + start)
-      case .add:
-        let right = stack.removeLast()
-        let (left, place) = (stack.removeLast(), stack.count)
-        let sum = blocks[place].base
-        if left != sum { sum.update(from: left, count: length) }
-        Float.add(right, to: sum, count: length)
-        stack.append(sum)
-      }
+    add(start, length) { left, place in
+      let sum = blocks[place].base
+      if left != sum { sum.update(from: left, count: length) }
+      return sum
     }
     return UnsafePointer(stack[0])
   }
@@ -87,15 +87,28 @@ final class SpanSum {
   /// Adds up a range as far as the slabs go: each sum that is left is written where its first slab is.
   func addInPlace(_ range: Range<Int>) {
     for start in stride(from: range.lowerBound, to: range.upperBound, by: GradientExchange.blockLength) {
-      let length = min(GradientExchange.blockLength, range.upperBound - start)
-      stack.removeAll(keepingCapacity: true)
-      for step in tree.steps {
-        switch step {
-        case .take(let index): stack.append(base(tree.slabs[index]) + start)
-        case .add:
-          let right = stack.removeLast()
-          Float.add(right, to: stack[stack.count - 1], count: length)
-        }
+      add(start, min(GradientExchange.blockLength, range.upperBound - start)) { left, _ in left }
+    }
+  }
+
+  /// Takes the steps for a block; what is left lies on the stack.
+  ///
+  /// - Parameter place: where the sum of a left and a right side goes, from where the left one is and its place on the
+  ///   stack; it holds the left one.
+  @inline(__always)
+  private func add(
+    _ start: Int, _ length: Int,
+    to place: (UnsafeMutablePointer<Float>, Int) -> UnsafeMutablePointer<Float>
+  ) {
+    stack.removeAll(keepingCapacity: true)
+    for step in tree.steps {
+      switch step {
+      case .take(let index): stack.append(base(tree.slabs[index]) + start)
+      case .add:
+        let right = stack.removeLast()
+        let sum = place(stack.removeLast(), stack.count)
+        Float.add(right, to: sum, count: length)
+        stack.append(sum)
       }
     }
   }
