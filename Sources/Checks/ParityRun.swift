@@ -34,6 +34,12 @@ extension ParityCase {
   public func run(
     _ hyperparameters: Hyperparameters, world: Communicator, ranksPerNode: Int? = nil, chunks: Int? = nil
   ) throws -> ParityResult {
+    guard world.size <= batchSize else {
+      throw Failure(
+        .usage,
+        "\(world.size) ranks share a batch of \(batchSize), so some would have no rows; use at most \(batchSize) ranks"
+      )
+    }
     if let chunks, let problem = BatchChunks.problem(count: chunks, batch: batchSize, ranks: world.size) {
       throw Failure(.usage, problem)
     }

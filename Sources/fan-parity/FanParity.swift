@@ -16,8 +16,8 @@ struct FanParity: ParsableCommand {
     discussion: """
       Each DIR holds pairs CASE.json and CASE.npz. One line a case gives the worst relative error of figures, \
       gradients and parameters over all updates. Runs on one rank, or under mpirun with the batch split over \
-      the ranks. Exit code: 0 when every case of a known agent is within the tolerance, 1 when not, 65 or 66 \
-      when a case cannot be read.
+      the ranks. Exit code: 0 when every case of a known agent is within the tolerance, 1 when not, 64 \
+      when there are more ranks than a case has rows, 65 or 66 when a case cannot be read.
       """)
 
   @Argument(help: ArgumentHelp("Directories with cases.", valueName: "dir"))
@@ -100,7 +100,7 @@ struct FanParity: ParsableCommand {
         if passes { passed += 1 } else { failed += 1 }
       } catch {
         print("fan-parity: \(file.lastPathComponent): \(error)")
-        return 65
+        return (error as? Failure)?.code.rawValue ?? 65
       }
     }
     print("\(world.size) rank(s): \(passed) passed, \(failed) failed, \(unknown) of agents not built yet")

@@ -28,10 +28,13 @@ import Testing
       // A name that nobody looks for until it is changed needs no sync.
       case "create" where !path.contains(".partial-"): unsynced.insert(parent)
       case "rename":
-        if path.contains("/checkpoints/step-") {
-          #expect(unsynced == [], "before \(path)")
-          checkpoints += 1
+        if path.contains("/checkpoints/step-") { checkpoints += 1 }
+        // The best policy is written while training goes on, and no checkpoint counts on a name that it does not have yet.
+        let needed = unsynced.filter {
+          $0.hasPrefix("\(path).partial-")
+            || path.contains("/checkpoints/step-") && !$0.contains(".partial-")
         }
+        #expect(needed == [], "before \(path)")
         unsynced.insert(parent)
       default: break
       }

@@ -50,8 +50,11 @@ import Testing
     let command = try start(endless(runs))
     usleep(microseconds)
     command.send(SIGUSR1)
-    expectFailure(command.finish(), 75, ["stopped by a signal after update 1;"])
-    #expect(try !runs.tensors("run", 1).isEmpty)
+    let result = command.finish()
+    expectFailure(result, 75, ["stopped by a signal after update "])
+    // How far it comes in this time depends on the machine.
+    let step = try #require(result.errors.firstMatch(of: /after update (\d+);/).flatMap { Int($0.1) })
+    #expect(try step >= 1 && !runs.tensors("run", step).isEmpty)
   }
 
   /// The launcher's script saves, too, when its terminal closes or its job ends, and leaves nothing behind.

@@ -127,6 +127,14 @@ private func parity(
     #expect((result.output + result.errors).contains("params/critic/dense0/weight"), "\(result)")
   }
 
+  @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func moreRanksThanRowsAreRefused() throws {
+    let folder = TemporaryDirectory()
+    try copyCase("fan-no-critic-anchor", to: folder) { _, _ in }
+    let result = try parity(folder.path, ranks: 9)
+    #expect(!result.timedOut && result.code == 64, "\(result)")
+    #expect(result.output.contains("fan-no-critic-anchor.json: 9 ranks share a batch of 8"), "\(result)")
+  }
+
   @Test func noCases() throws {
     let folder = TemporaryDirectory()
     for path in [folder.path, folder.file("nowhere")] {
