@@ -93,8 +93,6 @@ public final class AgentComparison {
 
   /// Actions of a measurement.
   private static let actions = 100
-  /// Seconds of updates in a round, when nobody says how many.
-  private static let roundSeconds = 0.5
 
   private let world: Communicator
   /// Each agent as it is, and then with each setting doubled that it scales with.
@@ -131,7 +129,9 @@ public final class AgentComparison {
   /// - Throws: `Failure` when the kernels count other operations than the networks' sizes give.
   public func run(rounds: Int, updates: Int?) throws -> [Cost] {
     let operations = try contenders.map(countOperations)
-    let counts = try contenders.map { try updates ?? automaticCount($0.subject) }
+    let counts = try contenders.map { contender in
+      try updates ?? updatesOfARound(try seconds { try contender.subject.update() }, world)
+    }
     var times = contenders.map { _ in [Double]() }
     var actions = times
     for _ in 0..<rounds {
@@ -184,12 +184,6 @@ public final class AgentComparison {
       gigaOperations: m.operations.total / 1e9, update: 1e3 * m.update, action: 1e6 * m.action,
       relativeOperations: m.operations.total / own.operations.total,
       relativeUpdate: m.update / own.update, relativeAction: m.action / own.action)
-  }
-
-  /// As many updates as take about half a second, the same number on all ranks.
-  private func automaticCount(_ subject: TimedLearner) throws -> Int {
-    let time = try seconds { try subject.update() }
-    return max(1, Int(try world.allReduce(Self.roundSeconds / time, .min)))
   }
 
   /// What an update needs over all ranks, as the networks note it; the mean over the updates until the targets move.

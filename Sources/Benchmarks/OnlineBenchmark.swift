@@ -76,9 +76,12 @@ public final class OnlineBenchmark {
       isStopped: { false }, warn: say)
   }
 
-  /// Measures in `rounds` rounds of `updates` updates each, with steps and without in turn. Collective.
-  public func run(rounds: Int, updates: Int) throws -> Result {
-    for _ in 0..<Self.warmUp { try updateOnline() }
+  /// Measures in `rounds` rounds of `updates` updates each, about half a second's if nil, with steps and without in
+  /// turn. Collective.
+  public func run(rounds: Int, updates: Int?) throws -> Result {
+    try updateOnline()
+    let warmUp = try seconds { for _ in 0..<Self.warmUp { try updateOnline() } }
+    let updates = try updates ?? updatesOfARound(warmUp / Double(Self.warmUp), world)
     var (without, with, shares) = ([Double](), [Double](), [Double]())
     for _ in 0..<rounds {
       try world.barrier()

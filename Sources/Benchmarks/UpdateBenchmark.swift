@@ -86,8 +86,6 @@ public final class UpdateBenchmark {
   private static let allReduces = 5
   /// Barriers of a measurement.
   private static let barriers = 1000
-  /// Seconds of updates in a round, when nobody says how many.
-  private static let roundSeconds = 0.5
 
   private let world: Communicator
   private let hyperparameters: Hyperparameters
@@ -237,8 +235,8 @@ public final class UpdateBenchmark {
 
   /// As many updates as take about half a second, the same number on all ranks.
   private func automaticCount() throws -> Int {
-    let time = try seconds { for _ in 0..<Self.warmUp { try subject.update() } } / Double(Self.warmUp)
-    return max(1, Int(try world.allReduce(Self.roundSeconds / time, .min)))
+    let time = try seconds { for _ in 0..<Self.warmUp { try subject.update() } }
+    return try updatesOfARound(time / Double(Self.warmUp), world)
   }
 
   /// Milliseconds of each part of an update, the mean over the ranks, and of the rest. Collective.

@@ -173,7 +173,7 @@ struct Bench: ParsableCommand {
       world: world,
       releases, say: { StandardStream.error.attempt($0 + "\n") })
     products?.use()
-    let r = try benchmark.run(rounds: rounds, updates: updates ?? 50)
+    let r = try benchmark.run(rounds: rounds, updates: updates)
     guard world.rank == 0 else { return }
     guard !json else { return try StandardStream.output.say(try encoded(r)) }
     try StandardStream.output.say(
