@@ -127,19 +127,20 @@ public struct DatasetPage {
   }
 
   private func table(_ suspicious: Set<String>) -> Markup {
-    let all = examination.actions + [examination.rewards] + examination.observations
+    // Only actions have bounds.
+    let columns =
+      examination.actions.map { ($0, percent($0.atBounds)) }
+      + ([examination.rewards] + examination.observations).map { ($0, "–") }
     let table = DataTable(
       header: [
         "", "smallest", "mean", "largest", "spread", "as in the row before", "at the smallest",
         "at the largest", "at ±1", "not finite",
       ],
-      rows: all.map { column in
+      rows: columns.map { column, atBounds in
         [.init(column.name, isMarked: suspicious.contains(column.name))]
           + [column.minimum, column.mean, column.maximum, column.spread].map { .init(short($0)) }
-          + [column.repeated, column.atMinimum, column.atMaximum, column.atBounds].map {
-            .init($0.map(percent) ?? "–")
-          }
-          + [.init("\(column.notFinite)")]
+          + [column.repeated, column.atMinimum, column.atMaximum].map { .init($0.map(percent) ?? "–") }
+          + [.init(atBounds), .init("\(column.notFinite)")]
       })
     return section(
       "Numbers", "Suspicious columns are marked. Spread is the standard deviation.", [table.markup])

@@ -32,9 +32,12 @@ package struct RecordedRun {
     name = URL(fileURLWithPath: path).lastPathComponent
     readConfiguration()
     training = table(directory.training)
-    let all = table(directory.evaluation)
-    evaluations = all?.filtered("actor", is: "policy")
-    behaviour = all?.filtered("actor", is: "behaviour")
+    // A run without episodes has none, which is no fault.
+    if self["eval_episodes"] != "0" || FileManager.default.fileExists(atPath: directory.evaluation) {
+      let all = table(directory.evaluation)
+      evaluations = all?.filtered("actor", is: "policy")
+      behaviour = all?.filtered("actor", is: "behaviour")
+    }
     if FileManager.default.fileExists(atPath: directory.judgement) {
       let all = table(directory.judgement)
       judgements = all?.filtered("actor", is: "policy")

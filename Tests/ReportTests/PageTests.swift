@@ -233,6 +233,11 @@ import Testing
     #expect(try runs.page().texts("//section[h2='Runs']//li") == ["run: \(note)"])
   }
 
+  @Test func aRunWithoutEpisodesMissesNothing() throws {
+    try runs.write("run", configuration: "eval_episodes: 0\n", training: "step,a\n1,2\n")
+    #expect(try runs.report().notes == [])
+  }
+
   @Test(arguments: ["[1", "- 1\n", "text"]) func aConfigurationThatIsNoMappingIsNoted(configuration: String)
     throws
   {

@@ -122,7 +122,7 @@ def flat(observation, entries, leading=(), what="an observation"):
 
 def choose_renderer():
     """Makes MuJoCo render without a display, unless MUJOCO_GL says how it renders."""
-    if "MUJOCO_GL" in os.environ:
+    if os.environ.get("MUJOCO_GL"):
         return
     import subprocess
 
