@@ -5,6 +5,9 @@ import Testing
 /// Whether the Python of the tests can write and read Parquet.
 private let hasPyArrow =
   pythonWithPackages.map { (try? run($0, ["-c", "import pyarrow.parquet"]))?.code == 0 } ?? false
+/// Whether it can also write and read videos.
+private let hasPyAV =
+  pythonWithPackages.map { (try? run($0, ["-c", "import pyarrow.parquet, av"]))?.code == 0 } ?? false
 /// Whether it has the reader of RLDS.
 private let hasTFDS =
   pythonWithPackages.map {
@@ -231,8 +234,82 @@ struct OwnDataTests {
         """)
     try FileManager.default.removeItem(atPath: out)
     try expectRefusal("old", saying: ["v1.6; v2 and v3 are read"])
-    try expectRefusal(
-      "v3", ["--columns", "observation=observation.images.front"], saying: ["is a video, which is not read"])
+  }
+
+  /// Four episodes of ten steps, of which each image has one colour, in videos of both formats.
+  @Test(.enabled(if: hasPyAV, "pyarrow or av is not installed")) func leRobotVideos() throws {
+    try python(
+      Self.steps + """
+        import av, json, os, pyarrow as pa, pyarrow.parquet as pq
+        key = "observation.images.top"
+        features = {name: {"dtype": kind} for name, kind in
+            {key: "video", "action": "float32", "next.reward": "float32", "next.done": "bool"}.items()}
+        table = pa.table({"action": pa.array(a.tolist(), pa.list_(pa.float32(), 2)),
+            "next.reward": pa.array(r, pa.float32()), "next.done": terminal,
+            "episode_index": np.repeat(range(4), 10), "frame_index": np.tile(range(10), 4)})
+        def video(path, colours, height=48):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with av.open(path, "w") as file:
+                stream = file.add_stream("libx264", rate=10, options={"g": "2", "crf": "20"})
+                stream.width, stream.height, stream.pix_fmt = 64, height, "yuv420p"
+                for colour in colours:
+                    image = np.full((height, 64, 3), 6 * colour, np.uint8)
+                    file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+                file.mux(stream.encode())
+        def write(name, version, parts, **more):
+            os.makedirs(f"{folder}{name}/meta/episodes/chunk-000")
+            os.makedirs(f"{folder}{name}/data/chunk-000")
+            info = {"codebase_version": version, "features": features, "fps": 10, "chunks_size": 3, **more}
+            with open(f"{folder}{name}/meta/info.json", "w") as file: json.dump(info, file)
+            for path, part in parts: pq.write_table(part, f"{folder}{name}/data/chunk-000/{path}.parquet")
+        def v2(name, **more):
+            write(name, "v2.1", [(f"episode_{i:06d}", table.slice(10 * i, 10)) for i in range(4)], **more)
+            for i in range(4): video(path(name, i), range(10 * i, 10 * i + 10))
+        def path(name, i): return f"{folder}{name}/videos/chunk-{i // 3:03d}/{key}/episode_{i:06d}.mp4"
+        def v3(name):
+            write(name, "v3.0", [("file-000", table.slice(0, 25)), ("file-001", table.slice(25))])
+            place = f"{folder}{name}/videos/{key}/chunk-000/file-00"
+            episodes = {"episode_index": range(4), f"videos/{key}/chunk_index": [0] * 4,
+                f"videos/{key}/file_index": [0, 0, 0, 1], f"videos/{key}/from_timestamp": [0.0, 1.0, 2.0, 0.0]}
+            pq.write_table(pa.table(episodes), f"{folder}{name}/meta/episodes/chunk-000/file-000.parquet")
+            video(place + "0.mp4", range(30))
+            video(place + "1.mp4", range(30, 40))
+        v2("v2")
+        v3("v3")
+        v2("short")
+        video(path("short", 1), range(9))
+        v2("large")
+        video(path("large", 1), range(10), 64)
+        v2("damaged")
+        with open(path("damaged", 2), "r+b") as file: file.truncate(os.path.getsize(file.name) // 2)
+        v2("missing")
+        os.unlink(path("missing", 3))
+        v2("outside", video_path="../{video_key}.mp4")
+        v2("rate", fps=20)
+        """)
+    let columns = ["--columns", "observation=observation.images.top"]
+    for name in ["v2", "v3"] {
+      try require(dataset(name, columns[0], columns[1]))
+      try python(
+        Self.steps + """
+          images = np.load(folder + "out/observations.npy")
+          # Where a task ended, its last image stands for the final state too.
+          colours = 6 * np.array([*range(20), 19, *range(20, 30), 29, *range(30, 40), 39])
+          assert images.dtype == np.uint8 and images.shape == (43, 48, 64, 3), images.shape
+          assert np.abs(images - colours[:, None, None, None]).max() <= 2
+          """)
+      try FileManager.default.removeItem(atPath: out)
+    }
+    for (name, parts) in [
+      ("short", ["episode_000001.mp4: row 19, episode 1, frame 9: the video has only 9 frames"]),
+      ("large", ["episode_000001.mp4: row 10, episode 1, frame 0: has 64 x 64 pixels"]),
+      ("damaged", ["episode_000002.mp4: row 20, episode 2, frame 0: the video cannot be decoded"]),
+      ("missing", ["episode_000003.mp4: row 30, episode 3, frame 0: the file is missing"]),
+      ("outside", ["video_path '../observation.images.top.mp4' in meta/info.json leads out of the dataset"]),
+      ("rate", ["row 1, episode 0, frame 1: the video is damaged at frame 1, or has not 20 frames"]),
+    ] {
+      try expectRefusal(name, columns, saying: parts)
+    }
   }
 
   // MARK: NumPy

@@ -10,6 +10,7 @@ import glob
 import itertools
 import math
 import re
+import resource
 import zipfile
 
 # The number of rows that are read at a time, where the format allows it, and the bytes of images.
@@ -852,11 +853,11 @@ class Parquet(Table):
 class LeRobot(Parquet):
     """A LeRobot dataset of format 2 or 3: a directory with meta/info.json and Parquet files in data/.
 
-    The last frame of an episode is its final state, unless the task ended there. Images in the tables are read when
-    they are named as the observation; videos are not.
+    The last frame of an episode is its final state, unless the task ended there. Images in the tables, or those of
+    videos, are read when they are named as the observation.
     """
 
-    image = image_shape = None
+    image = video = image_shape = None
 
     DEFAULTS = {"action": ["action"], "reward": ["next.reward"], "episode": ["episode_index"]}
 
@@ -883,18 +884,17 @@ class LeRobot(Parquet):
         if last_step or "next.reward" not in kinds:
             del chosen["reward"]
         chosen |= columns or {}
-        for feature in chosen.get("observation", []):
+        taken = chosen.get("observation", [])
+        for feature in taken:
             if kinds.get(feature) == "video":
-                raise ValueError(
-                    f"{name}: {feature} is a video, which is not read: store it as images, or take vectors"
-                )
+                self.video = feature
             if kinds.get(feature) == "image":
                 self.image = feature
-        if self.image and len(chosen["observation"]) > 1:
+        if (self.image or self.video) and (len(taken) > 1 or "next_observation" in chosen):
             raise ValueError(
-                f"{name}: {', '.join(chosen['observation'])[:200]}: observations are one image, or vectors"
+                f"{name}: {', '.join(taken)[:200]}: observations are one image with no next_observation, or vectors"
             )
-        unread = [feature for feature, kind in kinds.items() if kind in ("image", "video") and feature != self.image]
+        unread = [feature for feature, kind in kinds.items() if kind in ("image", "video") and feature not in taken]
         if "observation" not in chosen:
             raise ValueError(
                 f"{name}: has no observation.state: name vectors, or one image, with --columns observation=...; there are {', '.join(kinds)[:200]}"
@@ -906,7 +906,21 @@ class LeRobot(Parquet):
         provenance = {"format": f"LeRobot {version}"}
         if unread:
             provenance["images and videos that are not read"] = ", ".join(unread)[:300]
+        if self.video:
+            self.videos = Videos(name, info, version, self.video)
+            provenance["observations"] = self.video[:300]
+            # In the table stands which image of which video belongs to a row.
+            chosen["observation"] = ["episode_index", "frame_index"]
         super().__init__(name, chosen, action_range, last_step, files, provenance)
+        if self.video:
+            if self.observation_shape != (2,):
+                raise ValueError(f"{name}: episode_index and frame_index are not one number each")
+            self.provenance["read by"] = versions("pyarrow", "av")
+            # The first rows are read now, because their images tell the size.
+            first = next(self.training, None)
+            if first is None:
+                raise ValueError(f"{name}: has no rows")
+            self.training, self.image_shape = itertools.chain([first], self.training), first[0].shape[1:]
         self.observation_shape = self.image_shape or self.observation_shape
 
     def width(self, name):
@@ -950,7 +964,161 @@ class LeRobot(Parquet):
         for chunk in super().steps(size):
             if self.image:
                 chunk["observations"] = chunk["observations"].astype(np.uint8).reshape(-1, *self.image_shape)
-            yield chunk
+            if not self.video:
+                yield chunk
+                continue
+            start = 0
+            while start < len(chunk["row"]):
+                part = {name: array[start:] for name, array in chunk.items()}
+                part["observations"] = images = self.videos.images(part["observations"], part["row"])
+                yield {name: array[: len(images)] for name, array in part.items()}
+                start += len(images)
+
+
+class Videos:
+    """The images of one camera of a LeRobot dataset, in MP4 files: in format 2 a file holds one episode, in format 3
+    several, one after the other."""
+
+    PATHS = {
+        "v2": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+        "v3": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+    }
+    CODECS = {"av1", "h264", "hevc", "mpeg4", "vp8", "vp9"}
+    # Decoders pad images, so theirs may be a little larger than what is allowed.
+    MOST_EPISODES, MOST_PIXELS, MOST_MEMORY = 1 << 20, 1 << 19, 3 << 30
+
+    def __init__(self, name, info, version, key):
+        self.name, self.key, self.shape = name, key, None
+        self.av = require_package("av", f"{name}: videos")
+        place = os.path.join(name, "meta", "info.json")
+        self.template = str(info.get("video_path") or self.PATHS[version[:2]])
+        self.rate, self.chunk = info.get("fps"), info.get("chunks_size", 1000)
+        if type(self.rate) not in (int, float) or not 0 < self.rate < 1e6:
+            raise ValueError(f"{place}: videos need fps, the number of frames a second")
+        if type(self.chunk) is not int or self.chunk < 1:
+            raise ValueError(f"{place}: chunks_size is not the number of episodes in a chunk")
+        self.episodes = self.table() if version.startswith("v3") else None
+        self.path = self.frames = None
+        self.opened = set()
+        # A small file may claim so many frames that the list of them fills the memory.
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        if most == resource.RLIM_INFINITY or most > self.MOST_MEMORY:
+            resource.setrlimit(resource.RLIMIT_DATA, (self.MOST_MEMORY, most))
+
+    def table(self):
+        """The episodes of format 3: their numbers, the numbers of their files, and the seconds at which they start."""
+        pq = require_package("pyarrow.parquet", f"{self.name}: Parquet")
+        ends = ("chunk_index", "file_index", "from_timestamp")
+        names = ["episode_index", *(f"videos/{self.key}/{end}" for end in ends)]
+        files = sorted(glob.glob(os.path.join(glob.escape(self.name), "meta", "episodes", "*", "*.parquet")))
+        parts, count = [np.zeros((4, 0))], 0
+        for path in files:
+            try:
+                for batch in pq.ParquetFile(path).iter_batches(CHUNK, columns=names):
+                    columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
+                    parts.append(np.array([column.to_numpy(zero_copy_only=False) for column in columns], np.float64))
+                    count += len(batch)
+                    if count > self.MOST_EPISODES or not ((parts[-1] >= 0) & (parts[-1] < 1e9)).all():
+                        raise ValueError("too many episodes, or numbers that are missing or make no sense")
+            except Exception as error:
+                raise ValueError(f"{path}: does not tell where the episodes of {self.key} are: {error}") from error
+        return np.concatenate(parts, axis=1)
+
+    def find(self, episode, frame):
+        """The path of the video with an image, and the image's number there."""
+        numbers = {"episode_index": episode, "episode_chunk": episode // self.chunk}
+        if self.episodes is not None:
+            found = np.flatnonzero(self.episodes[0] == episode)
+            if not len(found):
+                raise ValueError("meta/episodes/ does not have the episode")
+            _, chunk, file, start = self.episodes[:, found[0]].tolist()
+            numbers |= {"chunk_index": int(chunk), "file_index": int(file)}
+            frame += round(start * self.rate)
+
+        def fill(match):
+            field, width = match.groups()
+            return self.key if field == "video_key" else str(numbers[field]).zfill(int(width or 0))
+
+        try:
+            path = re.sub(r"\{(\w+)(?::0?(\d)d)?\}", fill, self.template)
+        except KeyError as error:
+            raise ValueError(f"video_path in meta/info.json has {error}, which is not known") from error
+        # The directory may hold links, which the Hugging Face cache consists of, but no path may lead out of it.
+        if ".." in path.split("/") or os.path.isabs(path):
+            raise ValueError(f"video_path {path[:200]!r} in meta/info.json leads out of the dataset")
+        return os.path.join(self.name, path), frame
+
+    def images(self, places, rows):
+        """The images of the first rows that have these (episode, frame), as many as are read at a time."""
+        images = []
+        for (episode, frame), row in zip(places.tolist(), rows):
+            if images and len(images) >= chunk_rows(images[0].nbytes):
+                break
+            path = self.name
+            try:
+                if not (0 <= episode < 1 << 31 and 0 <= frame < 1 << 31):
+                    raise ValueError("episode_index or frame_index is no such number")
+                path, number = self.find(int(episode), int(frame))
+                images.append(self.image(path, number))
+            except Exception as error:
+                if not isinstance(error, ValueError) or isinstance(error, self.av.FFmpegError):
+                    reason = getattr(error, "strerror", None) or repr(error)
+                    error = f"the video cannot be decoded ({reason}): download it again, or leave the episode out"
+                raise ValueError(f"{path}: row {row}, episode {episode:.0f}, frame {frame:.0f}: {error}") from None
+        return np.stack(images)
+
+    def image(self, path, number):
+        """An image of a video. Each video is read once: images are asked for in the order in which they are stored."""
+        is_new = path != self.path
+        if path in self.opened if is_new else number < self.number:
+            raise ValueError("comes after later ones: sort the tables by episode_index and frame_index")
+        if is_new:
+            self.frames, self.path, self.number = self.decoded(path), path, -1
+            self.opened.add(path)
+        while self.number < number:
+            frame = next(self.frames, None)
+            if frame is None:
+                raise ValueError(
+                    f"the video has only {self.number + 1} frames: download it again, or leave the episode out"
+                )
+            self.number, self.frame = self.number + 1, frame
+            self.check_size(frame)
+            # Images are counted, so they must be as far apart as their number says, and none may be missing.
+            if frame.is_corrupt or frame.time is None or abs(frame.time * self.rate - self.number) > 0.5:
+                raise ValueError(
+                    f"the video is damaged at frame {self.number}, or has not {self.rate:g} frames a second: "
+                    "download it again"
+                )
+        self.shape = (self.frame.height, self.frame.width, 3)
+        return self.frame.to_ndarray(format="rgb24")
+
+    def decoded(self, path):
+        """Generates the frames of a video, one at a time."""
+        # Only plain files are opened, so that nothing waits, and no other files that they name.
+        if not os.path.isfile(path):
+            raise ValueError("the file is missing: download the dataset with its videos, or take vectors")
+        limit = {"max_pixels": str(self.MOST_PIXELS)}
+        with open(path, "rb") as file, self.av.open(file, format="mp4", options=limit) as container:
+            if not container.streams.video:
+                raise ValueError("has no video")
+            stream = container.streams.video[0]
+            codec = stream.codec_context
+            self.check_size(codec)
+            if codec.codec.canonical_name not in self.CODECS:
+                kinds = ", ".join(sorted(self.CODECS))
+                raise ValueError(f"is a video of {codec.codec.canonical_name}; store it as one of {kinds}")
+            # A stream whose frames are larger than it says is refused before there is memory for them.
+            codec.options = limit
+            codec.thread_count = 4
+            yield from container.decode(stream)
+
+    def check_size(self, frame):
+        shape = (frame.height, frame.width, 3)
+        if shape != (self.shape or shape) or math.prod(shape) > 1 << 20:
+            raise ValueError(
+                f"has {shape[0]} x {shape[1]} pixels, which is too many or not as the first image: "
+                f"store videos of one size, at most {(1 << 20) // 3} pixels"
+            )
 
 
 # RLDS
