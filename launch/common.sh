@@ -227,5 +227,10 @@ run_ranks() {
     status=75
     printf '%s: stopped by a signal before the run began; run the same command again\n' "${0##*/}" >&2 || true
   fi
+  # Hydra, the launcher of MPICH, passes a signal on, but now and then returns 0 in place of the code that the ranks end
+  # with. A run that has finished at that moment ends at once when it is continued.
+  if [[ -n $stopped && $status == 0 && $(basename "$(realpath "$(command -v "$1")")") == *hydra* ]]; then
+    status=75
+  fi
   return "$status"
 }
