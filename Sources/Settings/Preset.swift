@@ -66,7 +66,8 @@ public struct Preset: Sendable {
     .fan: "alpha1=3 alpha2=0.1", .faql: "alpha1=3 alpha2=0.1", .rebrac: "alpha-actor=0.03",
     .nfql: "alpha=1", .fql: "alpha=1",
     // Fewer quantiles and candidates than published; they suffice for actions of two numbers.
-    .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64", .codac: "alpha=1 num-quantiles=8 embedding-dim=64",
+    .iqn: "num-quantiles=8 num-samples=8 embedding-dim=64",
+    .codac: "alpha=1 num-quantiles=8 embedding-dim=64",
     .valueFlows: "num-samples=8",
   ]
 
