@@ -33,16 +33,8 @@ package struct RecordedRun {
     readConfiguration()
     training = table(directory.training)
     // A run without episodes has none, which is no fault.
-    if self["eval_episodes"] != "0" || FileManager.default.fileExists(atPath: directory.evaluation) {
-      let all = table(directory.evaluation)
-      evaluations = all?.filtered("actor", is: "policy")
-      behaviour = all?.filtered("actor", is: "behaviour")
-    }
-    if FileManager.default.fileExists(atPath: directory.judgement) {
-      let all = table(directory.judgement)
-      judgements = all?.filtered("actor", is: "policy")
-      judgedBehaviour = all?.filtered("actor", is: "behaviour")
-    }
+    (evaluations, behaviour) = results(directory.evaluation, mayBeMissing: self["eval_episodes"] == "0")
+    (judgements, judgedBehaviour) = results(directory.judgement, mayBeMissing: true)
   }
 
   /// Whether a directory has a file of a run, config.yaml or train.csv.
@@ -67,6 +59,13 @@ package struct RecordedRun {
 
   private func number(_ setting: String) -> Int? {
     self[setting].flatMap { Int($0) }.flatMap { (0...1_000_000_000).contains($0) ? $0 : nil }
+  }
+
+  /// The rows of a table about the policy and about behaviour cloning.
+  private mutating func results(_ path: String, mayBeMissing: Bool) -> (CSVTable?, CSVTable?) {
+    if mayBeMissing && !FileManager.default.fileExists(atPath: path) { return (nil, nil) }
+    let all = table(path)
+    return (all?.filtered("actor", is: "policy"), all?.filtered("actor", is: "behaviour"))
   }
 
   private mutating func table(_ path: String) -> CSVTable? {

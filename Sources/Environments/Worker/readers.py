@@ -850,6 +850,12 @@ class Parquet(Table):
         return array.to_numpy(zero_copy_only=False).astype(np.float64).reshape(rows, -1)
 
 
+def check_image(shape, first, advice=""):
+    """Refuses an image that is too large, or has not the shape of the first one, if there was one."""
+    if shape != (first or shape) or math.prod(shape) > 1 << 20:
+        raise ValueError(f"has {shape[0]} x {shape[1]} pixels, which is too many or not as the first image{advice}")
+
+
 class LeRobot(Parquet):
     """A LeRobot dataset of format 2 or 3: a directory with meta/info.json and Parquet files in data/.
 
@@ -952,8 +958,7 @@ class LeRobot(Parquet):
                 image = images.open(io.BytesIO(data), formats=["PNG", "JPEG"])
                 shape = (image.height, image.width, 3)
                 # The size is known before the image is unpacked.
-                if shape != (self.image_shape or shape) or math.prod(shape) > 1 << 20:
-                    raise ValueError(f"has {shape[0]} x {shape[1]} pixels, which is too many or not as the first image")
+                check_image(shape, self.image_shape)
                 rows.append(np.asarray(image.convert("RGB")).reshape(-1))
             except Exception as error:
                 raise ValueError(f"{place}: {error}") from error
@@ -998,7 +1003,7 @@ class Videos:
         if type(self.chunk) is not int or self.chunk < 1:
             raise ValueError(f"{place}: chunks_size is not the number of episodes in a chunk")
         self.episodes = self.table() if version.startswith("v3") else None
-        self.path = self.frames = None
+        self.path = self.frames = self.episode = self.place = None
         self.opened = set()
         # A small file may claim so many frames that the list of them fills the memory.
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
@@ -1006,34 +1011,35 @@ class Videos:
             resource.setrlimit(resource.RLIMIT_DATA, (self.MOST_MEMORY, most))
 
     def table(self):
-        """The episodes of format 3: their numbers, the numbers of their files, and the seconds at which they start."""
+        """Of each episode of format 3 the numbers of its file, and the second at which it starts there."""
         pq = require_package("pyarrow.parquet", f"{self.name}: Parquet")
         ends = ("chunk_index", "file_index", "from_timestamp")
         names = ["episode_index", *(f"videos/{self.key}/{end}" for end in ends)]
         files = sorted(glob.glob(os.path.join(glob.escape(self.name), "meta", "episodes", "*", "*.parquet")))
-        parts, count = [np.zeros((4, 0))], 0
+        episodes, count = {}, 0
         for path in files:
             try:
                 for batch in pq.ParquetFile(path).iter_batches(CHUNK, columns=names):
                     columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
-                    parts.append(np.array([column.to_numpy(zero_copy_only=False) for column in columns], np.float64))
+                    part = np.array([column.to_numpy(zero_copy_only=False) for column in columns], np.float64)
                     count += len(batch)
-                    if count > self.MOST_EPISODES or not ((parts[-1] >= 0) & (parts[-1] < 1e9)).all():
+                    if count > self.MOST_EPISODES or not ((part >= 0) & (part < 1e9)).all():
                         raise ValueError("too many episodes, or numbers that are missing or make no sense")
+                    for episode, *place in part.T.tolist():
+                        episodes.setdefault(episode, place)
             except Exception as error:
                 raise ValueError(f"{path}: does not tell where the episodes of {self.key} are: {error}") from error
-        return np.concatenate(parts, axis=1)
+        return episodes
 
-    def find(self, episode, frame):
-        """The path of the video with an image, and the image's number there."""
-        numbers = {"episode_index": episode, "episode_chunk": episode // self.chunk}
+    def find(self, episode):
+        """The path of the video with an episode, and the number of the episode's first image there."""
+        numbers, first = {"episode_index": episode, "episode_chunk": episode // self.chunk}, 0
         if self.episodes is not None:
-            found = np.flatnonzero(self.episodes[0] == episode)
-            if not len(found):
+            if episode not in self.episodes:
                 raise ValueError("meta/episodes/ does not have the episode")
-            _, chunk, file, start = self.episodes[:, found[0]].tolist()
+            chunk, file, start = self.episodes[episode]
             numbers |= {"chunk_index": int(chunk), "file_index": int(file)}
-            frame += round(start * self.rate)
+            first = round(start * self.rate)
 
         def fill(match):
             field, width = match.groups()
@@ -1046,7 +1052,7 @@ class Videos:
         # The directory may hold links, which the Hugging Face cache consists of, but no path may lead out of it.
         if ".." in path.split("/") or os.path.isabs(path):
             raise ValueError(f"video_path {path[:200]!r} in meta/info.json leads out of the dataset")
-        return os.path.join(self.name, path), frame
+        return os.path.join(self.name, path), first
 
     def images(self, places, rows):
         """The images of the first rows that have these (episode, frame), as many as are read at a time."""
@@ -1058,8 +1064,10 @@ class Videos:
             try:
                 if not (0 <= episode < 1 << 31 and 0 <= frame < 1 << 31):
                     raise ValueError("episode_index or frame_index is no such number")
-                path, number = self.find(int(episode), int(frame))
-                images.append(self.image(path, number))
+                if episode != self.episode:
+                    self.place, self.episode = self.find(int(episode)), episode
+                path, first = self.place
+                images.append(self.image(path, first + int(frame)))
             except Exception as error:
                 if not isinstance(error, ValueError) or isinstance(error, self.av.FFmpegError):
                     reason = getattr(error, "strerror", None) or repr(error)
@@ -1113,12 +1121,8 @@ class Videos:
             yield from container.decode(stream)
 
     def check_size(self, frame):
-        shape = (frame.height, frame.width, 3)
-        if shape != (self.shape or shape) or math.prod(shape) > 1 << 20:
-            raise ValueError(
-                f"has {shape[0]} x {shape[1]} pixels, which is too many or not as the first image: "
-                f"store videos of one size, at most {(1 << 20) // 3} pixels"
-            )
+        advice = f": store videos of one size, at most {(1 << 20) // 3} pixels"
+        check_image((frame.height, frame.width, 3), self.shape, advice)
 
 
 # RLDS
