@@ -105,8 +105,8 @@ let package = Package(
     .target(
       name: "Judging",
       dependencies: [
-        "Agents", "Basics", "Checkpoints", "Evaluation", "Kernels", "MPI", "Networks", "Optimisation",
-        "Randomness", "Settings", "TrainingData",
+        "Agents", "Basics", "Checkpoints", "Datasets", "Evaluation", "Kernels", "MPI", "Networks",
+        "Optimisation", "Randomness", "Settings", "TrainingData",
       ], swiftSettings: numeric),
     .target(
       name: "Running",

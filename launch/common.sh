@@ -141,13 +141,14 @@ load the modules, or let an administrator install the packages, and start this a
     fail 'no swift on the PATH; install the Swift 6.3 toolchain from https://www.swift.org/install/linux and try again'
 }
 
-# use_mpi DIRECTORY: lets `swift build` use the MPI that mpi_flags finds. The package asks pkg-config for mpi-c; this
-# writes a file of that name and puts its directory first. The Swift package manager takes -I, -L and -l from it;
-# link_flags has where the program is to look for the library when it runs.
+# use_mpi DIRECTORY [LIBRARIES]: lets `swift build` use the MPI that mpi_flags finds. The package asks pkg-config for
+# mpi-c; this writes a file of that name and puts its directory first. The Swift package manager takes -I, -L and -l from
+# it; link_flags has where the program is to look for the library when it runs. The linker looks for libraries in the
+# directory LIBRARIES first: that of MPI, /usr/lib for one, can have others of the same names.
 # Debian's own MPI has such a file already.
 link_flags=()
 use_mpi() {
-  local words word file=$1/mpi/mpi-c.pc compile=() link=()
+  local words word file=$1/mpi/mpi-c.pc compile=() link=(${2:+"-L$2"})
   if [[ -z ${MPICC:-} && $(command -v mpicc || true) == @(|/usr/bin/mpicc) ]] && pkg-config --exists mpi-c; then
     [[ ! -e $file ]] || rm -rf "$1/mpi" "$1"/release.yaml "$1"/debug.yaml
     return 0

@@ -6,6 +6,9 @@ public enum ActionBounds: Sendable {
   case refuse
   /// Clip and count them. The environments in which data are recorded clip actions, too.
   case clip
+
+  /// Whether an action counts as one at a bound. Those of dataset directories end a hundred-thousandth before 1.
+  public static func isReached(by action: Float) -> Bool { abs(action) >= 0.9999 }
 }
 
 /// Checks the rows of a dataset, clips their actions, and accumulates statistics and digests.

@@ -1,5 +1,6 @@
 import Agents
 import Basics
+import Datasets
 import Evaluation
 import Kernels
 import Settings
@@ -92,8 +93,7 @@ public final class Judge {
           let action = policy.actions[row, column]
           let difference = Double(action - batch.actions[row, column])
           squares += difference * difference
-          // The data's own actions end a hundred-thousandth before.
-          if abs(action) >= 0.9999 { atBounds += 1 }
+          if ActionBounds.isReached(by: action) { atBounds += 1 }
           count += 1
         }
       }

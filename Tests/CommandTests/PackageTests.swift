@@ -27,11 +27,15 @@ import Testing
     let compiler = try folder.write("#!/bin/sh\necho '\(flags)'\n", to: "mpicc")
     chmod(compiler, 0o755)
     let result = try shell(
-      #"use_mpi build; cat build/mpi/mpi-c.pc; echo "${link_flags[@]}"; echo "$PKG_CONFIG_PATH""#,
+      #"""
+      (use_mpi other /archives; cat other/mpi/mpi-c.pc)
+      use_mpi build; cat build/mpi/mpi-c.pc; echo "${link_flags[@]}"; echo "$PKG_CONFIG_PATH"
+      """#,
       environment: ["MPICC": compiler, "PKG_CONFIG_PATH": "/other"])
     let lines = result.output.split(separator: "\n").map(String.init)
     #expect(result.code == 0 && lines.contains("Cflags: -I/m/include"), "\(result)")
     #expect(lines.contains("Libs: -L/m/lib -lmpi"), "\(result)")
+    #expect(lines.contains("Libs: -L/archives -L/m/lib -lmpi"), "\(result)")
     #expect(
       lines.contains("-Xlinker -rpath -Xlinker /m/lib") && lines.last == "build/mpi:/other", "\(result)")
   }

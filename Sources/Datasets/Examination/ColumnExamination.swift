@@ -130,7 +130,7 @@ struct ColumnExaminer {
     if value > maximum { (maximum, atMaximum) = (value, 0) }
     atMinimum += value == minimum ? 1 : 0
     atMaximum += value == maximum ? 1 : 0
-    atBounds += abs(value) >= Self.bound ? 1 : 0
+    atBounds += ActionBounds.isReached(by: value) ? 1 : 0
     let difference = Double(value) - shift
     sum += difference
     squares += difference * difference
@@ -146,9 +146,6 @@ struct ColumnExaminer {
     episode.maximum = max(episode.maximum, value)
     episode.sum += Double(value)
   }
-
-  /// Actions from here on lie at the bounds; those of dataset directories end a little before 1.
-  private static let bound: Float = 0.9999
 
   private mutating func end(_ number: Int) {
     if episode.count > 0 {
