@@ -62,7 +62,7 @@ public final class OnlineBenchmark {
     (self.configuration, self.world) = (configuration, world)
     BLAS.setThreads(threads)
     let task = try world.together { try namedTask(env) }
-    let importing = DatasetLocation.Import(python: workers.python, isCancelled: { false }, say: say)
+    let importing = DatasetLocation.Import(python: workers.python, say: say)
     let location = try DatasetLocation(configuration, task, importing, world: world)
     training = try .training(configuration, at: location, world: world, releases)
     guard let replay = training.replay else { preconditionFailure("the run goes online") }

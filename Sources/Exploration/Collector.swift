@@ -85,6 +85,8 @@ public final class Collector {
       {
         throw failure
       } catch {
+        // Whoever was asked to stop has not seen the environment fail. The run ends with its first update.
+        guard !isStopped() else { return }
         throw Failure(
           .unavailable,
           "\(configuration.env) cannot be stepped; repair that, or train with --online-steps 0: \(error)")

@@ -185,7 +185,11 @@ final class RunEvaluations {
   func wait(atMost seconds: Double) { background.wait(atMost: seconds) }
 
   /// Drops the snapshots that wait and ends the thread and its processes.
-  func cancel() { background.cancel() }
+  func cancel() {
+    // An environment that was still opened then has not failed.
+    check = nil
+    background.cancel()
+  }
 
   /// Hands over the last snapshot, for all actors whose results are not in the log since an earlier end of this run.
   func submitLast(_ snapshot: Snapshot) {

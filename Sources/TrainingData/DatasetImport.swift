@@ -57,13 +57,13 @@ public struct DatasetImport: Sendable {
       else { return false }
       let rows: any ImportedRows =
         switch try reader() {
-        case .own(let files): try rows(of: files)
+        case .own(let files): try rows(of: files, isCancelled)
         case .python(let request): try PythonRows(request, python: python, isCancelled: isCancelled)
         }
       let scales = try ImportScales(
         options: scales, source: source, environmentBounds: { try environmentBounds(isCancelled) }
       ).of(rows)
-      try copy(rows, scales, to: directory.temporaryPath, isCancelled, say)
+      try copy(rows, scales, to: directory.temporaryPath, say)
       try directory.commit()
       return true
     } catch {
@@ -189,7 +189,7 @@ public struct DatasetImport: Sendable {
   // MARK: Copying
 
   /// OGBench's files, whose rewards are known without Python.
-  private func rows(of files: OGBenchSource) throws -> FileRows {
+  private func rows(of files: OGBenchSource, _ isCancelled: @escaping () -> Bool) throws -> FileRows {
     let embedded = try task.flatMap { try namedTask($0).embedded }
     let validation = try OGBenchSource.companionPath(of: source).map { try openFiles($0, task: embedded) }
     return try FileRows(
@@ -198,13 +198,12 @@ public struct DatasetImport: Sendable {
         "source": URL(fileURLWithPath: source).lastPathComponent,
         "files": files.files.joined(separator: ", "),
         "reward": files.hasRewards ? "the files' own" : "r(s) of \(task ?? "")",
-      ])
+      ], isCancelled: isCancelled)
   }
 
   /// Writes the rows, scaled, to a directory and its subdirectory for validation data.
   private func copy(
-    _ rows: any ImportedRows, _ scales: DataScales?, to directory: String,
-    _ isCancelled: @escaping () -> Bool, _ say: @escaping (String) -> Void
+    _ rows: any ImportedRows, _ scales: DataScales?, to directory: String, _ say: @escaping (String) -> Void
   ) throws {
     for validation in rows.hasValidation ? [false, true] : [false] {
       let writer = try DatasetWriter(
@@ -213,9 +212,6 @@ public struct DatasetImport: Sendable {
         bounds: rows.bounds)
       var progress = Progress(say)
       try rows.forEachBlock(validation: validation) { block, file, first in
-        guard !isCancelled() else {
-          throw FileError(.unwritable, file: directory, reason: "the import was stopped")
-        }
         if let scales {
           if case .refuse = rows.bounds { try requireInRange(block, scales, file ?? source, first) }
           block.scale(scales)

@@ -24,7 +24,9 @@ public enum DatasetLocation: Sendable {
     ///   - python: the interpreter that has the projects' readers.
     ///   - isCancelled: asked while an import runs; yes ends it.
     ///   - say: is told on the first rank of a node what goes on.
-    public init(python: String, isCancelled: @escaping () -> Bool, say: @escaping (String) -> Void) {
+    public init(
+      python: String, isCancelled: @escaping () -> Bool = { false }, say: @escaping (String) -> Void
+    ) {
       (self.python, self.isCancelled, self.say) = (python, isCancelled, say)
     }
   }

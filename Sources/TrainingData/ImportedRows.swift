@@ -21,23 +21,30 @@ protocol ImportedRows: AnyObject {
 
   /// Passes blocks of rows from the first to the last, whose contents the receiver may change. `first` is the number of a
   /// block's first row in `file`, or in the dataset if `file` is nil. The validation data come after the training data,
-  /// which can be read again.
+  /// which can be read again. Throws ``ReadingStopped`` when nobody wants the rows any more.
   func forEachBlock(
     validation: Bool, _ body: (_ rows: RowBlock, _ file: String?, _ first: Int) throws -> Void
   ) throws
 }
+
+/// Nobody wants the rows any more.
+struct ReadingStopped: Error {}
 
 /// OGBench's files, whose rewards are known without Python.
 final class FileRows: ImportedRows {
   let provenance: [String: String]
   private let training: OGBenchSource
   private let validation: OGBenchSource?
+  private let isCancelled: () -> Bool
 
-  init(_ training: OGBenchSource, validation: OGBenchSource?, _ provenance: [String: String]) throws {
+  init(
+    _ training: OGBenchSource, validation: OGBenchSource?, _ provenance: [String: String],
+    isCancelled: @escaping () -> Bool
+  ) throws {
     if let validation {
       try validation.rowSpec.requireFit(training.rowSpec, of: training.path, data: validation.path)
     }
-    (self.training, self.validation) = (training, validation)
+    (self.training, self.validation, self.isCancelled) = (training, validation, isCancelled)
     self.provenance = provenance.merging(training.provenance) { $1 }
   }
 
@@ -55,7 +62,10 @@ final class FileRows: ImportedRows {
     let stop = FileError(.malformed, file: training.path, reason: "was not read to its end")
     do {
       try files?.forEachBlock { (rows, file, first) throws(FileError) in
-        do { try body(rows, file, first) } catch {
+        do {
+          guard !isCancelled() else { throw ReadingStopped() }
+          try body(rows, file, first)
+        } catch {
           failure = error
           throw stop
         }
@@ -67,12 +77,13 @@ final class FileRows: ImportedRows {
 /// What a reader in Python sends.
 final class PythonRows: ImportedRows {
   private let start: () throws -> DatasetImporter
+  private let isCancelled: () -> Bool
   private var importer: DatasetImporter
   private var isUsed = false
 
   init(_ request: DatasetImporter.Request, python: String, isCancelled: @escaping () -> Bool) throws {
     let start = { try DatasetImporter(request, python: python, isCancelled: isCancelled) }
-    (self.start, importer) = (start, try start())
+    (self.start, importer, self.isCancelled) = (start, try start(), isCancelled)
   }
 
   private var data: DatasetImporter.Description { importer.description }
@@ -95,6 +106,7 @@ final class PythonRows: ImportedRows {
     let block = RowBlock(observation: data.observation, actionSize: data.actionSize)
     var first = 0
     while let rows = try importer.rows(limit: block.capacity) {
+      guard !isCancelled() else { throw ReadingStopped() }
       block.fill(rows.count, rows.bytes)
       try body(block, nil, first)
       first += rows.count

@@ -82,7 +82,9 @@ struct DatasetCommand: ParsableCommand {
         throw Failure(.usage, "\(source): only a dataset's name says where to put it; give --out")
       }
       let path = try out ?? DatasetImport.place(of: source)
-      guard try dataset.run(to: path, say: { StandardStream.output.attempt($0 + "\n") }) else {
+      let isNew = try dataset.run(
+        to: path, isCancelled: { Signals.stopRequested }, say: { StandardStream.output.attempt($0 + "\n") })
+      guard isNew else {
         throw Failure(
           .cannotCreate, "\(path): exists already; remove it, or name another directory with --out")
       }

@@ -80,7 +80,7 @@ struct Evaluate: ParsableCommand {
   private func judge(_ world: Communicator) throws {
     let output = StandardStream.output
     let importing = DatasetLocation.Import(
-      python: workers.python, isCancelled: { Signals.stopRequested }, say: { output.attempt($0 + "\n") })
+      python: workers.python, say: { output.attempt($0 + "\n") })
     let judgement = try Judgement.run(
       checkpoint, dataset: dataset, fittedQ, importing: importing, world: world, say: output.say)
     try output.say("policy: value \(judgement.policy)")

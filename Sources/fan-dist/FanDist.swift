@@ -32,9 +32,9 @@ enum Main {
     Signals.tolerateClosedStreams()
     let parsed = Result { try FanDist.parseAsRoot(arguments(CommandLine.arguments.dropFirst())) }
     let command = try? parsed.get()
-    let savesWhenStopped = command is Train || command is SweepCommand
+    let handlesStops = command is Train || command is SweepCommand || command is DatasetCommand.Import
     // Before MPI starts, which takes a second, and again in case it has changed that.
-    savesWhenStopped ? Signals.catchStops() : Signals.release()
+    handlesStops ? Signals.catchStops() : Signals.release()
     let job: Job
     do {
       job = try Job(
@@ -43,7 +43,7 @@ enum Main {
     } catch {
       endUnconnected(Failure(error))
     }
-    if savesWhenStopped { Signals.catchStops() }
+    if handlesStops { Signals.catchStops() }
     do {
       var command = try parsed.get()
       switch command {

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Signals that ask a run to save and stop: USR1 (clusters send it before the time limit), TERM, INT, and HUP (the
-/// terminal has closed).
+/// Signals that ask a run to save and stop, and an import to stop and leave nothing behind: USR1 (clusters send it before
+/// the time limit), TERM, INT, and HUP (the terminal has closed).
 enum Signals {
   /// Set by the handler, read between updates; a word-sized store is all that a signal handler may do.
   nonisolated(unsafe) private static var wasAsked: sig_atomic_t = 0

@@ -377,6 +377,18 @@ struct ImportTests {
     time.sleep(60)
     """
 
+  /// An import that is asked to stop leaves nothing.
+  @Test func aStoppedImport() throws {
+    let file = try folder.write("", to: "data.hdf5")
+    let waiting = try interpreter("cat >/dev/null")
+    let command = try Command(
+      built("fan-dist"), ["dataset", "import", file, "--out", out, "--python", waiting])
+    #expect(command.wait(30) { FileManager.default.fileExists(atPath: out + ".partial/.lock") })
+    command.send(SIGTERM)
+    expectFailure(command.finish(), 76, ["stopped by a signal while \(file) was imported"])
+    #expect(!FileManager.default.fileExists(atPath: out + ".partial"))
+  }
+
   /// What a killed import leaves does not look like a dataset, and the next one removes it.
   @Test func anInterruptedImport() throws {
     let file = try folder.write("", to: "data.hdf5")

@@ -247,16 +247,19 @@ struct OnlineEnvironmentTests {
     data = try fixture.write(to: runs.folder.file("data.npz"))
   }
 
+  private var environment: [String: String] { ["PYTHONPATH": modules, "FAULTS": runs.folder.path] }
+
+  private func line(_ options: [String]) -> [String] {
+    runs.command(
+      "run",
+      [
+        "--env", "gymnasium:faulty_environment:Point-v0", "--dataset", data, "--python", pythonWithPackages!,
+        "--steps", "10", "--online-steps", "50",
+      ] + options)
+  }
+
   private func train(ranks: Int? = nil, _ options: [String]) throws -> CommandResult {
-    try run(
-      ranks: ranks,
-      runs.command(
-        "run",
-        [
-          "--env", "gymnasium:faulty_environment:Point-v0", "--dataset", data, "--python",
-          pythonWithPackages!,
-          "--steps", "10", "--online-steps", "50",
-        ] + options), environment: ["PYTHONPATH": modules, "FAULTS": runs.folder.path])
+    try run(ranks: ranks, line(options), environment: environment)
   }
 
   @Test(arguments: [(nil, 1), (2, 3)] as [(Int?, Int)])
@@ -314,6 +317,27 @@ struct OnlineEnvironmentTests {
     let resumed = try train(ranks: ranks, ["--eval-episodes", "0", "--resume", "auto"])
     #expect(resumed.code == 0, "\(resumed)")
     #expect(try runs.table("run").steps == Array(1...60))
+  }
+
+  /// A signal while an environment is opened stops the run; the environment has not failed.
+  @Test(arguments: [(nil, true), (nil, false), (2, true)] as [(Int?, Bool)])
+  func aSignalBeforeTheEnvironmentIsOpen(ranks: Int?, goesOnline: Bool) throws {
+    if ranks != nil && !hasMPIRun { return }
+    _ = try runs.folder.write("", to: "open slowly")
+    let options = goesOnline ? [] : ["--online-steps", "0"]
+    let line = line(options)
+    let command = try Command(
+      ranks == nil ? line[0] : mpirun,
+      ranks.map { mpirunArguments([($0, line)]) } ?? Array(line.dropFirst()), environment: environment)
+    let isOpening = command.wait(30) {
+      FileManager.default.fileExists(atPath: runs.folder.file("opening"))
+    }
+    command.send(SIGUSR1)
+    let result = command.finish()
+    #expect(isOpening)
+    expectStopped(result, ranks: ranks, ["stopped by a signal after update 1;"])
+    try FileManager.default.removeItem(atPath: runs.folder.file("open slowly"))
+    #expect(try train(ranks: ranks, options + ["--resume", "auto"]).code == 0)
   }
 
   /// One that does not answer is taken for one that failed, and a signal does not wait for it.

@@ -22,6 +22,9 @@ class Point(gymnasium.Env):
 
     def __init__(self, render_mode=None, stride=0.1):
         self.render_mode, self.stride = render_mode, stride
+        while wanted("open slowly"):
+            open(os.path.join(os.environ["FAULTS"], "opening"), "w").close()
+            time.sleep(0.01)
 
     def reset(self, seed=None, options=None):
         super().reset(seed=seed)
