@@ -3,7 +3,8 @@ import Glibc
 
 /// A directory that appears under its name only when it is complete: the caller fills `PATH.partial`, and
 /// ``commit()`` renames that directory to `PATH`. If ``commit()`` is never called, nothing is left behind. If
-/// a process is killed, its `PATH.partial` is emptied by the next process that makes the same directory.
+/// a process is killed, its `PATH.partial` is emptied by the next process that makes the same directory. What somebody
+/// else has put under this name stays, and nothing is made.
 ///
 /// One process at a time makes a directory: it holds a lock on a file in `PATH.partial`. Where the file system has no
 /// locks, each process fills a directory of its own, and the first that is complete takes the name.
@@ -25,14 +26,14 @@ public final class AtomicDirectory {
   public init?(
     path: String, wait: () -> Void = {}, isCancelled: () -> Bool = { false }
   ) throws(FileError) {
-    self.path = path
-    temporaryPath = path + ".partial"
-    lock = -1
+    // With a slash at the end, which shells add, PATH.partial would be inside PATH.
+    self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    (temporaryPath, lock) = (self.path + ".partial", -1)
     repeat {
-      guard access(path, F_OK) != 0 else { return nil }
+      guard access(self.path, F_OK) != 0 else { return nil }
       lock = try Self.lock(&temporaryPath, wait, isCancelled)
     } while lock < 0
-    guard access(path, F_OK) != 0 else {
+    guard access(self.path, F_OK) != 0 else {
       release()
       return nil
     }
@@ -59,6 +60,7 @@ public final class AtomicDirectory {
     _ directory: inout String, _ wait: () -> Void, _ isCancelled: () -> Bool
   ) throws(FileError) -> Int32 {
     try createDirectory(directory)
+    try requireOwn(directory)
     let path = "\(directory)/\(lockName)"
     let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o666)
     if file < 0 && errno == ENOENT { return -1 }
@@ -90,6 +92,19 @@ public final class AtomicDirectory {
     return -1
   }
 
+  /// Throws unless a directory is empty or one that another process has begun to make, and no link.
+  private static func requireOwn(_ directory: String) throws(FileError) {
+    var status = stat()
+    let isLink = lstat(directory, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    let names = try namesIfPresent(in: directory)
+    guard !isLink, names.isEmpty || names.contains(lockName) else {
+      throw FileError(
+        .unwritable, file: directory,
+        reason:
+          "is needed for a moment, but holds something else already; move it away, or choose another name")
+    }
+  }
+
   /// The file that is locked elsewhere, in a directory of this process alone.
   private static func unlocked(_ directory: String) throws(FileError) -> Int32 {
     let path = "\(directory)/\(lockName)"
@@ -103,7 +118,10 @@ public final class AtomicDirectory {
   }
 
   private func release() {
-    try? FileManager.default.removeItem(atPath: temporaryPath)
+    // The lock's file is the last one, which tells others whose directory it is.
+    try? removeLeftovers()
+    unlink("\(temporaryPath)/\(Self.lockName)")
+    rmdir(temporaryPath)
     close(lock)
     lock = -1
   }
@@ -132,10 +150,12 @@ public func createDirectory(_ path: String) throws(FileError) {
     made.append(parent)
     parent = parent.lastIndex(of: "/").map { String(parent[..<$0]) } ?? ""
   }
-  do {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  } catch {
-    throw FileError(.unwritable, file: path, reason: "cannot be created: \(systemReason(error))")
+  for directory in made.reversed() where mkdir(directory, 0o777) != 0 && errno != EEXIST {
+    throw .system(.unwritable, path, "cannot be created")
+  }
+  var status = stat()
+  guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+    throw FileError(.unwritable, file: path, reason: "cannot be created: something else has this name")
   }
   for directory in made { try synchronizeDirectory(of: directory) }
 }

@@ -71,8 +71,11 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
   }
 
   /// One line for each thing that usually signals a mistake; empty when all looks well.
-  public var warnings: [String] {
-    rewardWarnings + actionWarnings + episodeWarnings + magnitudeWarnings + imageWarnings
+  ///
+  /// - Parameter areClipped: whether actions outside [−1, 1] are clipped already, as those of dataset directories are.
+  public func warnings(areClipped: Bool) -> [String] {
+    rewardWarnings + actionWarnings(areClipped: areClipped) + episodeWarnings + magnitudeWarnings
+      + imageWarnings
   }
 
   /// The range of each number of an observation, a line each; empty for images, and where a manifest does not say it.
@@ -149,11 +152,13 @@ public struct DatasetStatistics: Sendable, Equatable, Codable {
     return lines
   }
 
-  private var actionWarnings: [String] {
+  private func actionWarnings(areClipped: Bool) -> [String] {
     let reach = max(-actionMinimum, actionMaximum)
     if actionsOutside > 0 {
       return [
-        "\(actionsOutside) action components lie outside [-1, 1], the farthest at ±\(reach): are they scaled to [-1, 1]? Training refuses them"
+        areClipped
+          ? "\(actionsOutside) action components lay outside [-1, 1], the farthest at ±\(reach), and were clipped: were they in other units? Then import them again with --action-range"
+          : "\(actionsOutside) action components lie outside [-1, 1], the farthest at ±\(reach), and training refuses them: if they are in other units, dataset import --action-range scales them"
       ]
     }
     if actionMinimum == actionMaximum {

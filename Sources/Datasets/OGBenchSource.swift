@@ -339,7 +339,8 @@ struct OGBenchShard: Sendable {
         .malformed, file: file.path, member: name,
         reason:
           "is not read: here the next state of a row is the row after it. Add to each episode a row with its "
-          + "final state, from the last \(name), set terminals on that row only, and leave \(name) out")
+          + "final state, from the last \(name), set terminals on that row only, and leave \(name) out; or let "
+          + "fan-dist dataset import read the file")
     }
   }
 

@@ -50,7 +50,7 @@ struct RunFacts {
       ]
     for line in lines { host.logger.info("\(line)") }
     for warning in nodes?.warnings ?? [] { host.logger.warning("\(warning)") }
-    for warning in data.statistics.warnings { host.logger.warning("dataset: \(warning)") }
+    for warning in data.statistics.warnings(areClipped: true) { host.logger.warning("dataset: \(warning)") }
     host.logger.info("\(batch)")
     if let buffer { host.logger.info("\(buffer)") }
     host.logger.info("writing to \(directory.path)")
@@ -63,7 +63,8 @@ struct RunFacts {
     repeated.valDataset = configuration.valDataset.map { URL(fileURLWithPath: $0).path }
     repeated.datasetDigest = data.digest
     let statistics =
-      data.statistics.lines + scaleLines(data.spec.scales) + data.statistics.warnings.map { "warning: \($0)" }
+      data.statistics.lines + scaleLines(data.spec.scales)
+      + data.statistics.warnings(areClipped: true).map { "warning: \($0)" }
     let facts = ["\(program), \(ranks)"] + statistics
     let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
     try writeFile(Array(text.utf8), path: directory.configuration)

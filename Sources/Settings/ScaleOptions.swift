@@ -6,6 +6,7 @@ import Foundation
 /// How an import scales what it reads.
 public struct ScaleOptions: ParsableArguments, Sendable {
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Range of actions that becomes [-1, 1]: LOW,HIGH, or one for each column, LOW,HIGH;LOW,HIGH, or data or environment.",
       discussion:

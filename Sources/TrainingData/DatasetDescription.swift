@@ -19,7 +19,7 @@ public struct DatasetDescription: Sendable {
     let statistics = try source.survey()
     lines =
       statistics.lines + sizeLines(source) + columnLines(statistics) + provenanceLines(source.provenance)
-    warnings = statistics.warnings
+    warnings = statistics.warnings(areClipped: source.statedStatistics != nil)
   }
 }
 

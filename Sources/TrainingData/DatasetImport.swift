@@ -84,8 +84,11 @@ public struct DatasetImport: Sendable {
 
   private func reader() throws -> Reader {
     if FileManager.default.fileExists(atPath: source) { return try fileReader() }
-    guard format == nil, columns == nil else {
-      throw Failure(.noInput, "\(source): no such file; --format and --columns are for files and directories")
+    guard format == nil, columns == nil, convention == nil, episodeLimit == nil else {
+      throw Failure(
+        .noInput,
+        "\(source): no such file; --format, --columns, --convention and --episode-limit are for files and directories"
+      )
     }
     switch try? NamedTask(name: source) {
     case .embedded(let task) where task.image != nil:
@@ -105,13 +108,21 @@ public struct DatasetImport: Sendable {
     guard !DatasetDirectory.exists(at: source) else {
       throw Failure(.usage, "\(source): is a dataset directory already")
     }
+    var isDirectory: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory)
+    guard isDirectory.boolValue || isFile(source) else {
+      throw Failure(.noInput, "\(source): is neither a file nor a directory; copy what it gives to a file")
+    }
+    guard directory == nil else {
+      throw Failure(.usage, "--from: \(source) is a file or a directory, not a name; leave it out")
+    }
     guard isOGBench else {
       var request = request(.file, URL(fileURLWithPath: source).path)
       (request.format, request.columns) = (format?.rawValue, columns)
       (request.convention, request.episodeLimit) = (convention, episodeLimit)
       return .python(request)
     }
-    try requireNoTableOptions()
+    try requireNoneOfOtherKinds()
     let task = try task.map { try namedTask($0) }
     let files = try openFiles(source, task: task?.embedded)
     if let task = task?.embedded { try requireFit(files, task) }
@@ -131,28 +142,30 @@ public struct DatasetImport: Sendable {
     guard format == nil else { return format == .ogbench }
     var isDirectory: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory)
-    if isDirectory.boolValue {
-      return Self.markers.allSatisfy { !FileManager.default.fileExists(atPath: "\(source)/\($0)") }
+    if isDirectory.boolValue { return !Self.isOfAnotherProject(directory: source) }
+    guard begins(source, with: Array("PK".utf8)) else {
+      return URL(fileURLWithPath: source).pathExtension == "npz"
     }
-    guard Self.begins(source, with: "PK") else { return URL(fileURLWithPath: source).pathExtension == "npz" }
     guard let file = try? NpzFile(path: source) else { return true }
     return !file.contains("next_observations") && (file.contains("masks") || !file.contains("rewards"))
   }
 
-  /// Files that directories of other kinds have.
-  private static let markers = [
-    "meta/info.json", "data/metadata.json", "metadata.json", "features.json", "dataset_info.json",
-  ]
-
-  private static func begins(_ path: String, with text: String) -> Bool {
-    let file = FileHandle(forReadingAtPath: path)
-    return (try? file?.read(upToCount: text.utf8.count)) == Data(text.utf8)
+  /// Whether a directory has a file that those of Minari, LeRobot or RLDS have.
+  static func isOfAnotherProject(directory: String) -> Bool {
+    ["meta/info.json", "data/metadata.json", "metadata.json", "features.json", "dataset_info.json"].contains {
+      FileManager.default.fileExists(atPath: "\(directory)/\($0)")
+    }
   }
 
   /// Throws if options are given that only other kinds of files have.
-  private func requireNoTableOptions() throws(Failure) {
+  private func requireNoneOfOtherKinds() throws(Failure) {
     guard columns == nil else {
       throw Failure(.usage, "--columns: \(source) has members, not columns; leave it out")
+    }
+    guard convention == nil, episodeLimit == nil else {
+      throw Failure(
+        .usage,
+        "--convention and --episode-limit are for D4RL's files, and \(source) is OGBench's; leave them out")
     }
     guard scales.rewardRule != .lastStep else {
       throw Failure(.usage, "--reward-rule last-step: \(source) says itself what rewards are, or --env does")

@@ -9,7 +9,32 @@ import Foundation
 /// - Parameter task: gives rewards and masks when the data hold none.
 func openDataset(_ path: String, task: PointMazeTask?) throws -> any DatasetSource {
   if DatasetDirectory.exists(at: path) { return try DatasetDirectory(path: path) }
+  if let kind = kindToImport(path) {
+    throw FileError(
+      .malformed, file: path,
+      reason: "is \(kind): fan-dist dataset import \(path) --out DIRECTORY makes a dataset directory of it")
+  }
   return try openFiles(path, task: task)
+}
+
+/// What a file or a directory is that must be imported first; nil for all others.
+private func kindToImport(_ path: String) -> String? {
+  if DatasetImport.isOfAnotherProject(directory: path) { return "a dataset of another project" }
+  if begins(path, with: [0x89, 0x48, 0x44, 0x46]) { return "an HDF5 file" }
+  if begins(path, with: Array("PAR1".utf8)) { return "a Parquet file" }
+  return URL(fileURLWithPath: path).pathExtension == "csv" && isFile(path) ? "a CSV file" : nil
+}
+
+/// Whether there is a regular file at `path`. Others, such as a pipe, may wait for ever when they are opened.
+func isFile(_ path: String) -> Bool {
+  var status = stat()
+  return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+}
+
+/// Whether a file begins with these bytes.
+func begins(_ path: String, with bytes: [UInt8]) -> Bool {
+  guard isFile(path), let file = FileHandle(forReadingAtPath: path) else { return false }
+  return (try? file.read(upToCount: bytes.count)) == Data(bytes)
 }
 
 /// Opens OGBench's files. The task gives rewards and masks when they hold none, by its rule: from the observations, or

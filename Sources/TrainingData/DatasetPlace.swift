@@ -6,8 +6,11 @@ extension DatasetImport {
   ///
   /// - Throws: `Failure` if it is not a name of which a directory can be made.
   public static func place(of name: String) throws -> String {
-    let variable = ProcessInfo.processInfo.environment["FAN_DIST_DATA"].flatMap { $0.isEmpty ? nil : $0 }
-    let folder = variable ?? NSHomeDirectory() + "/.cache/fan-dist/datasets"
+    func variable(_ name: String) -> String? {
+      ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+    let home = variable("HOME") ?? NSHomeDirectory()
+    let folder = variable("FAN_DIST_DATA") ?? home + "/.cache/fan-dist/datasets"
     let plain = name.hasPrefix("ogbench:") ? String(name.dropFirst(8)) : name
     let isName = plain.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.:/".contains($0)) }
     guard isName, !plain.isEmpty, !plain.hasPrefix(".") else {

@@ -11,6 +11,8 @@ public struct ExpectedData {
   public let spec: DataSpec
   /// Bytes that they take in memory.
   public let byteCount: Int
+  /// Their rows; 0 for those that are generated.
+  private let rows: Int
   /// Whether the task's episodes are played in Python.
   public let needsPython: Bool
 
@@ -22,16 +24,22 @@ public struct ExpectedData {
     if let maze = task.embedded, configuration.dataset == nil {
       spec = DataSpec(
         observation: maze.observation.stacked(frames), actionSize: PointMazeTask.actionSize, rewards: -1...0)
-      byteCount = 0
+      (byteCount, rows) = (0, 0)
       return
     }
     guard let path = configuration.dataset ?? (try? DatasetImport.place(of: configuration.env)),
       let source = try? openDataset(path, task: task.embedded)
     else { return nil }
-    let rows = source.rowSpec
+    let each = source.rowSpec
     spec = DataSpec(
-      observation: rows.observation.stacked(frames), actionSize: rows.actionSize, rewards: rows.rewards,
-      scales: rows.scales?.stacked(frames))
-    byteCount = source.plan.byteCount
+      observation: each.observation.stacked(frames), actionSize: each.actionSize, rewards: each.rewards,
+      scales: each.scales?.stacked(frames))
+    (byteCount, rows) = (source.plan.byteCount, source.plan.rows)
+  }
+
+  /// Bytes that an online phase takes in memory for what it collects, at most.
+  public func bufferBytes(_ online: OnlineSettings) -> Int {
+    guard online.onlineSteps > 0, case .vector(let size) = spec.observation else { return 0 }
+    return ReplayPlan(online, dataset: rows, observationSize: size, actionSize: spec.actionSize).byteCount
   }
 }

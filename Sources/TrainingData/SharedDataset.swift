@@ -32,11 +32,14 @@ public struct SharedDataset {
     spec.scales?.rewards ?? DataScales.Rewards(shift: provenance["convention"] == "D4RL antmaze" ? -1 : 0)
   }
 
+  /// What to do when numbers become too large in training, if nothing is known about the data.
+  public static let usualRemedy = "Lower --lr, or look with --check"
+
   /// What to do when numbers become too large in training.
   public var remedy: String {
-    let general = "Lower --lr, or look with --check"
-    guard let huge = statistics.hugeValue else { return general }
-    return "\(path): \(huge): scale it; dataset info shows the range of each column. \(general) otherwise"
+    guard let huge = statistics.hugeValue else { return Self.usualRemedy }
+    return
+      "\(path): \(huge): scale it; dataset info shows the range of each column. \(Self.usualRemedy) otherwise"
   }
 
   /// The data of a configuration. Collective.

@@ -27,9 +27,7 @@ public final class SharedReplayBuffer {
       )
     }
     let plan = ReplayPlan(
-      dataset: data.transitions.transitionCount, size: online.bufferSize,
-      keepsDataset: online.offlineRatio != nil, mostCollected: online.mostCollected,
-      environments: online.onlineEnvironments, observationSize: observationSize,
+      online, dataset: data.transitions.transitionCount, observationSize: observationSize,
       actionSize: data.spec.actionSize)
     node = try world.splitByNode()
     try world.together { [node] in if node.rank == 0 { try Self.requireRoom(plan) } }
@@ -53,5 +51,17 @@ public final class SharedReplayBuffer {
   public func append(_ transitions: UnsafePointer<Float>, count: Int) throws(MPIError) {
     buffer.append(transitions, count: count, writes: node.rank == 0)
     try memory.synchronise()
+  }
+}
+
+extension ReplayPlan {
+  /// The sizes of a run's buffer.
+  ///
+  /// - Parameter dataset: transitions of the dataset.
+  init(_ online: OnlineSettings, dataset: Int, observationSize: Int, actionSize: Int) {
+    self.init(
+      dataset: dataset, size: online.bufferSize, keepsDataset: online.offlineRatio != nil,
+      mostCollected: online.mostCollected, environments: online.onlineEnvironments,
+      observationSize: observationSize, actionSize: actionSize)
   }
 }

@@ -106,8 +106,32 @@ import Testing
   @Test func leftoversOfAKilledProcessAreRemoved() throws {
     try createDirectory("\(path).partial/validation")
     try writeFile([1], path: "\(path).partial/old")
+    try writeFile([], path: "\(path).partial/.lock")
     let directory = try #require(try AtomicDirectory(path: path))
     #expect(entries(directory.temporaryPath) == [".lock"])
+  }
+
+  /// What is not left by a process that made the directory is somebody's own.
+  @Test func otherFilesUnderTheNameStay() throws {
+    try createDirectory("\(path).partial")
+    try writeFile([1], path: "\(path).partial/thesis")
+    #expect(throws: FileError.self) { try AtomicDirectory(path: path) }
+    #expect(entries("\(path).partial") == ["thesis"])
+  }
+
+  @Test func aLinkUnderTheNameIsNotFollowed() throws {
+    try createDirectory("\(parent.path)/home")
+    try writeFile([], path: "\(parent.path)/home/.lock")
+    try writeFile([1], path: "\(parent.path)/home/thesis")
+    symlink("home", "\(parent.path)/data.partial")
+    #expect(throws: FileError.self) { try AtomicDirectory(path: "\(parent.path)/data") }
+    #expect(entries("\(parent.path)/home") == [".lock", "thesis"])
+  }
+
+  @Test func aSlashAtTheEndDoesNotCount() throws {
+    let directory = try #require(try AtomicDirectory(path: path + "/"))
+    try directory.commit()
+    #expect(entries("\(parent.path)/a") == ["data"])
   }
 
   /// A second maker waits for the first, and then finds the directory that the first has made.

@@ -120,4 +120,22 @@ import Testing
     expectFailure(try dataset("import", file), 64, ["--out"])
     #expect(try FileManager.default.contentsOfDirectory(atPath: runs.folder.path) == ["data.npz"])
   }
+
+  /// Files of other projects are no damaged datasets: people are told to import them.
+  @Test func filesOfOtherProjectsAreToBeImported() throws {
+    let hdf5 = [0x89] + Array("HDF\r\n".utf8)
+    for (name, bytes) in [("a.csv", Array("x,y\n".utf8)), ("b.hdf5", hdf5), ("c", Array("PAR1".utf8))] {
+      try Data(bytes).write(to: URL(fileURLWithPath: runs.folder.file(name)))
+      let file = runs.folder.file(name)
+      expectFailure(try dataset("info", file), 65, [file, "fan-dist dataset import"])
+      expectFailure(try runs.train("run", "--dataset", file), 65, [file, "fan-dist dataset import"])
+    }
+  }
+
+  /// A pipe that nobody writes to is not waited for.
+  @Test func aPipeIsNoFile() throws {
+    let pipe = runs.folder.file("pipe")
+    try #require(mkfifo(pipe, 0o600) == 0)
+    expectFailure(try dataset("import", pipe, "--out", path), 66, [pipe, "neither a file nor a directory"])
+  }
 }

@@ -230,6 +230,14 @@ struct RealEnvironmentTests {
     #expect(try !runs.tensors("run", 60).isEmpty)
   }
 
+  /// What a worker has started ends with it, also when the worker has ended by itself.
+  @Test func aWorkerThatEndsLeavesNoProcess() throws {
+    let mark = runs.folder.file("left behind")
+    let python = try interpreter("sh -c 'sleep 100; : \(mark)' >/dev/null 2>&1 </dev/null & exit 4")
+    expectFailure(try train(python: python), 69, ["cannot be evaluated"])
+    #expect(try ends { try processesNaming(mark).isEmpty })
+  }
+
   /// Nobody wants to learn after a day of training that there is no such environment.
   @Test(arguments: [
     ("gymnasium:HalfChetah-v5", "HalfChetah"), ("gymnasium:CartPole-v1", "actions: only boxes"),
@@ -341,6 +349,17 @@ struct RealEnvironmentTests {
     let result = try run(
       built("fan-dist"), ["evaluate", path, "--python", pythonWithPackages!], environment: environment)
     expectFailure(result, 64, ["--env \(Self.name)"])
+    let online = try run(
+      ranks: nil,
+      runs.command("online", ["--from", path, "--online-steps", "5", "--python", pythonWithPackages!]),
+      environment: environment)
+    expectFailure(online, 64, ["--env \(Self.name)"])
+    // OGBench would import what stands before the colon.
+    for name in [
+      "faulty_environment:x-play-singletask-v0", "ogbench:faulty_environment:x-play-singletask-v0",
+    ] {
+      expectFailure(try train("--env", name, "--eval-episodes", "0"), 64, [name])
+    }
   }
 }
 

@@ -274,7 +274,7 @@ struct ImportTests {
         ["dataset", "import", folder.file(name + ".hdf5"), "--out", folder.file(name)] + limit + convention
           + ["--python", pythonWithPackages!])
       try require(result)
-      #expect(result.output.contains("action components lie outside [-1, 1]"), "\(result)")
+      #expect(result.output.contains("action components lay outside [-1, 1]"), "\(result)")
     }
     try python(
       """
@@ -326,14 +326,27 @@ struct ImportTests {
       write("image", **{**good, "observations": np.zeros((50, 4, 4, 3), np.uint8)})
       write("endless", **{k: v for k, v in good.items() if k != "timeouts"})
       write("nan", **{**good, "rewards": np.full(50, np.nan)})
+      # Rows at the ends of episodes are taken twice; the file's own are counted.
+      states = np.arange(150.0).reshape(50, 3)
+      states[35, 1] = np.nan
+      terminals, timeouts = np.arange(50) % 5 == 4, np.zeros(50, bool)
+      write("late", **{**good, "observations": states, "terminals": terminals, "timeouts": timeouts})
+      write("flag", **{**good, "terminals": np.where(np.arange(50) == 7, np.nan, 0)})
+      write("narrow", **{**good, "actions": np.zeros((50, 0))})
+      write("scalar", **{**good, "rewards": np.float32(1)})
+      write("ends", **{**good, "timeouts": np.ones(50, bool)})
       data = open(f"{sys.argv[1]}/good.hdf5", "rb").read()
       open(f"{sys.argv[1]}/cut.hdf5", "wb").write(data[: len(data) // 2])
       open(f"{sys.argv[1]}/text.hdf5", "w").write("observations")
       """, [folder.path])
     for (name, part) in [
       ("short", "'rewards' of shape (49,)"), ("missing", "no 'actions'"), ("image", "(50, 4, 4, 3)"),
-      ("endless", "--episode-limit"), ("nan", "'rewards': row 0 is nan"), ("cut", "truncated"),
-      ("text", "not found"),
+      ("endless", "--episode-limit"), ("nan", "nan.hdf5: row 0, rewards: is nan"),
+      ("cut", "cut.hdf5: cannot be read: it is damaged or of another kind (OSError: "), ("cut", "truncated"),
+      ("text", "not found"), ("late", "late.hdf5: row 35, observations column 1: is nan"),
+      ("flag", "flag.hdf5: row 7, terminals: is nan; a flag is 0 or 1"),
+      ("narrow", "narrow.hdf5: has no numbers in an action"), ("scalar", "'rewards' is a single number"),
+      ("ends", "ends.hdf5: gives no transitions: every row ends an episode"),
     ] {
       expectFailure(try dataset(folder.file(name + ".hdf5"), "--out", out), 65, [part])
       #expect(!FileManager.default.fileExists(atPath: out), "\(name)")

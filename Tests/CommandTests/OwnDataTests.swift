@@ -124,7 +124,10 @@ struct OwnDataTests {
       ("3,4,0.1,0.2,inf,0,0", ["line 5, column 'r': is inf"]),
       ("3,1e39,0.1,0.2,1,0,0", ["line 5, column 'x1': is 1e+39"]),
       ("3,4,0.1,2.5,1,0,0", ["line 5, column 'v': is 2.5, outside -1 to 1", "--action-range"]),
-      ("3,4,0.1,0.2,1,nan,0", ["line 5, column 'done': is not a number"]),
+      ("3,4,0.1,0.2,1,nan,0", ["line 5, column 'done': is nan; a flag is 0 or 1, or false or true"]),
+      ("3,4,0.1,0.2,1,0,0.3", ["line 5, column 'cut': is 0.3; a flag"]),
+      ("3,4,0.1,0.2,1,-1,0", ["line 5, column 'done': is -1.0; a flag"]),
+      ("1_0,4,0.1,0.2,1,0,0", ["line 5, column 'x0': is '1_0', not a number"]),
     ] {
       try write("data.csv", line: 5, text)
       try expectRefusal("data.csv", Self.columns, saying: parts + ["data.csv"])
@@ -147,6 +150,46 @@ struct OwnDataTests {
     try expectRefusal("long.txt", saying: ["is no file of a kind that is known"])
   }
 
+  /// What becomes of the steps where each episode's last one is its final state.
+  private static let cutOff = """
+    kept = np.flatnonzero(np.arange(n) % 10 != 9)
+    check(s[kept], a[kept], r[kept], np.ones(36), s[kept + 1], [9] * 4)
+    """
+
+  /// Another number is another episode, however little it differs; only `*` stands for other characters in names.
+  @Test func episodesOfCSV() throws {
+    try python(
+      Self.steps + """
+        def write(name, ids, actions=a):
+            with open(f"{folder}{name}.csv", "w") as file:
+                print("o[0],o[1],o[2],u,v,r,episode,twice,twice", file=file)
+                for i in range(len(ids)):
+                    print(*s[i % n], *actions[i % n], r[i % n], ids[i], 1, 2, sep=",", file=file)
+        write("large", np.repeat([2**53, 2**53 + 1, 2**62, 2**62 + 1], 10))
+        write("small", np.repeat(["0.1", "0.6", "inf", "1e300"], 10))
+        write("mixed", np.arange(n) % 2)
+        whole = np.arange(2 * n).reshape(n, 2) % 3 - 1
+        write("whole", np.arange(20_000) // 10, whole.astype(object))
+        with open(folder + "late.csv", "w") as file:
+            file.write(open(folder + "whole.csv").read() + "1,2,3,0.5,0.5,1,9,1,2\\n")
+        """)
+    let columns = ["--columns", "observation=o[*],action=u,v,reward=r,episode=episode"]
+    for name in ["large.csv", "small.csv"] {
+      try require(dataset(name, columns[0], columns[1]))
+      try python(Self.steps + Self.cutOff)
+      try FileManager.default.removeItem(atPath: out)
+    }
+    try expectRefusal(
+      "mixed.csv", columns,
+      saying: ["gives no transitions", "the rows of one must stand together, so sort the file by 'episode'"])
+    try expectRefusal(
+      "large.csv", ["--columns", "observation=twice,action=u,v,reward=r,episode=episode"],
+      saying: ["two columns are called 'twice'"])
+    try expectRefusal("whole.csv", columns, saying: ["column 'u' holds int64: discrete actions"])
+    // One number with a decimal point, however late, says that they lie on a range.
+    try require(dataset("late.csv", columns[0], columns[1]))
+  }
+
   @Test(.enabled(if: hasPyArrow, "pyarrow is not installed")) func parquet() throws {
     try python(
       Self.steps + """
@@ -162,6 +205,17 @@ struct OwnDataTests {
         pq.write_table(pa.table(table), folder + "null.parquet")
         data = open(folder + "data.parquet", "rb").read()
         open(folder + "cut.parquet", "wb").write(data[: len(data) // 2])
+        states = s.tolist()
+        table["x"] = pa.array([*states[:20], [1.0, 2.0], [1.0, 2.0, 3.0, 4.0], *states[22:]], pa.list_(pa.float64()))
+        pq.write_table(pa.table(table), folder + "shifted.parquet")
+        table["x"] = pa.array([[], *s.tolist()[1:]], pa.list_(pa.float64()))
+        pq.write_table(pa.table(table), folder + "empty.parquet")
+        table["x"] = pa.array(s.tolist(), pa.list_(pa.float64()))
+        pq.write_table(pa.table(table).slice(0, 0), folder + "none.parquet")
+        table["episode"] = 2**60 + np.repeat(range(4), 10)
+        unused = pa.array(["1"] * n)
+        table = pa.table(table).append_column("unused", unused).append_column("unused", unused)
+        pq.write_table(table, folder + "large.parquet")
         """)
     let columns = ["--columns", "observation=x,action=u,reward=r,terminal=done,episode=episode"]
     try require(dataset("data.parquet", columns[0], columns[1]))
@@ -169,6 +223,14 @@ struct OwnDataTests {
     try FileManager.default.removeItem(atPath: out)
     try expectRefusal(
       "ragged.parquet", columns, saying: ["row 39, column 'u': has 1 numbers, the first row 2"])
+    // The total of the batch is that of whole rows.
+    try expectRefusal(
+      "shifted.parquet", columns, saying: ["row 20, column 'x': has 2 numbers, the first row 3"])
+    try expectRefusal("empty.parquet", columns, saying: ["empty.parquet: has no numbers in an observation"])
+    try expectRefusal("none.parquet", columns, saying: ["none.parquet: has no rows"])
+    try require(dataset("large.parquet", "--columns", "observation=x,action=u,reward=r,episode=episode"))
+    try python(Self.steps + Self.cutOff)
+    try FileManager.default.removeItem(atPath: out)
     try expectRefusal("null.parquet", columns, saying: ["row 0, column 'x': is empty"])
     try expectRefusal("cut.parquet", columns, saying: ["cut.parquet"])
     try expectRefusal(
@@ -236,6 +298,56 @@ struct OwnDataTests {
     try expectRefusal("old", saying: ["v1.6; v2 and v3 are read"])
   }
 
+  /// Files in the order of their numbers, with all rows that meta/info.json counts, each in its place.
+  @Test(.enabled(if: hasPyArrow, "pyarrow is not installed")) func leRobotRowsInTheirPlaces() throws {
+    try python(
+      Self.steps + """
+        import io, json, os, struct, zlib, pyarrow as pa, pyarrow.parquet as pq
+        top = "observation.images.top"
+        kinds = {"observation.state": "float32", "action": "float32", "next.reward": "float32", "next.done": "bool",
+            top: "image"}
+        # An image of 16 bits, which Pillow does not write.
+        number = lambda value: struct.pack(">I", value)
+        def part(kind, data): return number(len(data)) + kind + data + number(zlib.crc32(kind + data))
+        deep = (b"\\x89PNG\\r\\n\\x1a\\n" + part(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+            + part(b"IDAT", zlib.compress(bytes(4 * 25))) + part(b"IEND", b""))
+        def write(name, info={}, names=("file-9", "file-10"), **changed):
+            os.makedirs(f"{folder}{name}/meta")
+            os.makedirs(f"{folder}{name}/data/chunk-000")
+            about = {"codebase_version": "v3.0", "features": {k: {"dtype": v} for k, v in kinds.items()}, **info}
+            with open(f"{folder}{name}/meta/info.json", "w") as file: json.dump(about, file)
+            columns = {"observation.state": pa.array(s.tolist()), "action": pa.array(a.tolist(), pa.list_(pa.float32())),
+                "next.reward": pa.array(r, pa.float32()), "next.done": terminal, "episode_index": np.repeat(range(4), 10),
+                "frame_index": np.tile(range(10), 4), top: pa.array([{"bytes": deep}] * n)} | changed
+            table = pa.table(columns)
+            for path, rows in zip(names, (table.slice(0, 25), table.slice(25))):
+                pq.write_table(rows, f"{folder}{name}/data/chunk-000/{path}.parquet")
+        write("good", {"total_episodes": 4, "total_frames": 40})
+        write("missing", {"total_episodes": 4, "total_frames": 40}, ["file-000"])
+        write("episode", {"total_episodes": 5})
+        frames = np.tile(range(10), 4)
+        frames[32] = 4
+        write("frames", frame_index=frames)
+        wrong = s.copy()
+        wrong[30, 1] = np.nan
+        write("nan", **{"observation.state": pa.array(wrong.tolist())})
+        """)
+    try require(dataset("good"))
+    try python(Self.steps + Self.expected)
+    try FileManager.default.removeItem(atPath: out)
+    for (name, parts) in [
+      ("missing", ["missing/meta/info.json: total_frames is 40, and data/ has 25"]),
+      ("episode", ["episode/meta/info.json: total_episodes is 5, and data/ has 4"]),
+      ("frames", ["file-10.parquet: row 7, column 'frame_index': is 4 where 2 is due in episode 3"]),
+      ("nan", ["file-10.parquet: row 5, column 'observation.state': is nan"]),
+    ] {
+      try expectRefusal(name, saying: parts)
+    }
+    try expectRefusal(
+      "good", ["--columns", "observation=observation.images.top"],
+      saying: ["file-9.parquet: row 0, column 'observation.images.top': has 16 bits a channel"])
+  }
+
   /// Four episodes of ten steps, of which each image has one colour, in videos of both formats.
   @Test(.enabled(if: hasPyAV, "pyarrow or av is not installed")) func leRobotVideos() throws {
     try python(
@@ -276,6 +388,9 @@ struct OwnDataTests {
             video(place + "1.mp4", range(30, 40))
         v2("v2")
         v3("v3")
+        v3("untimed")
+        place = f"{folder}untimed/meta/episodes/chunk-000/file-000.parquet"
+        pq.write_table(pq.read_table(place).drop([f"videos/{key}/from_timestamp"]), place)
         v2("short")
         video(path("short", 1), range(9))
         v2("large")
@@ -301,15 +416,34 @@ struct OwnDataTests {
       try FileManager.default.removeItem(atPath: out)
     }
     for (name, parts) in [
-      ("short", ["episode_000001.mp4: row 19, episode 1, frame 9: the video has only 9 frames"]),
-      ("large", ["episode_000001.mp4: row 10, episode 1, frame 0: has 64 x 64 pixels"]),
-      ("damaged", ["episode_000002.mp4: row 20, episode 2, frame 0: the video cannot be decoded"]),
-      ("missing", ["episode_000003.mp4: row 30, episode 3, frame 0: the file is missing"]),
+      ("untimed", ["file-000.parquet: has no column 'videos/observation.images.top/from_timestamp'"]),
+      ("short", ["episode_000001.mp4: episode 1, frame 9: the video has only 9 frames"]),
+      ("large", ["episode_000001.mp4: episode 1, frame 0: has 64 x 64 pixels"]),
+      ("damaged", ["episode_000002.mp4: episode 2, frame 0: the video cannot be decoded"]),
+      ("missing", ["episode_000003.mp4: episode 3, frame 0: the file is missing"]),
       ("outside", ["video_path '../observation.images.top.mp4' in meta/info.json leads out of the dataset"]),
-      ("rate", ["row 1, episode 0, frame 1: the video is damaged at frame 1, or has not 20 frames"]),
+      ("rate", ["episode 0, frame 1: the video is damaged at frame 1, or has not 20 frames"]),
     ] {
       try expectRefusal(name, columns, saying: parts)
     }
+  }
+
+  /// Options that the kind of the file does not have.
+  @Test func optionsOfOtherKindsAreRefused() throws {
+    try python(
+      Self.steps + """
+        np.savez(folder + "cut.npz", observations=s, actions=a, rewards=r, terminals=terminal, timeouts=timeout)
+        """)
+    for (option, value) in [("--convention", "antmaze"), ("--episode-limit", "5")] {
+      try expectRefusal("cut.npz", [option, value], saying: ["\(option) is for d4rl, and this is npz"])
+    }
+    try expectRefusal("cut.npz", ["--from", folder.path], code: 64, saying: ["--from: ", "not a name"])
+    var fixture = DatasetFixture(episodes: 3)
+    fixture.rewards = fixture.terminals
+    try fixture.write(to: folder.file("ogbench.npz"))
+    try expectRefusal(
+      "ogbench.npz", ["--convention", "other"], code: 64,
+      saying: ["--convention and --episode-limit are for D4RL's"])
   }
 
   // MARK: NumPy
@@ -322,6 +456,8 @@ struct OwnDataTests {
         np.savez_compressed(folder + "next.npz", observations=s, actions=a, rewards=r, terminals=terminal,
             next_observations=after, infos=s)
         np.savez(folder + "cut.npz", observations=s, actions=a, rewards=r, terminals=terminal, timeouts=timeout)
+        np.savez(folder + "cuts.npz", observations=s, actions=a, rewards=r, terminals=terminal,
+            timeouts=np.zeros(n), truncations=timeout)
         np.savez(folder + "buttons.npz", observations=s, actions=np.arange(n) % 4, rewards=r, terminals=terminal)
         np.savez(folder + "short.npz", observations=s, actions=a, rewards=r[:-1], terminals=terminal)
         np.savez(folder + "pickled.npz", observations=s, actions=a, rewards=r.astype(object), terminals=terminal)
@@ -338,13 +474,81 @@ struct OwnDataTests {
         check(s, a, r, 1 - terminal, after, [10] * 4)
         """)
     try FileManager.default.removeItem(atPath: out)
-    try require(dataset("cut.npz"))
-    try python(Self.steps + Self.expected)
-    try FileManager.default.removeItem(atPath: out)
+    for name in ["cut.npz", "cuts.npz"] {
+      try require(dataset(name))
+      try python(Self.steps + Self.expected)
+      try FileManager.default.removeItem(atPath: out)
+    }
     try expectRefusal("buttons.npz", saying: ["member 'actions' holds int64: discrete actions"])
     try expectRefusal("short.npz", saying: ["member 'rewards' has shape (39,)", "(40, 3)"])
-    try expectRefusal("pickled.npz", saying: ["member 'rewards' is not an array of numbers"])
+    try expectRefusal("pickled.npz", saying: ["member 'rewards' holds Python objects, not numbers"])
     try expectRefusal("nan.npz", saying: ["row 3, observations column 1: is nan"])
+  }
+
+  /// Whether the next step begins elsewhere is seen in each column by its own size, and not in rounding.
+  @Test func npzWhoseNextStepBeginsElsewhere() throws {
+    try python(
+      Self.steps + """
+        def write(name, states, after):
+            np.savez(f"{folder}{name}.npz", observations=states, actions=a, rewards=r, terminals=terminal,
+                next_observations=after)
+        def beside(column, states): return np.concatenate([np.full((n, 1), column), states], axis=1)
+        after = np.roll(s, -1, 0)
+        after[9] = after[9] + [0, 1e-3, 0]
+        write("beside", beside(5e6, s), beside(5e6, after))
+        write("tiny", 1e-7 * s, 1e-7 * after)
+        write("single", s, after.astype(np.float32))
+        write("half", s.astype(np.float32), np.where(np.arange(n)[:, None] == 9, 7, after).astype(np.float16))
+        # Next states between whole numbers keep their fractions.
+        write("whole", np.arange(n)[:, None], np.arange(n)[:, None] + np.where(np.arange(n)[:, None] == 9, 1.5, 1))
+        """)
+    for name in ["beside", "tiny", "single", "half", "whole"] {
+      try require(dataset(name + ".npz"))
+      try python(
+        Self.steps + """
+          rows = {k: np.load(f"{folder}out/{k}.npy") for k in ("observations", "terminals")}
+          ends = np.flatnonzero(rows["terminals"])
+          assert list(np.diff(ends, prepend=-1) - 1) == [10] * 4, ends
+          assert "\(name)" != "whole" or rows["observations"][10, 0] == 10.5
+          """)
+      try FileManager.default.removeItem(atPath: out)
+    }
+  }
+
+  /// Members that are no numbers, flags that are none, and files that are damaged.
+  @Test func wrongNpzIsNamedByMemberAndRow() throws {
+    try python(
+      Self.steps + """
+        def write(name, **changed):
+            members = dict(observations=s, actions=a, rewards=r, terminals=terminal) | changed
+            np.savez(f"{folder}{name}.npz", **members)
+        write("good")
+        write("texts", terminals=np.where(terminal, "1", "0"))
+        write("complex", rewards=r + 1j)
+        write("dates", rewards=np.arange(n).astype("M8[s]"))
+        write("records", terminals=np.zeros(n, [("flag", "f4")]))
+        write("nan", truncations=np.where(np.arange(n) == 9, np.nan, 0))
+        write("two", terminals=np.where(np.arange(n) == 9, 2, 0))
+        write("fortran", observations=np.asfortranarray(s))
+        write("scalar", rewards=np.float32(1))
+        write("narrow", observations=np.zeros((n, 0)))
+        data = bytearray(open(folder + "good.npz", "rb").read())
+        data[data.find(s.tobytes())] ^= 1
+        open(folder + "damaged.npz", "wb").write(data)
+        """)
+    for (name, part) in [
+      ("texts", "member 'terminals' holds text, not numbers"),
+      ("complex", "member 'rewards' holds complex128, not numbers"),
+      ("dates", "member 'rewards' holds datetime64[s], not numbers"),
+      ("records", "member 'terminals' holds [('flag', '<f4')], not numbers"),
+      ("nan", "row 9, truncations: is nan; a flag is 0 or 1"),
+      ("two", "row 9, terminals: is 2; a flag is 0 or 1"),
+      ("fortran", "member 'observations' is stored in Fortran order"),
+      ("scalar", "member 'rewards' is a single number"), ("narrow", "has no numbers in an observation"),
+      ("damaged", "member 'observations': cannot be read: it is damaged or of another kind (BadZipFile: "),
+    ] {
+      try expectRefusal(name + ".npz", saying: ["\(name).npz", part])
+    }
   }
 
   // MARK: HDF5
@@ -378,6 +582,9 @@ struct OwnDataTests {
             file.create_dataset("actions_0", data=a)
             file.create_dataset("rewards_0", data=r[:9])
             file.create_dataset("terminated_0", data=True)
+        with h5py.File(folder + "flag.h5", "w") as file:
+            for name, data in ("observations", s), ("actions", a), ("rewards", r), ("terminated", np.nan):
+                file.create_dataset(name + "_0", data=data)
         """)
     for name in ["new.h5", "old.h5"] {
       try require(dataset(name))
@@ -386,6 +593,7 @@ struct OwnDataTests {
     }
     try expectRefusal("buttons.h5", saying: ["'actions_0' holds int32: discrete actions"])
     try expectRefusal("few.h5", saying: ["'rewards_0' has shape (9,), not (40, 1)"])
+    try expectRefusal("flag.h5", saying: ["flag.h5: 'terminated_0': is nan; a flag is 0 or 1"])
   }
 
   @Test func d4rlWithNextObservationsInPlaceOfTimeouts() throws {
@@ -441,11 +649,19 @@ struct OwnDataTests {
         write("piece", rewards=None)
         with h5py.File(folder + "piece.hdf5", "a") as file:
             file.create_dataset("rewards", (1 << 27,), float, chunks=(1 << 26,), compression="gzip")
+        write("zeros", rewards=None)
+        with h5py.File(folder + "zeros.hdf5", "a") as file: file.create_dataset("rewards", (n,), float)
+        write("part", rewards=None)
+        with h5py.File(folder + "part.hdf5", "a") as file:
+            file.create_dataset("rewards", (n,), float, chunks=(20,))[:20] = 1
+        write("soft", rewards=h5py.SoftLink("/infos/rewards"))
         """)
     for (name, part) in [
-      ("link", "'rewards', or it is no array in this file"), ("virtual", "lies in other files"),
-      ("texts", "not numbers"), ("huge", "of which nearly nothing is stored"),
-      ("piece", "too large to read"),
+      ("link", "'rewards' is a link, which is not followed"), ("soft", "'rewards' is a link"),
+      ("virtual", "lies in other files"), ("texts", "not numbers"), ("piece", "too large to read"),
+      ("huge", "of which not all is stored"),
+      ("zeros", "'rewards' has shape (40,), of which not all is stored"),
+      ("part", "of which not all is stored"),
     ] {
       try expectRefusal(name + ".hdf5", saying: [part])
     }
@@ -492,6 +708,54 @@ struct OwnDataTests {
       atPath: folder.file("empty"), withIntermediateDirectories: false)
     _ = try folder.write("{}", to: "empty/metadata.json")
     try expectRefusal("empty", saying: ["metadata.json: has no 'action_space'"])
+  }
+
+  /// Nothing outside the file is read, and what is wrong is named by episode, step and array.
+  @Test func minariDirectoriesThatCannotBeTrusted() throws {
+    try python(
+      """
+      import json, os, shutil
+      os.environ["MINARI_DATASETS_PATH"] = folder + "minari"
+      import h5py, minari
+      from minari.data_collector import EpisodeBuffer
+      buffers = [EpisodeBuffer(
+          observations=np.zeros((11, 3), np.float32), actions=np.zeros((10, 1), np.float32), rewards=[0.0] * 10,
+          terminations=[False] * 10, truncations=[False] * 9 + [True]) for _ in range(3)]
+      minari.create_dataset_from_buffers("test/own-v0", buffers, env="Pendulum-v1")
+      def write(name, array, data):
+          shutil.copytree(folder + "minari/test/own-v0", folder + name)
+          with h5py.File(f"{folder}{name}/data/main_data.hdf5", "a") as file:
+              del file[array]
+              if callable(data): data(file)
+              elif data is not None: file[array] = data
+      write("outside", "episode_1", h5py.ExternalLink(folder + "outside/data/main_data.hdf5", "/episode_0"))
+      write("soft", "episode_1/rewards", h5py.SoftLink("/episode_0/rewards"))
+      write("large", "episode_1/rewards",
+          lambda file: file.create_dataset("episode_1/rewards", (10**11,), chunks=(1000,)))
+      write("none", "episode_1/actions", None)
+      write("texts", "episode_1/rewards", np.array([b"1"] * 10))
+      write("flag", "episode_1/terminations", np.where(np.arange(10) == 4, np.nan, 0))
+      write("nan", "episode_2/observations", np.where(np.arange(33).reshape(11, 3) == 13, np.nan, 0))
+      write("few", "episode_2", None)
+      write("arrow", "episode_2", lambda file: file.copy("episode_0", "episode_2"))
+      place = folder + "arrow/data/metadata.json"
+      metadata = json.load(open(place)) | {"data_format": "arrow"}
+      json.dump(metadata, open(place, "w"))
+      """)
+    let data = "main_data.hdf5: "
+    for (name, part) in [
+      ("outside", "\(data)'episode_1/actions' is a link, which is not followed"),
+      ("soft", "\(data)'episode_1/rewards' is a link"),
+      ("large", "\(data)'episode_1/rewards' has shape (100000000000,), of which not all is stored"),
+      ("none", "\(data)'episode_1/actions' is missing"),
+      ("texts", "\(data)'episode_1/rewards' holds text, not numbers"),
+      ("flag", "\(data)episode 1: step 4, terminations: is nan; a flag is 0 or 1"),
+      ("nan", "\(data)episode 2: step 4, observations column 1: is nan"),
+      ("few", "metadata.json: total_episodes is 3, and main_data.hdf5 has 2"),
+      ("arrow", "metadata.json: data_format is arrow, and only hdf5 is read"),
+    ] {
+      try expectRefusal(name, saying: ["\(name)/data/", part])
+    }
   }
 
   @Test func packagesThatAreMissingAreNamed() throws {

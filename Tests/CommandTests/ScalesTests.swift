@@ -254,6 +254,7 @@ struct ScalesTests {
       #expect(!FileManager.default.fileExists(atPath: folder.file("out")), sourceLocation: location)
     }
     try refuse("raw.npz", [], 65, ["row 0, actions column", "outside -1 to 1", "--action-range"])
+    try refuse("raw.npz", ["--action-range", "-1,1"], 65, ["row 0, actions column", "outside -1 to 1"])
     try refuse("raw.npz", ["--action-range", "0,4;0,5"], 65, ["actions column 0: is 4.", "outside 0 to 4"])
     try refuse("raw.npz", ["--action-range", "0,5;0,5;0,5"], 64, ["3 ranges", "2 numbers an action"])
     for range in ["5,0", "0", "0,5;", "0,nan", "wide"] {

@@ -72,7 +72,7 @@ import Testing
     }
     let result = command.finish()
     #expect(result.code == (signals == [SIGKILL] ? 137 : 75), "\(result)")
-    #expect(try ends { try processes(with: runs.folder.path).isEmpty })
+    #expect(try ends { try processesNaming(runs.folder.path).isEmpty })
     #expect(try runs.checkpoints("run").count == 1)
   }
 
@@ -90,11 +90,11 @@ import Testing
     }
     let command = try Command(mpirun, mpirunArguments([(2, line)]))
     if phase == "the start of MPI" {
-      #expect(command.wait(30) { (try? processes(of: line).count == 2) ?? false })
+      #expect(command.wait(30) { (try? processes(running: line).count == 2) ?? false })
     } else {
       #expect(command.wait(30) { command.output.contains(phase == "an update" ? "\n100/" : ": saved ") })
     }
-    let second = try #require(processes(of: line).max())
+    let second = try #require(processes(running: line).max())
     kill(second, SIGSTOP)
     let result = command.finish()
     // On a slow machine the stopped rank wakes up when the launcher ends it, and says the same.
@@ -115,7 +115,7 @@ import Testing
     let command =
       if let ranks { try Command(mpirun, mpirunArguments([(ranks, line)])) } else { try start(line) }
     #expect(command.wait(30) { command.output.contains("\n100/") })
-    let suspended = try processes(of: line)
+    let suspended = try processes(running: line)
     #expect(suspended.count == ranks ?? 1)
     for process in suspended { kill(process, SIGSTOP) }
     sleep(5)
@@ -175,7 +175,7 @@ import Testing
       "mpirun", mpirunArguments([(2, line)]), environment: ["FAN_DIST_DATA": runs.folder.path])
     #expect(
       command.wait(30) { command.output.contains(evaluates ? ": saved " : "waiting for another process") })
-    kill(try #require(processes(of: line).max()), SIGUSR1)
+    kill(try #require(processes(running: line).max()), SIGUSR1)
     let result = command.finish()
     if evaluates {
       expectFailure(result, 75, ["stopped by a signal after update 5;"])
@@ -185,28 +185,11 @@ import Testing
   }
 
   /// The processes that run a command line.
-  private func processes(of line: [String]) throws -> [pid_t] {
+  private func processes(running line: [String]) throws -> [pid_t] {
     try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {
       let arguments = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
       return arguments == Data((line.joined(separator: "\0") + "\0").utf8)
     }
-  }
-
-  /// The processes whose command line has a word with this text.
-  private func processes(with text: String) throws -> [pid_t] {
-    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {
-      let arguments = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
-      return String(decoding: arguments, as: UTF8.self).contains(text)
-    }
-  }
-
-  /// Whether a condition comes true soon.
-  private func ends(_ condition: () throws -> Bool) rethrows -> Bool {
-    for _ in 0..<200 {
-      if try condition() { return true }
-      usleep(50_000)
-    }
-    return false
   }
 
   /// A file of the repository.

@@ -168,6 +168,23 @@ struct DatasetFixture {
   }
 }
 
+/// The processes whose command line has a word with this text.
+func processesNaming(_ text: String) throws -> [pid_t] {
+  try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {
+    let arguments = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
+    return String(decoding: arguments, as: UTF8.self).contains(text)
+  }
+}
+
+/// Whether a condition comes true soon.
+func ends(_ condition: () throws -> Bool) rethrows -> Bool {
+  for _ in 0..<200 {
+    if try condition() { return true }
+    usleep(50_000)
+  }
+  return false
+}
+
 /// Requires that a run was stopped by a signal, after an update that the result names.
 ///
 /// - Parameter ranks: how many a launcher started; nil without one.

@@ -54,7 +54,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(statistics.reward == .init(minimum: 0, mean: 2, maximum: 4))
     #expect(statistics.mask == .init(minimum: 0, mean: 0.8, maximum: 1))
     #expect(statistics.actionMinimum == 0 && statistics.actionMaximum == 0.06)
-    #expect(statistics.digest.count == 16 && statistics.warnings.isEmpty)
+    #expect(statistics.digest.count == 16 && statistics.warnings(areClipped: false).isEmpty)
     #expect(try load(fixture, rewards: nil).statistics == statistics)
     fixture.rewards![4] = 3.0000002
     #expect(try load(fixture, rewards: nil).statistics.digest != statistics.digest)
@@ -84,7 +84,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(actions == [0.99999, -0.99999, 0.5, 0.99999])
     #expect(loaded.statistics.actionMinimum == -1 && loaded.statistics.actionMaximum == 1 + 5e-7)
     #expect(loaded.statistics.clippedShare == 0.75)
-    #expect(loaded.statistics.warnings.contains { $0.hasPrefix("75 %") })
+    #expect(loaded.statistics.warnings(areClipped: false).contains { $0.hasPrefix("75 %") })
   }
 
   /// A survey counts them; loading for training refuses them.
@@ -94,7 +94,10 @@ private let noReward: RewardRule = { _ in (0, 1) }
     try fixture.write(to: path)
     let statistics = try OGBenchSource(path: path, rewards: noReward).survey()
     #expect(statistics.actionsOutside == 2 && statistics.actionMaximum == 3)
-    #expect(statistics.warnings.contains { $0.hasPrefix("2 action components lie outside [-1, 1]") })
+    #expect(
+      statistics.warnings(areClipped: false).contains {
+        $0.hasPrefix("2 action components lie outside [-1, 1]")
+      })
     #expect(refusal(of: path).contains("'actions': row 0 is 3.0, outside [-1, 1]"))
   }
 
@@ -105,7 +108,7 @@ private let noReward: RewardRule = { _ in (0, 1) }
       fixture.masks = fixture.terminals.map { 1 - $0 }
       fixture.masks![0] = 0
       change(&fixture)
-      return try load(fixture, rewards: nil).statistics.warnings.joined(separator: "\n")
+      return try load(fixture, rewards: nil).statistics.warnings(areClipped: false).joined(separator: "\n")
     }
     #expect(try warnings { _ in } == "")
     #expect(try warnings { $0.masks = [Float](repeating: 1, count: 7) }.contains("every mask is 1"))
@@ -187,7 +190,9 @@ private let noReward: RewardRule = { _ in (0, 1) }
       try load(fixture).statistics.columnLines == [
         "dataset: observations column 0: 0 to 6", "dataset: observations column 1: -6 to 0",
       ])
-    func warnings() throws -> String { try load(fixture).statistics.warnings.joined(separator: "\n") }
+    func warnings() throws -> String {
+      try load(fixture).statistics.warnings(areClipped: false).joined(separator: "\n")
+    }
     #expect(try load(fixture).statistics.hugeValue == nil)
     // 2²⁴ + 1 is the first whole number that is rounded, to 2²⁴.
     fixture.observations[3] = 16_777_216

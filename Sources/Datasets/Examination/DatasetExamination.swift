@@ -18,6 +18,8 @@ public struct DatasetExamination: Sendable {
   package let rewards: ExaminedColumn
   /// The episodes.
   package let episodes: ExaminedEpisodes
+  /// Whether the data say themselves what their rows are like, as dataset directories do.
+  let isStated: Bool
   /// Images of one colour.
   let plainImages: (count: Int, first: ExaminedColumn.Place?)
 
@@ -33,7 +35,7 @@ public struct DatasetExamination: Sendable {
       // What the survey refuses is examined all the same.
       do throws(FileError) { try survey.add(rows, from: file, row: first) } catch { refusal = error }
     }
-    plan = source.plan
+    (plan, isStated) = (source.plan, stated != nil)
     (observations, actions, rewards) = (examiner.observations, examiner.actions, examiner.rewards)
     (episodes, plainImages) = (examiner.episodes, examiner.plainImages)
     refusal = refusal ?? Self.refusal(observations + actions + [rewards], of: source.path)

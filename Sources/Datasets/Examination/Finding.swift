@@ -22,7 +22,10 @@ package struct Finding: Sendable {
 extension DatasetExamination {
   /// What is suspicious: first what training refuses, then what concerns everything, then single columns.
   package var findings: [Finding] {
-    notFinite + (statistics?.warnings ?? []).map { Finding(kind: .whole, column: nil, text: $0) }
+    notFinite
+      + (statistics?.warnings(areClipped: isStated) ?? []).map {
+        Finding(kind: .whole, column: nil, text: $0)
+      }
       + aboutEpisodes + columns.compactMap(oddity) + constants + narrow
   }
 

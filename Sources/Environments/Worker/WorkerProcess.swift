@@ -201,8 +201,9 @@ final class WorkerProcess {
   func stop() {
     guard isStarted else { return }
     isStarted = false
-    // The worker leads a process group, which contains the processes that it has started.
-    if process.isRunning { kill(-process.processIdentifier, SIGKILL) }
+    // The worker leads a process group, which contains the processes that it has started: they are there although the
+    // worker may have ended.
+    kill(-process.processIdentifier, SIGKILL)
     process.waitUntilExit()
   }
 }

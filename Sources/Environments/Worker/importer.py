@@ -72,7 +72,7 @@ class OGBench(Source):
 
     @staticmethod
     def image_shape(path):
-        with zipfile.ZipFile(path) as archive:
+        with naming(path), zipfile.ZipFile(path) as archive:
             if "observations.npy" not in archive.namelist():
                 raise ValueError(f"{path} has no 'observations'")
             images = NpyStream(archive, path, "observations")
@@ -130,30 +130,31 @@ def npz_chunks(path, names, optional):
 
     A chunk maps names of arrays to arrays: all of `names`, and those of `optional` that the file has.
     """
-    with zipfile.ZipFile(path) as archive:
-        present = {name.removesuffix(".npy") for name in archive.namelist()}
-        if missing := [name for name in names if name not in present]:
-            raise ValueError(f"{path} has no {' and no '.join(map(repr, missing))}")
-        for name in sorted(NEXT & present):
-            raise ValueError(
-                f"{path}: member '{name}': is not read: here the next state of a row is the row after it. Add to each episode a row with its final state, from the last {name}, set terminals on that row only, and leave {name} out"
-            )
-        cuts = [name for name in CUTS if name in present]
-        wanted = [*names, *optional, *cuts]
-        arrays = {name: NpyStream(archive, path, name) for name in wanted if name in present}
-        if len({array.rows for array in arrays.values()}) > 1:
-            raise ValueError(f"{path} has arrays of different lengths")
-        rows = arrays[names[0]].rows
-        length = max(1, min(CHUNK, CHUNK_BYTES // max(array.row_bytes for array in arrays.values())))
-        for start in range(0, rows, length):
-            count = min(length, rows - start)
-            chunk = {name: array.take(count) for name, array in arrays.items()}
-            chunk["terminals"] = chunk["terminals"].reshape(count) != 0
-            for name in cuts:
-                chunk["terminals"] |= chunk.pop(name).reshape(count) != 0
-            if start + count == rows:
-                chunk["terminals"][-1] = True
-            yield chunk
+    with naming(path):
+        archive = zipfile.ZipFile(path)
+    present = {name.removesuffix(".npy") for name in archive.namelist()}
+    if missing := [name for name in names if name not in present]:
+        raise ValueError(f"{path} has no {' and no '.join(map(repr, missing))}")
+    for name in sorted(NEXT & present):
+        raise ValueError(
+            f"{path}: member '{name}': is not read: here the next state of a row is the row after it. Add to each episode a row with its final state, from the last {name}, set terminals on that row only, and leave {name} out"
+        )
+    cuts = [name for name in CUTS if name in present]
+    wanted = [*names, *optional, *cuts]
+    arrays = {name: NpyStream(archive, path, name) for name in wanted if name in present}
+    if len({array.rows for array in arrays.values()}) > 1:
+        raise ValueError(f"{path} has arrays of different lengths")
+    rows = arrays[names[0]].rows
+    length = chunk_rows(max(array.row_bytes for array in arrays.values()))
+    for start in range(0, rows, length):
+        count = min(length, rows - start)
+        chunk = {name: array.take(count) for name, array in arrays.items()}
+        place = lambda name: lambda i: f"{path}: row {start + i}, {name}"
+        ends = [flags(chunk.pop(name).reshape(count), place(name)) for name in ("terminals", *cuts)]
+        chunk["terminals"] = np.logical_or.reduce(ends)
+        if start + count == rows:
+            chunk["terminals"][-1] = True
+        yield chunk
 
 
 # Minari
@@ -164,14 +165,18 @@ class Minari(Source):
 
     clips_actions = True
 
+    OTHER_FORMAT = "{}: data_format is {:.80}, and only hdf5 is read: make the dataset with data_format='hdf5'"
+
     def __init__(self, name, directory=None, path=None, **_):
         if directory:
             os.environ["MINARI_DATASETS_PATH"] = os.path.expanduser(directory)
-        if path:
-            self.dataset = self.stored(path)
-        else:
-            self.dataset = self.named(name)
         self.name, self.is_file = name, path is not None
+        self.dataset = self.stored(path) if path else self.named(name)
+        folder = str(self.dataset.spec.data_path)
+        if (kind := self.dataset.storage.FORMAT) != "hdf5":
+            raise ValueError(self.OTHER_FORMAT.format(folder, kind))
+        self.path = os.path.join(folder, "main_data.hdf5")
+        self.file = hdf5(self.path)
         if not hasattr(self.dataset.action_space, "low"):
             raise ValueError(
                 f"{name}: actions are {self.dataset.action_space}: only one box of numbers can be learned here; discrete actions cannot")
@@ -182,7 +187,7 @@ class Minari(Source):
         self.observation_order = order(self.entries)
         super().__init__([size(self.entries)], size(actions), {
             "source": os.path.basename(os.path.abspath(path)) if path else f"minari:{name}",
-            "files": str(self.dataset.spec.data_path), "reward": "as recorded", "read by": versions("minari", "h5py"),
+            "files": folder, "reward": "as recorded", "read by": versions("minari", "h5py"),
         })
         bounds = zip(actions[0][1].low.ravel().tolist(), actions[0][1].high.ravel().tolist())
         # Numbers without bounds are not scaled.
@@ -190,22 +195,29 @@ class Minari(Source):
         self.action_range = [[low, high] if max(abs(low), abs(high)) < largest else [-1, 1] for low, high in bounds]
         self.training = self.rows()
 
-    @staticmethod
-    def stored(path):
+    @classmethod
+    def stored(cls, path):
         """The dataset in a directory that may come from anywhere: nothing that it names is imported."""
         import minari
 
         folder = os.path.join(path, "data") if os.path.isdir(os.path.join(path, "data")) else path
         place = os.path.join(folder, "metadata.json")
-        try:
-            with open(place, encoding="utf-8") as file:
-                metadata = json.loads(file.read(16 << 20))
+        what = "does not describe a Minari dataset"
+        with naming(place, what):
+            metadata = read_json(place)
             missing = {"action_space", "observation_space"} - set(metadata)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"{place}: does not describe a Minari dataset: {error}") from error
         if missing:
             raise ValueError(f"{place}: has no '{min(missing)}', so it does not say what its data are")
-        return minari.MinariDataset(folder)
+        if (kind := metadata.get("data_format")) != "hdf5":
+            raise ValueError(cls.OTHER_FORMAT.format(place, str(kind)))
+        episodes = sum(name.startswith("episode_") for name in hdf5(os.path.join(folder, "main_data.hdf5")))
+        if (said := metadata.get("total_episodes")) != episodes:
+            raise ValueError(
+                f"{place}: total_episodes is {str(said)[:80]}, and main_data.hdf5 has {episodes}: "
+                "download the dataset again, or correct it"
+            )
+        with naming(place, what):
+            return minari.MinariDataset(folder)
 
     @staticmethod
     def named(name):
@@ -239,33 +251,46 @@ class Minari(Source):
         return environment if environment == space else space
 
     def rows(self):
-        for episode in self.dataset.iterate_episodes():
-            place = f"{self.name}: episode {episode.id}"
-            steps = len(episode.rewards)
-            columns = {name: np.asarray(getattr(episode, name)) for name in ("actions", "rewards", "terminations")}
+        for episode in self.dataset.episode_indices:
+            place = f"{self.path}: episode {episode}"
+            array = lambda *names: hdf5_array(self.file, self.path, "/".join((f"episode_{episode}", *names)))
+            columns = {name: array(name) for name in ("actions", "rewards", "terminations")}
+            require_continuous(columns["actions"].dtype, columns["actions"].place)
+            observations = [array("observations", *path) for path, _ in self.entries]
+            steps = len(columns["rewards"])
             for name, column in columns.items():
                 width = self.action_size if name == "actions" else 1
-                if len(column) != steps or column.size != steps * width:
+                if len(column) != steps or math.prod(column.shape) != steps * width:
                     raise ValueError(
                         f"{place}: {name} have shape {column.shape}, which is not {steps} steps of {width}; there are {steps} rewards"
                     )
-            for path, box in self.entries:
-                part = episode.observations
-                for key in path:
-                    part = part[key]
+            for part, (_, box) in zip(observations, self.entries):
                 if len(part) != steps + 1:
                     raise ValueError(
                         f"{place}: {len(part)} observations for {steps} steps; there must be one more than steps, the final state"
                     )
-            observations = flat(episode.observations, self.entries, (steps + 1,), f"{place}: observations")
-            if steps == 0:
-                continue
-            actions = columns["actions"].reshape(steps, -1)
-            columns = (
-                actions, columns["rewards"].reshape(steps), 1 - columns["terminations"].reshape(steps).astype(np.float32)
-            )
-            terminals = np.arange(steps + 1) == steps
-            yield observations, *(np.concatenate([column, column[-1:]]) for column in columns), terminals
+                if math.prod(part.shape[1:]) != math.prod(box.shape):
+                    raise ValueError(f"{part.place} has shape {part.shape}, and its space {box.shape}")
+            if steps:
+                yield from self.episode(place, steps, observations, columns)
+
+    def episode(self, place, steps, observations, columns):
+        """Generates the rows of an episode, whose arrays are in the file."""
+        size, spot = chunk_rows(4 * (sum(self.observation_shape) + self.action_size)), at(place, "step")
+        for start in range(0, steps + 1, size):
+            row = np.arange(start, min(steps + 1, start + size))
+            # The row of the final state repeats the last step.
+            first, last = min(start, steps - 1), min(row[-1], steps - 1)
+            chunk = {
+                name: column[first : last + 1][np.minimum(row, last) - first].reshape(len(row), -1)
+                for name, column in columns.items()
+            }
+            parts = [part[start : row[-1] + 1].reshape(len(row), -1) for part in observations]
+            chunk |= {"observations": np.concatenate(parts, axis=1), "row": row}
+            check_numbers(chunk, row < steps, spot)
+            ended = flags(chunk["terminations"].reshape(-1), lambda i: f"{spot(chunk, i)}, terminations")
+            masks = 1 - ended.astype(np.float32)
+            yield chunk["observations"], chunk["actions"], chunk["rewards"].reshape(-1), masks, row == steps
 
 
 # Requests
@@ -281,23 +306,42 @@ class Importer:
         "csv": CSV, "parquet": Parquet,
     }
 
+    # Options that only some kinds of files have.
+    options = {
+        "columns": ("--columns", ("csv", "parquet", "lerobot")),
+        "convention": ("--convention", ("d4rl",)),
+        "episode_limit": ("--episode-limit", ("d4rl",)),
+    }
+
     def open(self, payload):
         request = json.loads(payload)
+        self.name = request["name"]
+        with naming(self.name):
+            return self.described(request)
+
+    def described(self, request):
+        """Opens the dataset of a request, and says what it holds."""
         source, last_step = request.pop("source"), request.get("last_step", False)
         if source == "file":
+            if not os.path.isdir(self.name):
+                require_file(self.name)
             kind = request.pop("format", None) or recognised(request["name"])
-            if "columns" in request and kind not in ("csv", "parquet", "lerobot"):
-                raise ValueError(f"{request['name']}: --columns is for CSV, Parquet and LeRobot, and this is {kind}; leave it out")
+            for option, (flag, kinds) in self.options.items():
+                if request.get(option) is not None and kind not in kinds:
+                    raise ValueError(f"{request['name']}: {flag} is for {', '.join(kinds)}, and this is {kind}; leave it out")
             source = self.files[kind](**request)
         elif source == "ogbench":
             source = OGBench(request["name"], request.get("files"), request.get("directory"))
         else:
             source = Minari(request["name"], request.get("directory"))
         self.is_image = len(source.observation_shape) == 3
+        for what, count in ("an observation", math.prod(source.observation_shape)), ("an action", source.action_size):
+            if count < 1:
+                raise ValueError(f"{self.name}: has no numbers in {what}")
         if math.prod(source.observation_shape) > 1 << 20 or source.action_size > 1 << 16:
             raise ValueError(f"{request['name']}: observations of shape {source.observation_shape}, or actions of {source.action_size} numbers, are too large")
         self.parts = [last_steps(part) if last_step else part for part in (source.training, source.validation) if part]
-        self.chunk = None
+        self.chunk, self.advice, self.transitions = None, source.advice, 0
         description = {
             "observation_shape": source.observation_shape, "action_size": source.action_size,
             "observation_order": source.observation_order, "has_validation": source.validation is not None,
@@ -309,7 +353,8 @@ class Importer:
     def rows(self, payload):
         (limit,) = struct.unpack("<I", payload)
         if self.chunk is None:
-            self.chunk = next(self.parts[0], None)
+            with naming(self.name):
+                self.chunk = self.next_chunk()
             if self.chunk is None:
                 self.parts.pop(0)
                 return struct.pack("<I", 0)
@@ -318,6 +363,15 @@ class Importer:
         types = ["u1" if self.is_image else "<f4"] + ["<f4"] * 3 + ["u1"]
         columns = [np.ascontiguousarray(array, type).tobytes() for array, type in zip(part, types)]
         return struct.pack("<I", len(part[0])) + b"".join(columns)
+
+    def next_chunk(self):
+        """The next rows of the data that are read; None at their end."""
+        chunk = next(self.parts[0], None)
+        if chunk is not None:
+            self.transitions += np.count_nonzero(~np.asarray(chunk[4], bool))
+        elif not self.transitions:
+            raise ValueError(f"{self.name}: gives no transitions: {self.advice}")
+        return chunk
 
 
 importer = Importer()

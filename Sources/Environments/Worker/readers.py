@@ -4,8 +4,10 @@ Every file is untrusted: nothing in it is executed, pickled objects are refused,
 reserved.
 """
 
+import bisect
+import collections
+import contextlib
 import csv
-import fnmatch
 import glob
 import itertools
 import math
@@ -41,6 +43,8 @@ class Source:
     action_range = None
     # The name of the rule for rewards that the data ask for.
     reward_rule = None
+    # What may be wrong if there is no transition.
+    advice = "every row ends an episode"
 
     def __init__(self, observation_shape, action_size, provenance):
         self.observation_shape, self.action_size = tuple(observation_shape), action_size
@@ -70,6 +74,53 @@ def require_package(name, what):
         ) from error
 
 
+@contextlib.contextmanager
+def naming(place, what="cannot be read: it is damaged or of another kind"):
+    """Turns what libraries say of damaged or odd data into a line that names the place.
+
+    A ValueError whose text has the place passes: this program has raised it.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ImportError):
+        raise
+    except MemoryError as error:
+        raise ValueError(f"{place}: takes more memory than there is") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and place in str(error):
+            raise
+        kind = [] if isinstance(error, ValueError) else [f"{type(error).__name__}:"]
+        reason = " ".join([*kind, *str(error).split()]).rstrip(":")[:300]
+        raise ValueError(f"{place}: {what} ({reason}); write or download it again") from error
+
+
+def read_json(path):
+    """What a JSON file says, which may come from anywhere."""
+    require_file(path)
+    with open(path, encoding="utf-8") as file:
+        return json.loads(file.read(16 << 20))
+
+
+def require_file(path):
+    """Refuses directories, and what would make a reader wait."""
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: is no plain file, or not there")
+
+
+def in_order(paths):
+    """Paths in the order of the numbers in them: file-999 comes before file-1000."""
+    # Texts and numbers take turns, so that like is compared with like.
+    parts = lambda path: [int(p) if i % 2 else p for i, p in enumerate(re.split("([0-9]+)", path))]
+    return sorted(paths, key=lambda path: (parts(path), path))
+
+
+def require_numbers(dtype, place):
+    """Refuses arrays of anything else, such as texts, dates and records."""
+    if np.dtype(dtype).kind not in "biuf":
+        what = {"O": "Python objects", "U": "text", "S": "text"}.get(np.dtype(dtype).kind, dtype)
+        raise ValueError(f"{place} holds {what}, not numbers: store numbers, such as array.astype(numpy.float32)")
+
+
 def require_continuous(dtype, place):
     """Refuses actions that are choices and not numbers on a range."""
     if np.dtype(dtype).kind not in "f":
@@ -80,8 +131,7 @@ def require_continuous(dtype, place):
 
 def layout(dtype, shape, place):
     """The shape of an observation in a dataset, and whether its channels must go from the first place to the last."""
-    if np.dtype(dtype).kind not in "biuf":
-        raise ValueError(f"{place} holds {np.dtype(dtype)}, not numbers")
+    require_numbers(dtype, place)
     if len(shape) <= 1:
         return [math.prod(shape)], False
     if np.dtype(dtype) == np.uint8 and len(shape) == 3 and 3 in (shape[0], shape[2]):
@@ -94,38 +144,68 @@ def layout(dtype, shape, place):
 # From steps to rows
 
 
-def rows_of(steps, place, action_range, terminal_ends=True, unit="row", columns=None):
+def at(place, unit="row"):
+    """What names a step of a chunk in messages: a function of the chunk and the number of the step there."""
+    return lambda steps, i: f"{place}: {unit} {steps['row'][i]}"
+
+
+def rows_of(steps, place, action_range, terminal_ends=True, spot=None, labels={}):
     """Turns chunks of steps into chunks of rows, in which every episode ends with a row for its final state.
 
     A chunk of steps maps names to arrays: `observations`, `actions`, `rewards`, `terminals` (the task ended there),
-    and as far as there are any `cuts` (the episode was cut off there), `episode` (numbers, another one for each
-    episode), `next_observations`; and `row`, the numbers of the steps in the file.
+    and as far as there are any `cuts` (the episode was cut off there), `episode` (another one for each episode),
+    `next_observations`; and `row`, the numbers of the steps in the file. Flags are numbers or booleans.
 
     With next observations every step is a transition, and an episode also ends where the next step begins elsewhere.
     Without, the next state of a step is the observation of the step after it: the last step of an episode is a
     transition only if its task ended there, so that its next state does not count; else it is the final state.
 
-    Throws ValueError for numbers that are not finite, and for actions outside `action_range`, [low, high] for all
-    numbers or one for each. The message has the place, the step's number in some `unit`, and the name of the column,
-    of the lists of names that `columns` has for observations and so on.
+    Throws ValueError for no rows, flags other than 0 and 1, numbers that are not finite, and actions outside
+    `action_range`, [low, high] for all numbers or one for each. `spot` names the step in the message, and `labels` what
+    the file calls the arrays: a name, or a list with one for each number.
     """
-    held = None
+    held, spot = None, spot or at(place)
     for chunk in itertools.chain(steps, [None]):
         is_last = chunk is None
         if not is_last:
+            if not len(chunk["rewards"]):
+                continue
+            chunk = with_flags(chunk, spot, labels)
             # A row that is too long for its place is noticed where it is read; here all chunks are alike.
             held = chunk if held is None else {name: np.concatenate([held[name], chunk[name]]) for name in held}
         if held is None:
-            return
+            raise ValueError(f"{place}: has no rows")
         count = len(held["rewards"]) - (not is_last)
         if count <= 0:
             continue
         ends = episode_ends(held, terminal_ends, is_last)[:count]
         part = {name: array[:count] for name, array in held.items()}
         held = {name: array[count:] for name, array in held.items()}
-        yield rows_of_chunk(part, ends, place, action_range, unit, columns)
-        if is_last:
-            return
+        yield rows_of_chunk(part, ends, spot, action_range, labels)
+
+
+def with_flags(steps, spot, labels):
+    """Steps whose flags are booleans."""
+    names = [name for name in ("terminals", "cuts") if name in steps]
+    place = lambda name: lambda i: f"{spot(steps, i)}, {label(labels, steps, name, 0)}"
+    return {**steps, **{name: flags(steps[name], place(name)) for name in names}}
+
+
+def flags(values, place):
+    """Flags as booleans; `place` names the one with a number in a message."""
+    wrong = (values != 0) & (values != 1)
+    if wrong.any():
+        i = wrong.argmax()
+        raise ValueError(f"{place(i)}: is {values[i]}; a flag is 0 or 1, or false or true")
+    return values != 0
+
+
+def label(labels, steps, name, column):
+    """What the file calls a number of an array of steps."""
+    known = labels.get(name, name)
+    if not isinstance(known, str):
+        return known[column]
+    return f"{known} column {column}" if math.prod(steps[name].shape[1:]) > 1 else known
 
 
 def episode_ends(steps, terminal_ends, is_last):
@@ -137,45 +217,58 @@ def episode_ends(steps, terminal_ends, is_last):
     if "episode" in steps:
         ends[:-1] |= steps["episode"][1:] != steps["episode"][:-1]
     if "next_observations" in steps:
-        width = math.prod(steps["observations"].shape[1:])
-        following = steps["next_observations"][:-1].astype(np.float32).reshape(count - 1, width)
-        beginning = steps["observations"][1:].astype(np.float32).reshape(following.shape)
-        # The published code's limit, for numbers near 1; of larger ones single precision holds fewer places. NaN is no
-        # reason to go on; it is refused later.
-        limit = 1e-6 * (1 + np.linalg.norm(following, axis=1))
-        ends[:-1] |= ~(np.linalg.norm(following - beginning, axis=1) <= limit)
+        shape = (count - 1, math.prod(steps["observations"].shape[1:]))
+        following, beginning = steps["next_observations"][:-1], steps["observations"][1:]
+        ends[:-1] |= differ(following.reshape(shape), beginning.reshape(shape))
     if is_last:
         ends[-1] = True
     return ends
 
 
-def rows_of_chunk(steps, ends, place, action_range, unit, columns):
+def differ(following, beginning):
+    """Whether a step's next state is another one than the state of the step after it, for each row.
+
+    Each column counts for itself, at its own size: a state is the same one if all its numbers are. They may differ by
+    what rounding to the coarser of the two types makes of them, and by a millionth of how far the column's numbers
+    usually lie from their middle: the published code's limit for numbers near 1. NaN is never the same; it is refused
+    later.
+    """
+    if not len(following) or following.dtype.kind in "biu" and beginning.dtype.kind in "biu":
+        return (following != beginning).any(axis=1)
+    kind = np.float16 if np.float16 in (following.dtype, beginning.dtype) else np.float32
+    # Numbers that are too large for the type become infinite, and so another state.
+    with np.errstate(over="ignore", invalid="ignore"):
+        following, beginning = (array.astype(kind).astype(np.float32, copy=False) for array in (following, beginning))
+        rounding = 4 * float(np.finfo(kind).eps) * np.maximum(np.abs(following), np.abs(beginning))
+        spread = np.median(np.abs(beginning - np.median(beginning, axis=0)), axis=0)
+        return ~(np.abs(following - beginning) <= rounding + 1e-6 * spread).all(axis=1)
+
+
+def rows_of_chunk(steps, ends, spot, action_range, labels):
     has_next = "next_observations" in steps
     # The steps that start transitions.
     starts = np.ones(len(ends), bool) if has_next else ~ends | steps["terminals"]
-    check_numbers(steps, starts, place, action_range, unit, columns)
+    check_numbers(steps, starts, spot, action_range, labels)
     counts = np.where(ends & starts, 2, 1)
     rows = np.repeat(np.arange(len(ends)), counts)
     finals = np.zeros(len(rows), bool)
     finals[np.cumsum(counts)[ends] - 1] = True
     observations = steps["observations"][rows]
     if has_next:
+        # Whole numbers must not cut off the fractions of next states.
+        kind = np.result_type(observations, steps["next_observations"])
+        observations = observations.astype(kind, copy=False)
         observations[finals] = steps["next_observations"][rows[finals]]
     rewards = steps["rewards"].reshape(-1)[rows]
     masks = 1 - steps["terminals"][rows].astype(np.float32)
     return observations, steps["actions"][rows], rewards, masks, finals
 
 
-def check_numbers(steps, starts, place, action_range, unit="row", columns=None):
-    def where(row, name, column):
-        parts = [f"episode {steps['episode'][row]}"] if "episode" in steps and not columns else []
-        parts.append(f"{unit} {steps['row'][row]}")
-        if columns:
-            parts.append(f"column '{columns[name][column]}'")
-        else:
-            parts.append(f"{name} column {column}" if math.prod(steps[name].shape[1:]) > 1 else name)
-        return f"{place}: {', '.join(parts)}"
+def check_numbers(steps, starts, spot, action_range=None, labels={}):
+    """Refuses numbers of steps that are not finite, and actions outside their range; `spot` and `labels` name them.
 
+    The actions and rewards of steps that are not `starts` of transitions may be anything.
+    """
     for name in ("observations", "next_observations", "actions", "rewards"):
         if name not in steps or steps[name].dtype == np.uint8:
             continue
@@ -187,7 +280,10 @@ def check_numbers(steps, starts, place, action_range, unit="row", columns=None):
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             value = steps[name].reshape(len(starts), -1)[row, column]
-            raise ValueError(f"{where(row, name, column)}: is {value}, not a finite number of single precision")
+            raise ValueError(
+                f"{spot(steps, row)}, {label(labels, steps, name, column)}: "
+                f"is {value}, not a finite number of single precision"
+            )
     if action_range is None:
         return
     low, high = np.array(action_range, np.float64).T
@@ -198,7 +294,8 @@ def check_numbers(steps, starts, place, action_range, unit="row", columns=None):
         row, column = np.argwhere(wrong)[0]
         low, high = np.broadcast_to(np.array(action_range, np.float64), (actions.shape[1], 2))[column]
         raise ValueError(
-            f"{where(row, 'actions', column)}: is {actions[row, column]:g}, outside {low:g} to {high:g}; give the range of the actions with --action-range LOW,HIGH, or data"
+            f"{spot(steps, row)}, {label(labels, steps, 'actions', column)}: is {actions[row, column]:g}, outside "
+            f"{low:g} to {high:g}; give the range of the actions with --action-range LOW,HIGH, or data"
         )
 
 
@@ -229,30 +326,77 @@ def last_steps(chunks):
 def hdf5(path):
     """Opens an HDF5 file."""
     h5py = require_package("h5py", f"{path}: HDF5")
-    return h5py.File(path, "r")
+    require_file(path)
+    with naming(path):
+        return h5py.File(path, "r")
+
+
+def has(group, name):
+    """Whether a group has a member of a name. A member that is a link to elsewhere is not followed."""
+    return group.id.links.exists(name.encode())
+
+
+def hdf5_member(file, path, name):
+    """What is stored at a place in an HDF5 file. Links may lead anywhere, to other files too, and are not followed."""
+    import h5py
+
+    member = file
+    for part in name.split("/"):
+        if not isinstance(member, h5py.Group) or not has(member, part):
+            raise ValueError(f"{path}: '{name}' is missing")
+        if member.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
+            raise ValueError(f"{path}: '{name}' is a link, which is not followed; store the array itself there")
+        member = member[part]
+    return member
 
 
 def hdf5_array(file, path, name, *shapes):
     """An array of numbers in an HDF5 file, none of which lie elsewhere, with one of some shapes if any are given."""
-    import h5py
+    with naming(f"{path}: '{name}'"):
+        return Hdf5Array(hdf5_member(file, path, name), f"{path}: '{name}'", shapes)
 
-    place = f"{path}: '{name}'"
-    array = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(array, h5py.Dataset):
-        raise ValueError(f"{path} has no '{name}', or it is no array in this file")
-    if array.is_virtual or array.external:
-        raise ValueError(f"{place} lies in other files, which are not read; copy it into this file")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{place} holds {array.dtype}, not numbers")
-    piece = math.prod(array.chunks or array.shape[1:]) * array.dtype.itemsize
-    if piece > LARGEST_PIECE or math.prod(array.shape[1:]) * array.dtype.itemsize > LARGEST_ROW:
-        raise ValueError(f"{place} has shape {array.shape} in pieces of {array.chunks}, which are too large to read")
-    # Compression gains a factor of a thousand at most.
-    if array.nbytes > 2000 * array.id.get_storage_size() + (1 << 20):
-        raise ValueError(f"{place} has shape {array.shape}, of which nearly nothing is stored")
-    if shapes and list(array.shape) not in [list(shape) for shape in shapes]:
-        raise ValueError(f"{place} has shape {array.shape}, not {tuple(shapes[0])}")
-    return array
+
+class Hdf5Array:
+    """An array of numbers, all of which are stored in the file itself."""
+
+    def __init__(self, array, place, shapes=()):
+        import h5py
+
+        if not isinstance(array, h5py.Dataset):
+            raise ValueError(f"{place} is no array")
+        if array.shape is None:
+            raise ValueError(f"{place} is empty")
+        if array.is_virtual or array.external:
+            raise ValueError(f"{place} lies in other files, which are not read; copy it into this file")
+        require_numbers(array.dtype, place)
+        self.array, self.place, self.shape, self.dtype = array, place, array.shape, array.dtype
+        self.require_stored()
+        if shapes and list(array.shape) not in [list(shape) for shape in shapes]:
+            raise ValueError(f"{place} has shape {array.shape}, not {tuple(shapes[0])}")
+
+    def require_stored(self):
+        """Refuses arrays that would take far more memory than the file does."""
+        array, place, shape = self.array, self.place, self.shape
+        piece = math.prod(array.chunks or shape[1:]) * array.dtype.itemsize
+        if piece > LARGEST_PIECE or math.prod(shape[1:]) * array.dtype.itemsize > LARGEST_ROW:
+            raise ValueError(f"{place} has shape {shape} in pieces of {array.chunks}, which are too large to read")
+        stored = array.id.get_storage_size()
+        # What is not stored is read as zeros.
+        pieces = math.prod(-(-length // size) for length, size in zip(shape, array.chunks or ()))
+        if array.nbytes and (not stored or array.chunks and array.id.get_num_chunks() < pieces):
+            raise ValueError(f"{place} has shape {shape}, of which not all is stored; write the file again")
+        # Compression gains a factor of a thousand at most.
+        if array.nbytes > 2000 * stored + (1 << 20):
+            raise ValueError(f"{place} has shape {shape}, of which nearly nothing is stored")
+
+    def __len__(self):
+        if not self.shape:
+            raise ValueError(f"{self.place} is a single number, not an array with a row for each step")
+        return self.shape[0]
+
+    def __getitem__(self, part):
+        with naming(self.place):
+            return self.array[part]
 
 
 class D3rlpy(Source):
@@ -263,12 +407,12 @@ class D3rlpy(Source):
     """
 
     def __init__(self, name, action_range=None, **_):
-        path, self.file = name, hdf5(name)
-        self.is_old = "observations" in self.file
+        path, self.path, self.file = name, name, hdf5(name)
+        self.is_old = has(self.file, "observations")
         suffix = "" if self.is_old else "_0"
-        if "observations_0_0" in self.file:
+        if has(self.file, "observations_0_0"):
             raise ValueError(f"{path}: observations are tuples of arrays, of which only single arrays are read")
-        if f"observations{suffix}" not in self.file:
+        if not has(self.file, f"observations{suffix}"):
             raise ValueError(
                 f"{path} has no episodes: a d3rlpy file has observations_0, actions_0, rewards_0, terminated_0"
             )
@@ -276,7 +420,7 @@ class D3rlpy(Source):
         actions = hdf5_array(self.file, path, f"actions{suffix}")
         is_discrete = (
             self.is_old
-            and "discrete_action" in self.file
+            and has(self.file, "discrete_action")
             and bool(hdf5_array(self.file, path, "discrete_action", [])[()])
         )
         require_continuous(np.int64 if is_discrete else actions.dtype, f"{path}: 'actions{suffix}'")
@@ -293,7 +437,11 @@ class D3rlpy(Source):
             },
         )
         steps = self.old_steps(path) if self.is_old else self.steps(path)
-        self.training = rows_of(steps, path, action_range)
+        self.training = rows_of(steps, path, action_range, spot=self.spot)
+
+    def spot(self, steps, i):
+        episode = f"episode {steps['episode'][i]}, " if "episode" in steps else ""
+        return f"{self.path}: {episode}row {steps['row'][i]}"
 
     def observations(self, array, part):
         rows = array[part]
@@ -301,9 +449,9 @@ class D3rlpy(Source):
         return rows.reshape(-1, *self.shape)
 
     def steps(self, path):
-        count = int(hdf5_array(self.file, path, "num_episodes", [])[()]) if "num_episodes" in self.file else 0
+        count = int(hdf5_array(self.file, path, "num_episodes", [])[()]) if has(self.file, "num_episodes") else 0
         for i in itertools.count():
-            if f"actions_{i}" not in self.file:
+            if not has(self.file, f"actions_{i}"):
                 if i < count:
                     raise ValueError(f"{path} has {i} episodes where it says {count}")
                 return
@@ -312,14 +460,16 @@ class D3rlpy(Source):
             hdf5_array(self.file, path, f"actions_{i}", [n, self.width])
             observations = hdf5_array(self.file, path, f"observations_{i}", [n, *self.row_shape])
             rewards = hdf5_array(self.file, path, f"rewards_{i}", [n, 1], [n])
-            terminated = bool(hdf5_array(self.file, path, f"terminated_{i}", [])[()])
+            terminated = flags(
+                hdf5_array(self.file, path, f"terminated_{i}", [])[()].reshape(1), lambda _: f"{path}: 'terminated_{i}'"
+            )
             yield from self.pieces(
                 n,
                 observations,
                 actions,
                 rewards,
                 lambda part, rows: {
-                    "terminals": np.full(rows, terminated) & (np.arange(part.start, part.stop) == n - 1),
+                    "terminals": terminated & (np.arange(part.start, part.stop) == n - 1),
                     "cuts": np.arange(part.start, part.stop) == n - 1,
                     "episode": np.full(rows, i),
                 },
@@ -332,7 +482,7 @@ class D3rlpy(Source):
         rewards, terminals = (hdf5_array(self.file, path, name, [n], [n, 1]) for name in ("rewards", "terminals"))
         ends = (
             hdf5_array(self.file, path, "episode_terminals", [n], [n, 1])
-            if "episode_terminals" in self.file
+            if has(self.file, "episode_terminals")
             else terminals
         )
         yield from self.pieces(
@@ -340,7 +490,7 @@ class D3rlpy(Source):
             observations,
             actions,
             rewards,
-            lambda part, _: {"terminals": terminals[part].reshape(-1) != 0, "cuts": ends[part].reshape(-1) != 0},
+            lambda part, _: {"terminals": terminals[part].reshape(-1), "cuts": ends[part].reshape(-1)},
         )
 
     def pieces(self, n, observations, actions, rewards, more):
@@ -379,19 +529,21 @@ class D4RL(Source):
 
     def __init__(self, name, convention=None, episode_limit=None, **_):
         path, is_antmaze = name, (convention or self.guess(name)) == "antmaze"
-        self.file = hdf5(path)
+        self.path, self.file = path, hdf5(path)
         names = ("observations", "actions", "rewards", "terminals")
-        if missing := [name for name in names if name not in self.file]:
+        if missing := [name for name in names if not has(self.file, name)]:
             raise ValueError(f"{path} has no '{missing[0]}'; a D4RL file has {', '.join(names)}")
-        shapes = {name: hdf5_array(self.file, path, name).shape for name in names}
-        rows = shapes["observations"][0]
-        if rows < 2 or len(shapes["observations"]) != 2 or len(shapes["actions"]) != 2:
+        self.arrays = {name: hdf5_array(self.file, path, name) for name in names}
+        rows, shapes = len(self.arrays["observations"]), {name: array.shape for name, array in self.arrays.items()}
+        if len(shapes["observations"]) != 2 or len(shapes["actions"]) != 2:
             raise ValueError(
                 f"{path} has observations and actions of shapes {shapes['observations']}, {shapes['actions']}"
             )
-        for name, shape in shapes.items():
-            if shape[0] != rows or (name in ("rewards", "terminals") and int(np.prod(shape)) != rows):
-                raise ValueError(f"{path} has '{name}' of shape {shape} where observations has {rows} rows")
+        for name, array in self.arrays.items():
+            if len(array) != rows or (name in ("rewards", "terminals") and math.prod(array.shape) != rows):
+                raise ValueError(f"{path} has '{name}' of shape {array.shape} where observations has {rows} rows")
+        if rows < 2:
+            raise ValueError(f"{path} has {rows or 'no'} rows; there is no transition")
         super().__init__(
             shapes["observations"][1:],
             shapes["actions"][1],
@@ -404,13 +556,16 @@ class D4RL(Source):
             },
         )
         self.reward_rule = "antmaze" if is_antmaze else None
-        require_continuous(self.file["actions"].dtype, f"{path}: 'actions'")
-        if "timeouts" not in self.file and "next_observations" in self.file and episode_limit is None:
-            self.training = rows_of(self.steps(path), path, None, terminal_ends=not is_antmaze)
+        require_continuous(self.arrays["actions"].dtype, f"{path}: 'actions'")
+        has_timeouts = has(self.file, "timeouts")
+        if not has_timeouts and has(self.file, "next_observations") and episode_limit is None:
+            name = "next_observations"
+            self.arrays[name] = hdf5_array(self.file, path, name, shapes["observations"])
+            self.training = rows_of(self.steps(), path, None, terminal_ends=not is_antmaze)
             return
         terminals = self.flags("terminals")
-        if "timeouts" in self.file:
-            hdf5_array(self.file, path, "timeouts", [rows], [rows, 1])
+        if has_timeouts:
+            self.arrays["timeouts"] = hdf5_array(self.file, path, "timeouts", [rows], [rows, 1])
             ends = self.flags("timeouts")
         else:
             ends = self.limit(path, terminals, episode_limit)
@@ -420,20 +575,15 @@ class D4RL(Source):
     def guess(path):
         return "antmaze" if re.search("ant.?maze", os.path.basename(path), re.IGNORECASE) else "other"
 
-    def steps(self, path):
-        hdf5_array(self.file, path, "next_observations", self.file["observations"].shape)
-        for start in range(0, len(self.file["rewards"]), CHUNK):
-            part = slice(start, start + CHUNK)
-            names = ("observations", "next_observations", "actions", "rewards", "terminals")
-            chunk = {name: self.file[name][part] for name in names}
-            yield {
-                **chunk,
-                "terminals": chunk["terminals"].reshape(-1) != 0,
-                "row": np.arange(len(chunk["rewards"])) + start,
-            }
+    def steps(self):
+        rows = len(self.arrays["rewards"])
+        for start in range(0, rows, CHUNK):
+            stop = min(rows, start + CHUNK)
+            chunk = {name: array[start:stop] for name, array in self.arrays.items()}
+            yield {**chunk, "terminals": chunk["terminals"].reshape(-1), "row": np.arange(start, stop)}
 
     def flags(self, name):
-        return self.file[name][:].reshape(-1) != 0
+        return flags(self.arrays[name][:].reshape(-1), lambda row: f"{self.path}: row {row}, {name}")
 
     @staticmethod
     def limit(path, terminals, episode_limit):
@@ -469,11 +619,13 @@ class D4RL(Source):
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
             first, last = rows[part].min(), rows[part].max()
-            observations, actions, rewards = (
-                self.file[name][first : last + 1][rows[part] - first] for name in ("observations", "actions", "rewards")
-            )
+            chunk = {
+                name: self.arrays[name][first : last + 1][rows[part] - first]
+                for name in ("observations", "actions", "rewards")
+            }
+            check_numbers({**chunk, "row": rows[part]}, ~finals[part], at(self.path))
             masks = 1 - terminals[rows[part]].astype(np.float32)
-            yield observations, actions, rewards.reshape(-1).astype(np.float32), masks, finals[part]
+            yield chunk["observations"], chunk["actions"], chunk["rewards"].reshape(-1), masks, finals[part]
 
 
 # NumPy
@@ -483,21 +635,31 @@ class NpyStream:
     """Reads an array of an .npz file in chunks, from its first row to the last."""
 
     def __init__(self, archive, path, name):
-        self.file, self.place = archive.open(name + ".npy"), f"{path}: member '{name}'"
-        version = np.lib.format.read_magic(self.file)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise ValueError(f"{self.place} has NumPy format version {version}")
-        shape, is_fortran, self.dtype = readers[version](self.file)
-        if self.dtype.hasobject or (is_fortran and len(shape) > 1) or not shape:
-            raise ValueError(f"{self.place} is not an array of numbers in C order")
+        self.place = f"{path}: member '{name}'"
+        with naming(self.place):
+            self.file = archive.open(name + ".npy")
+            version = np.lib.format.read_magic(self.file)
+            readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            if version not in readers:
+                raise ValueError(f"{self.place} has NumPy format version {version}")
+            shape, is_fortran, self.dtype = readers[version](self.file)
+        if not shape:
+            raise ValueError(f"{self.place} is a single number, not an array with a row for each step")
+        if min(shape) < 0:
+            raise ValueError(f"{self.place} has shape {shape}, which no array has; write the file again")
+        require_numbers(self.dtype, self.place)
+        if is_fortran and len(shape) > 1:
+            raise ValueError(
+                f"{self.place} is stored in Fortran order, column by column: store numpy.ascontiguousarray of it"
+            )
         self.rows, self.row_shape = shape[0], shape[1:]
         self.row_bytes = self.dtype.itemsize * math.prod(self.row_shape)
         if self.row_bytes > LARGEST_ROW:
             raise ValueError(f"{self.place} has rows of shape {self.row_shape}, which are too large")
 
     def take(self, count):
-        data = self.file.read(count * self.row_bytes)
+        with naming(self.place):
+            data = self.file.read(count * self.row_bytes)
         if len(data) < count * self.row_bytes:
             raise ValueError(f"{self.place} is cut short")
         return np.frombuffer(data, self.dtype).reshape(count, *self.row_shape)
@@ -514,7 +676,6 @@ class NpzSteps(Source):
         "actions": ["actions"],
         "rewards": ["rewards"],
         "terminals": ["terminals", "terminations", "terminated", "dones"],
-        "cuts": CUTS,
     }
 
     def __init__(self, name, action_range=None, last_step=False, **_):
@@ -529,7 +690,10 @@ class NpzSteps(Source):
         for kind in needed:
             if not found[kind]:
                 raise ValueError(f"{path} has no '{kind}'; its members are {', '.join(sorted(present))[:300]}")
-        self.streams = lambda: {kind: NpyStream(archive, path, name) for kind, name in found.items() if name}
+        # Each of these may cut episodes.
+        self.cuts = [name for name in CUTS if name in present]
+        members = [(kind, name) for kind, name in found.items() if name] + [(name, name) for name in self.cuts]
+        self.streams = lambda: {kind: NpyStream(archive, path, name) for kind, name in members}
         streams = self.streams()
         rows = streams["observations"].rows
         self.shape, self.moves = layout(
@@ -549,9 +713,12 @@ class NpzSteps(Source):
                 raise ValueError(
                     f"{stream.place} has shape {(stream.rows, *stream.row_shape)}, which does not fit observations of {(rows, *streams['observations'].row_shape)}"
                 )
+        following = streams.get("next_observations")
+        if len(self.shape) == 3 and following and following.dtype != np.uint8:
+            raise ValueError(f"{following.place} holds {following.dtype}; images are uint8")
         if rows < 2:
-            raise ValueError(f"{path} has {rows} rows; there is no transition")
-        unused = sorted(present - {name for name in found.values() if name})
+            raise ValueError(f"{path} has {rows or 'no'} rows; there is no transition")
+        unused = sorted(present - {name for _, name in members})
         super().__init__(
             self.shape,
             math.prod(streams["actions"].row_shape),
@@ -562,9 +729,10 @@ class NpzSteps(Source):
                 **({"members that are not used": ", ".join(unused)[:300]} if unused else {}),
             },
         )
-        self.training = rows_of(self.steps(), path, action_range)
+        labels = {kind: name for kind, name in found.items() if name}
+        self.training = rows_of(self.steps(path), path, action_range, labels=labels)
 
-    def steps(self):
+    def steps(self, path):
         streams, start = self.streams(), 0
         rows = streams["observations"].rows
         size = chunk_rows(streams["observations"].row_bytes)
@@ -577,8 +745,10 @@ class NpzSteps(Source):
                     chunk[kind] = images.reshape(count, *self.shape)
             chunk["actions"] = chunk["actions"].reshape(count, -1)
             chunk["rewards"] = chunk["rewards"].reshape(count) if "rewards" in chunk else np.zeros(count)
-            for kind in {"terminals", "cuts"} & set(chunk):
-                chunk[kind] = chunk[kind].reshape(count) != 0
+            chunk["terminals"] = chunk["terminals"].reshape(count)
+            place = lambda name: lambda i: f"{path}: row {start + i}, {name}"
+            if cuts := [flags(chunk.pop(name).reshape(count), place(name)) for name in self.cuts]:
+                chunk["cuts"] = np.logical_or.reduce(cuts)
             yield {**chunk, "row": np.arange(start, start + count)}
             start += count
 
@@ -589,12 +759,13 @@ class NpzSteps(Source):
 class Table(Source):
     """A table with one step a row, whose columns people name.
 
-    A subclass has `unit`, what it counts, `names`, the names of the columns, `widths`, how many numbers each holds,
-    and `read`, which generates (numbers, rows) for a list of columns: rows × numbers, float64, and the numbers of the
-    rows.
+    A subclass has `names`, the names of the columns, `width`, how many numbers one holds, `spot`, which names a row in
+    messages, and `read`, which generates (numbers, ids, rows) for a list of columns: the numbers of each column, rows ×
+    numbers; the columns of episodes' numbers as the file has them, because all their digits count; and the numbers of
+    the rows.
     """
 
-    unit = "row"
+    SORT = "every row is an episode: the rows of one must stand together, so sort the file by '{}'"
 
     def __init__(self, path, columns, action_range, last_step, provenance):
         kinds = {
@@ -616,7 +787,8 @@ class Table(Source):
             raise ValueError(f"{path}: no column is named as reward, and --reward-rule last-step is not given; {hint}")
         if not {"terminals", "cuts", "episode", "next_observations"} & set(chosen):
             raise ValueError(f"{path}: no column says where episodes end: terminal, timeout or episode; {hint}")
-        size = {kind: sum(self.widths[name] for name in names) for kind, names in chosen.items()}
+        widths = {name: self.width(name) for names in chosen.values() for name in names}
+        size = {kind: sum(widths[name] for name in names) for kind, names in chosen.items()}
         for kind in size:
             if kind in ("rewards", "terminals", "cuts", "episode") and size[kind] != 1:
                 raise ValueError(f"{path}: {', '.join(chosen[kind])} are {size[kind]} numbers for {kind}, not one")
@@ -626,7 +798,7 @@ class Table(Source):
             )
         self.chosen = chosen
         self.require_actions(chosen["actions"])
-        unused = [name for name in self.names if not any(name in names for names in chosen.values())]
+        unused = [name for name in self.names if name not in widths]
         super().__init__(
             [size["observations"]],
             size["actions"],
@@ -640,48 +812,45 @@ class Table(Source):
                 **provenance,
             },
         )
-        widened = {kind: [name for name in names for _ in range(self.widths[name])] for kind, names in chosen.items()}
-        self.training = rows_of(self.steps(size), path, action_range, unit=self.unit, columns=widened)
+        if "episode" in chosen:
+            self.advice = self.SORT.format(chosen["episode"][0])
+        labels = {
+            kind: [f"column '{name}'" for name in names for _ in range(widths[name])] for kind, names in chosen.items()
+        }
+        steps = self.steps(chunk_rows(8 * sum(widths.values())))
+        self.training = rows_of(steps, path, action_range, spot=self.spot, labels=labels)
 
     def find(self, patterns):
         """The columns that some names, or patterns such as obs_*, stand for, in their order in the table."""
-        found = []
+        found, counts = [], collections.Counter(self.names)
         for pattern in patterns:
-            names = (
-                [pattern]
-                if pattern in self.names
-                else [name for name in self.names if "*" in pattern and fnmatch.fnmatchcase(name, pattern)]
-            )
+            # Only the asterisk is special: names may hold brackets.
+            form = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+            names = [pattern] if pattern in counts else [name for name in self.names if form.fullmatch(name)]
             if not names:
                 raise ValueError(f"{self.path}: has no column '{pattern}'; there are {', '.join(self.names)[:300]}")
             found += names
+        if double := [name for name in found if counts[name] > 1]:
+            raise ValueError(f"{self.path}: two columns are called '{double[0]}'")
         return found
 
     def steps(self, size):
         columns = [name for names in self.chosen.values() for name in names]
-        for values, rows in self.read(columns):
-            chunk, start = {"row": rows}, 0
-            for kind in self.chosen:
-                chunk[kind] = values[:, start : start + size[kind]]
-                start += size[kind]
-            for kind in {"rewards", "terminals", "cuts", "episode"} & set(chunk):
+        for numbers, ids, rows in self.read(columns, size):
+            chunk = {kind: np.concatenate([numbers[name] for name in names], 1) for kind, names in self.chosen.items()}
+            for kind in {"rewards", "terminals", "cuts"} & set(chunk):
                 chunk[kind] = chunk[kind].reshape(-1)
-            for kind in ("terminals", "cuts", "episode"):
-                if kind in chunk and np.isnan(chunk[kind]).any():
-                    raise ValueError(
-                        f"{self.path}: {self.unit} {rows[np.isnan(chunk[kind]).argmax()]}, column '{self.chosen[kind][0]}': is not a number"
-                    )
-            for kind in {"terminals", "cuts"} & set(chunk):
-                chunk[kind] = chunk[kind] != 0
             if "episode" in chunk:
-                chunk["episode"] = chunk["episode"].astype(np.int64)
-            yield {"rewards": np.zeros(len(rows)), "terminals": np.zeros(len(rows), bool), **chunk}
+                (name,) = self.chosen["episode"]
+                chunk["episode"] = ids[name].reshape(-1)
+                if (wrong := np.isnan(numbers[name])).any():
+                    raise ValueError(f"{self.spot({'row': rows}, wrong.argmax())}, column '{name}': is not a number")
+            yield {"rewards": np.zeros(len(rows)), "terminals": np.zeros(len(rows), bool), **chunk, "row": rows}
 
 
 class CSV(Table):
     """A CSV file with the names of the columns in its first line. Rows are counted as lines, the first line is 1."""
 
-    unit = "line"
     WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
     LONGEST_LINE = 1 << 20
 
@@ -698,10 +867,11 @@ class CSV(Table):
             raise ValueError(
                 f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line"
             )
-        if double := [name for name in self.names if self.names.count(name) > 1]:
-            raise ValueError(f"{name}: two columns are called '{double[0]}'")
-        self.widths = dict.fromkeys(self.names, 1)
+        self.spot = at(name, "line")
         super().__init__(name, columns, action_range, last_step, {})
+
+    def width(self, name):
+        return 1
 
     def lines(self, file):
         while line := file.readline(self.LONGEST_LINE):
@@ -711,7 +881,8 @@ class CSV(Table):
 
     def texts(self, columns):
         """Generates the fields of some columns with their lines, row by row."""
-        places = [self.names.index(name) for name in columns]
+        places = {name: place for place, name in enumerate(self.names)}
+        places = [places[name] for name in columns]
         with open(self.path, newline="", encoding="utf-8-sig", errors="replace") as file:
             reader = csv.reader(self.lines(file), delimiter=self.delimiter)
             next(reader)
@@ -728,27 +899,45 @@ class CSV(Table):
 
     def require_actions(self, columns):
         """Refuses columns of whole numbers, written without a decimal point, of which there are several."""
-        rows = [fields for _, fields in itertools.islice(self.texts(columns), CHUNK)]
-        for name, fields in zip(columns, zip(*rows)):
-            if len(set(fields)) > 1 and all(field.strip().lstrip("+-").isdigit() for field in fields):
-                require_continuous(np.int64, f"{self.path}: column '{name}'")
+        first, whole, several = None, dict(enumerate(columns)), set()
+        for _, fields in self.texts(columns):
+            first = first or fields
+            for i in list(whole):
+                if not fields[i].strip().lstrip("+-").isdigit():
+                    del whole[i]
+                elif fields[i] != first[i]:
+                    several.add(i)
+            if not whole:
+                return
+        for i in sorted(several & set(whole)):
+            require_continuous(np.int64, f"{self.path}: column '{whole[i]}'")
 
-    def read(self, columns):
+    def read(self, columns, size):
         rows = self.texts(columns)
         while chunk := list(itertools.islice(rows, CHUNK)):
             lines, fields = zip(*chunk)
             try:
                 values = np.array(fields, np.float64)
+                # Python takes 1_0 for ten.
+                is_plain = not any("_" in field for row in fields for field in row)
             except ValueError:
+                is_plain = False
+            if not is_plain:
                 values = np.array(
                     [[self.number(*cell) for cell in zip(row, columns, [line] * len(row))] for line, row in chunk]
                 )
-            yield values.reshape(len(lines), -1), np.array(lines)
+            places = {name: place for place, name in enumerate(columns)}
+            numbers = {name: values[:, [place]] for name, place in places.items()}
+            ids = {
+                name: np.array([row[places[name]].strip() for row in fields], object)
+                for name in self.chosen.get("episode", [])
+            }
+            yield numbers, ids, np.array(lines)
 
     def number(self, field, column, line):
         word = self.WORDS.get(field.strip().lower())
         try:
-            return float(field) if word is None else word
+            return float("" if "_" in field else field) if word is None else word
         except ValueError:
             what = f"'{field[:80]}'" if field.strip() else "empty"
             raise ValueError(f"{self.path}: line {line}, column '{column}': is {what}, not a number") from None
@@ -761,93 +950,119 @@ class Parquet(Table):
         self.path, self.files = name, files or [name]
         self.pq = require_package("pyarrow.parquet", f"{name}: Parquet")
         self.schema = self.open(self.files[0]).schema_arrow
-        self.names = list(self.schema.names)
-        self.widths = {column: self.width(column) for column in self.names}
+        self.names, self.lengths, self.firsts = list(self.schema.names), {}, []
         super().__init__(name, columns, action_range, last_step, {**(provenance or {}), "read by": versions("pyarrow")})
+
+    def spot(self, steps, i):
+        """The file and its own row: rows of chunks are counted over all files."""
+        file = bisect.bisect_right(self.firsts, steps["row"][i]) - 1
+        return f"{self.files[file]}: row {steps['row'][i] - self.firsts[file]}"
 
     def open(self, path):
         # Sizes that the file claims for its own description are limited.
         limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1 << 22}
-        try:
+        require_file(path)
+        with naming(path, "is no whole Parquet file"):
             return self.pq.ParquetFile(path, buffer_size=1 << 20, **limits)
-        except Exception as error:
-            raise ValueError(f"{path}: is no whole Parquet file: {error}") from error
 
-    def batches(self, file, path, size, columns):
-        try:
+    def batches(self, path, size, columns):
+        """Generates tables of some columns, all of which are there once."""
+        file = self.open(path)
+        require_columns(file.schema_arrow, path, columns)
+        with naming(path):
             yield from file.iter_batches(size, columns=columns)
-        except Exception as error:
-            raise ValueError(f"{path}: {error}") from error
+
+    def first(self, name):
+        """The first value of a column, as an array of one, and its file."""
+        for path in self.files:
+            for batch in self.batches(path, 1, [name]):
+                if len(batch):
+                    return batch.column(batch.schema.get_field_index(name)), path
+        raise ValueError(f"{self.path}: has no rows")
 
     def width(self, name):
-        """How many numbers a column has in each row; of lists of any length, as many as the first has."""
-        import pyarrow
+        """How many numbers a column has in each row: as many as in the first one."""
+        if name not in self.lengths:
+            self.lengths[name] = self.first_lengths(name) if is_list(self.schema.field(name).type) else []
+        return math.prod(self.lengths[name])
 
-        type = self.schema.field(name).type
-        if pyarrow.types.is_fixed_size_list(type):
-            return type.list_size * (
-                type.value_type.list_size if pyarrow.types.is_fixed_size_list(type.value_type) else 1
-            )
-        if pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type):
-            path = self.files[0]
-            batch = next(self.batches(self.open(path), path, 1, [name]), None)
-            return len(batch.column(0)[0]) if batch and batch.column(0)[0].is_valid else 0
-        return 1
+    def first_lengths(self, name):
+        """How long the lists of a column are in its first row; lists of lists have several lengths."""
+        lengths, (array, path) = [], self.first(name)
+        while is_list(array.type) and len(array):
+            if not array[0].is_valid:
+                raise ValueError(f"{path}: row 0, column '{name}': is empty")
+            lengths.append(len(array[0]))
+            array = array.flatten()
+        return lengths
 
-    def element(self, name):
+    def element(self, name, schema=None, path=None):
         """The type of the numbers of a column."""
         import pyarrow
 
-        type = self.schema.field(name).type
-        while (
-            pyarrow.types.is_fixed_size_list(type) or pyarrow.types.is_list(type) or pyarrow.types.is_large_list(type)
-        ):
+        type = (schema or self.schema).field(name).type
+        while is_list(type):
             type = type.value_type
         if not (pyarrow.types.is_integer(type) or pyarrow.types.is_floating(type) or pyarrow.types.is_boolean(type)):
-            raise ValueError(f"{self.path}: column '{name}': holds {type}, not numbers")
+            raise ValueError(f"{path or self.path}: column '{name}': holds {type}, not numbers")
         return type
 
     def require_actions(self, columns):
         for name in columns:
             require_continuous(self.element(name).to_pandas_dtype(), f"{self.path}: column '{name}'")
 
-    def read(self, columns):
-        for name in columns:
-            self.element(name)
+    def read(self, columns, size):
         first = 0
-        size = chunk_rows(8 * sum(self.widths[name] for name in columns))
         for path in self.files:
-            file = self.open(path)
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise ValueError(f"{path}: has no column '{missing[0]}'")
-            for batch in self.batches(file, path, size, columns):
-                parts = [
-                    self.numbers(batch.column(batch.schema.get_field_index(name)), name, first) for name in columns
-                ]
-                yield np.concatenate(parts, axis=1), np.arange(first, first + len(batch))
+            self.firsts.append(first)
+            start = first
+            for batch in self.batches(path, size, columns):
+                for name in columns:
+                    self.require_type(batch.schema, path, name)
+                numbers = {
+                    name: self.numbers(batch.column(batch.schema.get_field_index(name)), name, path, first - start)
+                    for name in columns
+                }
+                yield numbers, numbers, np.arange(first, first + len(batch))
                 first += len(batch)
 
-    def numbers(self, array, name, first):
-        """A column's numbers, rows × width."""
-        import pyarrow
+    def require_type(self, schema, path, name):
+        """Requires that a column holds numbers, and that all digits of an episode's number can be compared."""
+        type, expected = self.element(name, schema, path), self.element(name)
+        if type != expected and name in self.chosen.get("episode", []):
+            raise ValueError(f"{path}: column '{name}': holds {type}, but {expected} in {self.files[0]}")
 
-        rows, column = len(array), array
-        while not pyarrow.types.is_primitive(array.type):
+    def numbers(self, array, name, path, first):
+        """A column's numbers, rows × width, as they are stored; `first` is the number of the first row in its file."""
+        import pyarrow.compute
+
+        width, rows, entries = self.width(name), len(array), 1
+        place = lambda i: f"{path}: row {first + i // max(entries, 1)}, column '{name}'"
+        for length in [*self.lengths[name], None]:
             if array.null_count:
-                raise ValueError(
-                    f"{self.path}: row {first + array.is_null().to_numpy(zero_copy_only=False).argmax()}, column '{name}': is empty"
-                )
-            array = array.flatten()
-        if len(array) != rows * self.widths[name]:
-            lengths = np.array([len(entry) for entry in column])
-            row = (lengths != self.widths[name]).argmax()
-            raise ValueError(
-                f"{self.path}: row {first + row}, column '{name}': has {lengths[row]} numbers, the first row {self.widths[name]}"
-            )
-        if array.null_count:
-            row = array.is_null().to_numpy(zero_copy_only=False).argmax() // max(self.widths[name], 1)
-            raise ValueError(f"{self.path}: row {first + row}, column '{name}': is empty")
-        return array.to_numpy(zero_copy_only=False).astype(np.float64).reshape(rows, -1)
+                raise ValueError(f"{place(array.is_null().to_numpy(zero_copy_only=False).argmax())}: is empty")
+            if is_list(array.type) != (length is not None):
+                raise ValueError(f"{path}: column '{name}': holds {array.type}, which the first row does not")
+            if length is not None:
+                lengths = pyarrow.compute.list_value_length(array).to_numpy(zero_copy_only=False)
+                if (wrong := lengths != length).any():
+                    row = wrong.argmax()
+                    raise ValueError(f"{place(row)}: has {lengths[row]} numbers, the first row {length}")
+                array, entries = array.flatten(), entries * length
+        return array.to_numpy(zero_copy_only=False).reshape(rows, width)
+
+
+def is_list(type):
+    import pyarrow.types as types
+
+    return types.is_list(type) or types.is_large_list(type) or types.is_fixed_size_list(type)
+
+
+def require_columns(schema, path, names):
+    """Requires that a Parquet file has each of some columns once."""
+    counts = collections.Counter(schema.names)
+    if wrong := [name for name in names if counts[name] != 1]:
+        raise ValueError(f"{path}: has {'several columns' if counts[wrong[0]] else 'no column'} '{wrong[0]}'")
 
 
 def check_image(shape, first, advice=""):
@@ -864,21 +1079,20 @@ class LeRobot(Parquet):
     """
 
     image = video = image_shape = None
+    # The columns that every dataset of this kind counts its rows with.
+    EPISODE, FRAME = "episode_index", "frame_index"
 
     DEFAULTS = {"action": ["action"], "reward": ["next.reward"], "episode": ["episode_index"]}
 
     def __init__(self, name, columns=None, action_range=None, last_step=False, **_):
         path = os.path.join(name, "meta", "info.json")
-        try:
-            with open(path, encoding="utf-8") as file:
-                info = json.loads(file.read(16 << 20))
+        with naming(path, "does not describe a LeRobot dataset"):
+            self.info = info = read_json(path)
             features, version = info["features"], str(info.get("codebase_version", "?"))
             kinds = {feature: str(entry["dtype"]) for feature, entry in features.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path}: does not describe a LeRobot dataset: {error!r}") from error
         if not version.startswith(("v2", "v3")):
             raise ValueError(f"{path}: has format {version}; v2 and v3 are read, so convert it with LeRobot")
-        files = sorted(glob.glob(os.path.join(glob.escape(name), "data", "*", "*.parquet")))
+        files = in_order(glob.glob(os.path.join(glob.escape(name), "data", "*", "*.parquet")))
         if not files:
             raise ValueError(f"{name}: has no data/*/*.parquet")
         chosen = dict(self.DEFAULTS)
@@ -916,41 +1130,74 @@ class LeRobot(Parquet):
             self.videos = Videos(name, info, version, self.video)
             provenance["observations"] = self.video[:300]
             # In the table stands which image of which video belongs to a row.
-            chosen["observation"] = ["episode_index", "frame_index"]
+            chosen["observation"] = [self.EPISODE, self.FRAME]
         super().__init__(name, chosen, action_range, last_step, files, provenance)
         if self.video:
             if self.observation_shape != (2,):
                 raise ValueError(f"{name}: episode_index and frame_index are not one number each")
             self.provenance["read by"] = versions("pyarrow", "av")
             # The first rows are read now, because their images tell the size.
-            first = next(self.training, None)
-            if first is None:
-                raise ValueError(f"{name}: has no rows")
+            first = next(self.training)
             self.training, self.image_shape = itertools.chain([first], self.training), first[0].shape[1:]
         self.observation_shape = self.image_shape or self.observation_shape
+
+    def read(self, columns, size):
+        keys = [name for name in (self.EPISODE, self.FRAME) if name in self.names]
+        episodes, count, last = 0, 0, (None, -1)
+        for numbers, ids, rows in super().read([*columns, *(name for name in keys if name not in columns)], size):
+            if len(keys) == 2 and len(rows):
+                begins = self.beginnings(*(numbers[name].reshape(-1) for name in keys), last, rows)
+                episodes, last = episodes + begins.sum(), tuple(numbers[name][-1].item() for name in keys)
+            count += len(rows)
+            yield numbers, ids, rows
+        for key, found in (("total_frames", count), ("total_episodes", episodes if len(keys) == 2 else None)):
+            said = self.info.get(key)
+            if None not in (said, found) and said != found:
+                raise ValueError(
+                    f"{self.path}/meta/info.json: {key} is {str(said)[:80]}, and data/ has {found}: "
+                    f"download the files that are missing, or correct {key}"
+                )
+
+    def beginnings(self, episode, frame, last, rows):
+        """Whether an episode begins with a row, for each of some rows; `last` are the numbers of the row before them.
+
+        A row that is missing, or not in its place, would be taken for the next state of another.
+        """
+        place = lambda wrong: self.spot({"row": rows}, wrong.argmax())
+        with np.errstate(invalid="ignore"):
+            wrong = ~((episode >= 0) & (episode < 1 << 31) & (episode == np.floor(episode)))
+        if wrong.any():
+            number = episode[wrong.argmax()]
+            raise ValueError(f"{place(wrong)}, column '{self.EPISODE}': is {number}, not the number of an episode")
+        begins = np.append(episode[0] != last[0], episode[1:] != episode[:-1])
+        before = np.append(last[1], frame[:-1].astype(np.float64))
+        expected = np.where(begins, 0, before + 1)
+        if (wrong := frame != expected).any():
+            i = wrong.argmax()
+            raise ValueError(
+                f"{place(wrong)}, column '{self.FRAME}': is {frame[i]} where {expected[i]:.0f} is due in episode "
+                f"{episode[i]:.0f}: sort the tables by {self.EPISODE} and {self.FRAME}, and download what is missing"
+            )
+        return begins
 
     def width(self, name):
         if name != self.image:
             return super().width(name)
-        path = self.files[0]
-        batch = next(self.batches(self.open(path), path, 1, [name]), None)
-        if not batch:
-            raise ValueError(f"{self.path}: has no rows")
-        return self.pictures(batch.column(0), 0).shape[1]
+        return self.pictures(*self.first(name), 0).shape[1]
 
-    def element(self, name):
-        return None if name == self.image else super().element(name)
+    def element(self, name, schema=None, path=None):
+        return None if name == self.image else super().element(name, schema, path)
 
-    def numbers(self, array, name, first):
-        return self.pictures(array, first) if name == self.image else super().numbers(array, name, first)
+    def numbers(self, array, name, path, first):
+        return self.pictures(array, path, first) if name == self.image else super().numbers(array, name, path, first)
 
-    def pictures(self, array, first):
+    def pictures(self, array, path, first):
         """The pixels of encoded images, rows × numbers."""
         import io
 
         images, rows = require_package("PIL.Image", f"{self.path}: images"), []
         for row, entry in enumerate(array.to_pylist()):
-            place = f"{self.path}: row {first + row}, column '{self.image}'"
+            place = f"{path}: row {first + row}, column '{self.image}'"
             data = entry.get("bytes") if isinstance(entry, dict) else None
             if not data:
                 raise ValueError(f"{place}: holds no image, only images in the table itself are read")
@@ -959,23 +1206,29 @@ class LeRobot(Parquet):
                 shape = (image.height, image.width, 3)
                 # The size is known before the image is unpacked.
                 check_image(shape, self.image_shape)
+                # A PNG says at this place how many bits it has for a number.
+                bits = data[24] if image.format == "PNG" else 8
+                if bits > 8:
+                    raise ValueError(f"has {bits} bits a channel; images have 8: convert them")
                 rows.append(np.asarray(image.convert("RGB")).reshape(-1))
+            except images.UnidentifiedImageError as error:
+                raise ValueError(f"{place}: is no whole PNG or JPEG") from error
             except Exception as error:
                 raise ValueError(f"{place}: {error}") from error
             self.image_shape = shape
-        return np.stack(rows).astype(np.float64)
+        return np.stack(rows)
 
     def steps(self, size):
         for chunk in super().steps(size):
             if self.image:
-                chunk["observations"] = chunk["observations"].astype(np.uint8).reshape(-1, *self.image_shape)
+                chunk["observations"] = chunk["observations"].reshape(-1, *self.image_shape)
             if not self.video:
                 yield chunk
                 continue
             start = 0
             while start < len(chunk["row"]):
                 part = {name: array[start:] for name, array in chunk.items()}
-                part["observations"] = images = self.videos.images(part["observations"], part["row"])
+                part["observations"] = images = self.videos.images(part["observations"])
                 yield {name: array[: len(images)] for name, array in part.items()}
                 start += len(images)
 
@@ -1015,21 +1268,28 @@ class Videos:
         pq = require_package("pyarrow.parquet", f"{self.name}: Parquet")
         ends = ("chunk_index", "file_index", "from_timestamp")
         names = ["episode_index", *(f"videos/{self.key}/{end}" for end in ends)]
-        files = sorted(glob.glob(os.path.join(glob.escape(self.name), "meta", "episodes", "*", "*.parquet")))
-        episodes, count = {}, 0
+        files = in_order(glob.glob(os.path.join(glob.escape(self.name), "meta", "episodes", "*", "*.parquet")))
+        episodes = {}
         for path in files:
-            try:
-                for batch in pq.ParquetFile(path).iter_batches(CHUNK, columns=names):
+            require_file(path)
+            with naming(path, f"does not tell where the episodes of {self.key} are"):
+                file = pq.ParquetFile(path)
+                require_columns(file.schema_arrow, path, names)
+                for batch in file.iter_batches(CHUNK, columns=names):
                     columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
-                    part = np.array([column.to_numpy(zero_copy_only=False) for column in columns], np.float64)
-                    count += len(batch)
-                    if count > self.MOST_EPISODES or not ((part >= 0) & (part < 1e9)).all():
-                        raise ValueError("too many episodes, or numbers that are missing or make no sense")
-                    for episode, *place in part.T.tolist():
-                        episodes.setdefault(episode, place)
-            except Exception as error:
-                raise ValueError(f"{path}: does not tell where the episodes of {self.key} are: {error}") from error
+                    self.add(episodes, np.array([column.to_numpy(zero_copy_only=False) for column in columns], float))
         return episodes
+
+    def add(self, episodes, columns):
+        """Adds rows of meta/episodes/, given column by column, to the places of episodes."""
+        if len(episodes) + columns.shape[1] > self.MOST_EPISODES:
+            raise ValueError("there are too many episodes")
+        if not ((columns >= 0) & (columns < 1e9)).all() or (columns[:3] % 1).any():
+            raise ValueError("numbers are missing or make no sense")
+        for episode, *place in columns.T.tolist():
+            if episode in episodes:
+                raise ValueError(f"episode {episode:.0f} stands there twice")
+            episodes[episode] = place
 
     def find(self, episode):
         """The path of the video with an episode, and the number of the episode's first image there."""
@@ -1054,16 +1314,14 @@ class Videos:
             raise ValueError(f"video_path {path[:200]!r} in meta/info.json leads out of the dataset")
         return os.path.join(self.name, path), first
 
-    def images(self, places, rows):
+    def images(self, places):
         """The images of the first rows that have these (episode, frame), as many as are read at a time."""
         images = []
-        for (episode, frame), row in zip(places.tolist(), rows):
+        for episode, frame in places.tolist():
             if images and len(images) >= chunk_rows(images[0].nbytes):
                 break
             path = self.name
             try:
-                if not (0 <= episode < 1 << 31 and 0 <= frame < 1 << 31):
-                    raise ValueError("episode_index or frame_index is no such number")
                 if episode != self.episode:
                     self.place, self.episode = self.find(int(episode)), episode
                 path, first = self.place
@@ -1072,7 +1330,7 @@ class Videos:
                 if not isinstance(error, ValueError) or isinstance(error, self.av.FFmpegError):
                     reason = getattr(error, "strerror", None) or repr(error)
                     error = f"the video cannot be decoded ({reason}): download it again, or leave the episode out"
-                raise ValueError(f"{path}: row {row}, episode {episode:.0f}, frame {frame:.0f}: {error}") from None
+                raise ValueError(f"{path}: episode {episode:.0f}, frame {frame:.0f}: {error}") from None
         return np.stack(images)
 
     def image(self, path, number):
@@ -1205,7 +1463,7 @@ class RLDS(Source):
             steps = list(episode["steps"])
             if len(steps) < 2:
                 continue
-            place, n = f"{self.path}: {split}", len(steps)
+            place, n = f"{self.path}: {split}: episode {number}", len(steps)
             parts = [
                 np.stack([step["observation"] if key is None else step["observation"][key] for step in steps])
                 for key, _ in self.taken
@@ -1216,19 +1474,21 @@ class RLDS(Source):
                 else np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
             )
             actions = np.stack([step["action"] for step in steps]).reshape(n, -1)
-            rewards = np.array([step.get("reward", 0) for step in steps], np.float32)
+            rewards = np.array([step.get("reward", 0) for step in steps])
             terminals = np.arange(n) == n - 1
             chunk = {
                 "observations": observations,
                 "actions": actions,
                 "rewards": rewards,
                 "row": np.arange(n),
-                "episode": np.full(n, number),
             }
-            check_numbers(chunk, ~terminals, place, action_range)
+            is_terminal = np.array([steps[-1].get("is_terminal", False)])
+            for what, array in ("reward", rewards), ("is_terminal", is_terminal):
+                require_numbers(array.dtype, f"{place}: {what}")
+            check_numbers(chunk, ~terminals, at(place), action_range)
             masks = np.ones(n, np.float32)
             # What the last step says of the end of the task belongs to the transition that leads to it.
-            masks[-2] = 1 - bool(steps[-1].get("is_terminal", False))
+            masks[-2] = 1 - flags(is_terminal, lambda _: f"{place}: row {n - 1}, is_terminal")[0]
             yield observations, actions, rewards, masks, terminals
 
 
@@ -1249,7 +1509,8 @@ def recognised(path, **options):
     with open(path, "rb") as file:
         start = file.read(8)
     if start == b"\x89HDF\r\n\x1a\n" or path.lower().endswith((".h5", ".hdf5")):
-        names = set(itertools.islice(hdf5(path), 1000))
+        with naming(path):
+            names = set(itertools.islice(hdf5(path), 1000))
         if any(name.startswith("episode_") and name[8:].isdigit() for name in names):
             raise ValueError(
                 f"{path}: belongs to a Minari dataset: import the directory that holds data/{os.path.basename(path)}"
