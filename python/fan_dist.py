@@ -11,6 +11,7 @@
 import json
 import math
 import os
+import zlib
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Policy:
     KEYS = {
         "format", "version", "step", "optimiser_steps", "configuration", "dataset_digest", "observation_size",
         "action_size", "observation_order", "smallest_reward", "largest_reward", "success", "return", "agent", "env",
-        "acting", "networks", "inputs", "outputs", "scales",
+        "acting", "networks", "inputs", "outputs", "scales", "online", "value",
     }
 
     @classmethod
@@ -41,7 +42,7 @@ class Policy:
         """The policy of a file. Raises ValueError that says what is wrong with it, or OSError."""
         try:
             return cls(path)
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
             raise ValueError(f"{path}: not a policy of fan-dist: {error!r}") from error
 
     def __init__(self, path):
@@ -262,9 +263,18 @@ def read_safetensors(path):
     try:
         header = json.loads(data[8 : 8 + length])
         metadata = header.pop("__metadata__", {})
+        check_digits = metadata.get("crc32")
         places = {name: (entry["dtype"], entry["shape"], *entry["data_offsets"]) for name, entry in header.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not a safetensors file: its header is wrong") from error
+    if check_digits is not None:
+        # The checksum is that of the file with zeros in place of the checksum.
+        text = b'"crc32":"' + str(check_digits).encode() + b'"'
+        zeroed = data[: 8 + length].replace(text, b'"crc32":"00000000"', 1) + data[8 + length :]
+        if f"{zlib.crc32(zeroed):08x}" != check_digits:
+            raise ValueError(f"{path}: is damaged: its checksum is wrong")
+    if max((end for *_, end in places.values()), default=0) != len(data) - 8 - length:
+        raise ValueError(f"{path}: is damaged: it does not end with its last tensor")
     tensors = {}
     for name, (kind, shape, start, end) in places.items():
         is_sound = kind == "F32" and all(isinstance(size, int) and size >= 0 for size in shape)

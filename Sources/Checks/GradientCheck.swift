@@ -38,7 +38,10 @@ public enum GradientCheck {
   public static func run(
     _ configuration: Configuration, importing: DatasetLocation.Import, world: Communicator
   ) throws -> Report {
-    try Releases.around { releases in
+    var configuration = configuration
+    // The batch is one of the dataset.
+    configuration.online.onlineSteps = 0
+    return try Releases.around { [configuration] releases in
       let location = try DatasetLocation(
         configuration, namedTask(configuration.env), importing, world: world)
       let source = try BatchSource.training(configuration, at: location, world: world, releases)

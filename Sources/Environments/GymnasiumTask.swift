@@ -29,17 +29,17 @@ public struct GymnasiumTask: Sendable, Equatable {
   /// The task called `SOURCE:NAME`; nil if `name` does not have this form.
   init?(prefixed name: String) {
     let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-    guard parts.count == 2, let source = Source(rawValue: String(parts[0])), !parts[1].isEmpty else {
-      return nil
-    }
+    guard parts.count == 2, let source = Source(rawValue: String(parts[0])), !parts[1].isEmpty,
+      source != .ogbench || !parts[1].contains(":")
+    else { return nil }
     self.source = source
     self.name = String(parts[1])
   }
 
   /// The task that OGBench calls `name`; nil if the name lacks the word `singletask`, which marks OGBench's
-  /// tasks with rewards.
+  /// tasks with rewards, or has a colon: OGBench would import the module before it.
   init?(ogbench name: String) {
-    guard name.split(separator: "-").contains("singletask") else { return nil }
+    guard name.split(separator: "-").contains("singletask"), !name.contains(":") else { return nil }
     (source, self.name) = (.ogbench, name)
   }
 }

@@ -42,11 +42,7 @@ public final class CheckpointPlayer {
     self.seed = seed ?? configuration.seed
     let options = task == configuration.env ? given.over(configuration.environment) : given
     let named = try namedTask(task, options)
-    guard env != nil || !named.importsModule else {
-      throw Failure(
-        .usage, "\(path): was trained for \(task); give --env \(task) to import that Python module")
-    }
-    try requireImports(given, options, path: path)
+    try requireGivenImports(env: env, given, of: named, called: task, options, path: path)
     guard video == nil || named.embedded == nil else {
       throw Failure(
         .usage,
@@ -79,10 +75,20 @@ public final class CheckpointPlayer {
   }
 }
 
-/// Throws when only the file says which Python module to import for the environment.
-private func requireImports(
-  _ given: EnvironmentOptions, _ options: EnvironmentOptions, path: String
+/// Throws when only a checkpoint says which Python module to import for its environment.
+///
+/// - Parameters:
+///   - env: the task that people name; nil if they name none.
+///   - given: what they say about its environment.
+///   - named: the task that is played, called `task`.
+///   - options: how its environment is made, by people and the checkpoint together.
+public func requireGivenImports(
+  env: String?, _ given: EnvironmentOptions, of named: NamedTask, called task: String,
+  _ options: EnvironmentOptions, path: String
 ) throws(Failure) {
+  guard env != nil || !named.importsModule else {
+    throw Failure(.usage, "\(path): was trained for \(task); give --env \(task) to import that Python module")
+  }
   if given.envWrapper == nil, let wrapper = options.envWrapper {
     throw Failure(
       .usage,

@@ -128,7 +128,13 @@ final class Explorer: @unchecked Sendable {
     outcomes = try environment.step(Array(0..<count), actions) { [nextObservations] in
       .init(nextObservations.row($0))
     }
+    for outcome in outcomes where !reward(outcome).isFinite {
+      throw Failure(.unavailable, "gave a reward of \(outcome.reward), which is too large to learn from")
+    }
   }
+
+  /// The reward as in the data, in single precision.
+  private func reward(_ outcome: StepOutcome) -> Float { Float(rewards.apply(to: outcome.reward)) }
 
   /// Begins to take the step, beside this thread; `endStep` waits for it.
   func beginStep() { thread.begin { [self] in try step() } }
@@ -145,7 +151,7 @@ final class Explorer: @unchecked Sendable {
       row.update(from: observations.row(slot), count: O)
       (row + O).update(from: actions.row(slot), count: A)
       (row + O + A).update(from: nextObservations.row(slot), count: O)
-      row[2 * O + A] = Float(rewards.apply(to: outcome.reward))
+      row[2 * O + A] = reward(outcome)
       row[2 * O + A + 1] = outcome.terminated ? 0 : 1
       row[2 * O + A + 2] = episode.played.length == 0 ? 1 : 0
       episode.played.add(outcome, success)

@@ -55,7 +55,7 @@ public struct Judgement: Sendable {
   ) throws -> Judgement {
     let saved = try SavedPolicy(path: path)
     guard case .vector = saved.state.spec.observation else {
-      throw Failure(.usage, "\(path): this policy sees pictures, which --fqe does not judge")
+      throw Failure(.usage, "\(path): this policy sees images, which --fqe does not judge")
     }
     return try Releases.around { releases in
       let (source, kind) = try open(saved, dataset, importing, world, releases)
@@ -84,6 +84,8 @@ public struct Judgement: Sendable {
     _ releases: Releases
   ) throws -> (BatchSource, String) {
     var configuration = saved.configuration
+    // Only the dataset judges.
+    configuration.online.onlineSteps = 0
     if let dataset { (configuration.dataset, configuration.datasetDigest) = (dataset, nil) }
     let location = try DatasetLocation(
       configuration, namedTask(configuration.env), importing, world: world)

@@ -129,14 +129,21 @@ public struct RunDirectory: Sendable {
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
       trained.dataset == configuration.dataset
     else { return false }
-    return (configuration.evalEpisodes == 0 || has("\(configuration.updates),policy,done,", in: evaluation))
-      && (configuration.fqeInterval == nil || has("\(configuration.updates),policy,", in: judgement))
+    let (hyperparameters, last) = (configuration.hyperparameters, "\(configuration.updates)")
+    let clones = hyperparameters.agent.behaviour(checkpoint.state.spec, hyperparameters, rows: 1) != nil
+    return (clones ? ["policy", "behaviour"] : ["policy"]).allSatisfy { actor in
+      let played = [last, actor, "done", "\(configuration.evalEpisodes)"]
+      return (configuration.evalEpisodes == 0 || hasRow(played, in: evaluation))
+        && (configuration.fqeInterval == nil || hasRow([last, actor], in: judgement))
+    }
   }
 
-  /// Whether a file has a line with this beginning.
-  private func has(_ beginning: String, in path: String) -> Bool {
+  /// Whether a table has a row that begins with these fields.
+  private func hasRow(_ fields: [String], in path: String) -> Bool {
     let text = try? String(contentsOfFile: path, encoding: .utf8)
-    return text?.split(separator: "\n").contains { $0.hasPrefix(beginning) } ?? false
+    return text?.split(separator: "\n").contains { row in
+      row.split(separator: ",", omittingEmptySubsequences: false).starts(with: fields) { $0 == $1 }
+    } ?? false
   }
 
   /// How many periodic checkpoints stay.

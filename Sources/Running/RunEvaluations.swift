@@ -70,7 +70,7 @@ final class RunEvaluations {
     self.directory = directory
     logger = host.logger
     self.task = configuration.env
-    needsEnvironment = !request.workers.evalAnyway
+    needsEnvironment = !request.evalAnyway
     let best = try isResumed ? directory.bestState(host.logger)?.score : nil
     let cancellation = Cancellation()
     let environment = task.environment(

@@ -9,6 +9,8 @@ public struct RunRequest: Sendable {
   public let configuration: Configuration
   /// How a Gymnasium environment is run.
   public let workers: WorkerOptions
+  /// Whether an environment that cannot be evaluated at the start is tried again later.
+  public let evalAnyway: Bool
   /// Where the run writes.
   public let directory: RunDirectory
   /// Whether to continue from the newest whole checkpoint in `directory`, if there is one.
@@ -20,11 +22,11 @@ public struct RunRequest: Sendable {
 
   /// A request for a run.
   public init(
-    _ configuration: Configuration, workers: WorkerOptions, directory: RunDirectory, resumes: Bool,
+    _ configuration: Configuration, workers: RunWorkerOptions, directory: RunDirectory, resumes: Bool,
     origin: String? = nil, rollouts: String? = nil
   ) {
     self.configuration = configuration
-    self.workers = workers
+    (self.workers, evalAnyway) = (workers.workers, workers.evalAnyway)
     self.directory = directory
     self.resumes = resumes
     self.origin = origin

@@ -5,6 +5,7 @@ import Checkpoints
 import Learning
 import MPI
 import Settings
+import TrainingData
 
 /// The state of a run, which changes with every update: what has been learned, and in how many updates. Checkpoints
 /// and snapshots are copies of it.
@@ -17,7 +18,7 @@ final class RunState {
   private let datasetDigest: String
   private let spec: DataSpec
   /// What to do when the parameters are not finite.
-  var remedy = Failure.lowerRate
+  var remedy = SharedDataset.usualRemedy
   /// Updates done when the groups of ranks were last compared.
   private var comparedStep: Int?
   /// The state of the online phase that the run continues with, if it has begun; on rank 0.
@@ -102,11 +103,10 @@ final class RunState {
         "\(directory.path): was trained with --online-steps \(trained.online.onlineSteps), not \(configuration.online.onlineSteps); to go on online from an offline run, give its checkpoint to a new one with --from"
       )
     }
-    let saved = trained.identity
-    if let (now, then) = zip(configuration.identity, saved).first(where: { $0 != $1 }) {
+    if let difference = difference(trained.identity, configuration.identity) {
       throw Failure(
         .configuration,
-        "\(directory.path): was trained with --\(then.name) \(then.value), not \(now.value); give the same settings to resume, or another --run-dir"
+        "\(directory.path): was trained \(difference); give the same settings to resume, or another --run-dir"
       )
     }
     guard state.datasetDigest == datasetDigest else {
@@ -200,15 +200,21 @@ extension Learner {
   }
 }
 
+/// The first setting that is another one than before, in words; nil if all are the same.
+private func difference(_ before: [Setting], _ now: [Setting]) -> String? {
+  func value(_ name: String, in settings: [Setting]) -> String? { settings.first { $0.name == name }?.value }
+  for then in before where value(then.name, in: now) != then.value {
+    return "with --\(then.name) \(then.value), not \(value(then.name, in: now) ?? "without it")"
+  }
+  return now.first { value($0.name, in: before) == nil }.map { "without --\($0.name) \($0.value)" }
+}
+
 extension Failure {
   /// The parameters after an update cannot be saved.
-  static func notFinite(step: Int, _ remedy: String = lowerRate) -> Failure {
+  static func notFinite(step: Int, _ remedy: String = SharedDataset.usualRemedy) -> Failure {
     Failure(
       .software,
       "update \(step): the parameters are not finite and are not saved; checkpoints before it are kept. \(remedy)"
     )
   }
-
-  /// What to do when numbers become too large, if nothing more is known.
-  static let lowerRate = "Lower --lr, or look with --check"
 }

@@ -18,12 +18,26 @@ public func arguments(ofConfiguration text: String, file: String) throws -> [Str
 /// The entries of a mapping and of those that its merge keys (`<<: *name`) name, as YAML 1.1 has them: what the mapping
 /// says itself wins, then what is named first.
 ///
-/// - Throws: `Failure` naming the file and the line, when a merge key has something else.
+/// - Throws: `Failure` naming the file and the line, when a merge key has something else, or a setting is there twice.
 public func merged(_ mapping: Node.Mapping, file: String) throws -> [(key: Node, value: Node)] {
+  var merges = 0
+  return try merged(mapping, file: file, &merges)
+}
+
+/// A few lines of merge keys that name each other can stand for more mappings than there is time for.
+private let mostMerges = 1000
+
+private func merged(
+  _ mapping: Node.Mapping, file: String, _ merges: inout Int
+) throws -> [(key: Node, value: Node)] {
   func isMerge(_ key: Node) -> Bool { key.scalar?.style == .plain && key.string == "<<" }
   func plain(_ name: String?) -> String? { name?.replacing("-", with: "_") }
   var entries = mapping.filter { !isMerge($0.key) }.map { ($0.key, $0.value) }
-  var names = Set(entries.compactMap { plain($0.0.string) })
+  var names: Set<String> = []
+  for (key, _) in entries {
+    guard let name = plain(key.string), !names.insert(name).inserted else { continue }
+    throw Failure(.usage, "\(file):\(key.mark?.line ?? 0): '\(printable(name))' is set twice")
+  }
   for (key, value) in mapping where isMerge(key) {
     let sources = value.sequence.map { Array($0) } ?? [value]
     for source in sources {
@@ -31,7 +45,13 @@ public func merged(_ mapping: Node.Mapping, file: String) throws -> [(key: Node,
         throw Failure(
           .usage, "\(file):\(key.mark?.line ?? 0): '<<' needs a mapping, such as *name, or a list of them")
       }
-      let others = try merged(source, file: file).filter { !names.contains(plain($0.key.string) ?? "") }
+      merges += 1
+      guard merges <= mostMerges else {
+        throw Failure(.usage, "\(file):\(key.mark?.line ?? 0): more than \(mostMerges) mappings are merged")
+      }
+      let others = try merged(source, file: file, &merges).filter {
+        !names.contains(plain($0.key.string) ?? "")
+      }
       names.formUnion(others.compactMap { plain($0.key.string) })
       entries += others.map { ($0.key, $0.value) }
     }
@@ -62,6 +82,9 @@ public func arguments(setting key: Node, to value: Node, file: String) throws ->
       .usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
   }
   if let list = value.sequence {
+    guard list.allSatisfy({ $0.scalar != nil }) else {
+      throw Failure(.usage, "\(place): '\(name)' needs a list of single values")
+    }
     return ["--\(name)=\(list.compactMap(\.string).joined(separator: ","))"]
   }
   guard let scalar = value.scalar else { throw Failure(.usage, "\(place): '\(name)' needs a single value") }

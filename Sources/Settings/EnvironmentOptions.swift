@@ -24,6 +24,7 @@ public struct EnvironmentOptions: ParsableArguments, Sendable {
   public var envWrapper: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The two returns that score 0 and 100, such as 0,3000; in place of the benchmark's.",
       valueName: "low,high"))

@@ -2,15 +2,26 @@ import Agents
 import ArgumentParser
 import Basics
 
+/// Throws when arguments set any of some settings.
+///
+/// - Parameters:
+///   - names: the settings, as flags without dashes.
+///   - problem: says of a flag why it cannot be there.
+public func requireNone(
+  of names: [String], in arguments: [String], _ problem: (String) -> String
+) throws(Failure) {
+  for argument in arguments where argument.hasPrefix("--") {
+    let name = String(argument.dropFirst(2).prefix { $0 != "=" })
+    guard !names.contains(name) else { throw Failure(.usage, problem("--\(name)")) }
+  }
+}
+
 extension ParsableArguments {
   /// Throws when arguments set any of these settings although the one that makes them count is missing.
   ///
   /// - Parameter name: that setting, which may be one of these.
   public static func requireNone(in arguments: [String], without name: String) throws(Failure) {
-    let names = Set(settingNames).subtracting([name])
-    for argument in arguments where argument.hasPrefix("--") {
-      let found = String(argument.dropFirst(2).prefix { $0 != "=" })
-      guard !names.contains(found) else { throw Failure(.usage, "--\(found) needs --\(name)") }
-    }
+    let names = settingNames.filter { $0 != name }
+    try Settings.requireNone(of: names, in: arguments) { "\($0) needs --\(name)" }
   }
 }

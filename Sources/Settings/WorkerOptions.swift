@@ -17,9 +17,6 @@ public struct WorkerOptions: ParsableArguments, Sendable {
   @Option(help: ArgumentHelp("Seconds that such a process may take to answer.", valueName: "seconds"))
   public var evalTimeout = 300.0
 
-  @Flag(help: "Train although the environment cannot be evaluated at the start; it is tried again later.")
-  public var evalAnyway = false
-
   /// Settings that only a parser can fill, as with every `ParsableArguments`.
   public init() {}
 
@@ -35,7 +32,6 @@ public struct WorkerOptions: ParsableArguments, Sendable {
     (python == "python3" ? [] : ["--python", python])
       + (evalWorkers.map { ["--eval-workers", "\($0)"] } ?? [])
       + (evalTimeout == 300 ? [] : ["--eval-timeout", "\(evalTimeout)"])
-      + (evalAnyway ? ["--eval-anyway"] : [])
   }
 
   /// The options of an environment, where `freeCores` cores are idle beside what computes already.
@@ -47,4 +43,18 @@ public struct WorkerOptions: ParsableArguments, Sendable {
 
   /// The processes that play episodes where nobody says how many.
   public static func workers(freeCores: Int) -> Int { freeCores >= 4 ? 4 : freeCores >= 2 ? 2 : 1 }
+}
+
+/// How the Gymnasium environments of a run are run.
+public struct RunWorkerOptions: ParsableArguments, Sendable {
+  @OptionGroup public var workers: WorkerOptions
+
+  @Flag(help: "Train although the environment cannot be evaluated at the start; it is tried again later.")
+  public var evalAnyway = false
+
+  /// Settings that only a parser can fill, as with every `ParsableArguments`.
+  public init() {}
+
+  /// The arguments that set these options, but for options at their defaults.
+  public var arguments: [String] { workers.arguments + (evalAnyway ? ["--eval-anyway"] : []) }
 }

@@ -23,7 +23,7 @@ struct ExpectedCosts {
   init(data: @escaping (Configuration) -> ExpectedData?) {
     var looked: [String: ExpectedData?] = [:]
     self.data = { configuration in
-      let key = "\(configuration.env) \(configuration.dataset ?? "")"
+      let key = "\(configuration.env) \(configuration.dataset ?? "") \(configuration.frameStack)"
       if let known = looked[key] { return known }
       let found = data(configuration)
       looked[key] = .some(found)

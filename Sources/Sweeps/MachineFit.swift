@@ -47,7 +47,7 @@ package struct MachineFit {
 extension ExpectedCosts {
   /// Bytes of a process before it trains.
   private static let process = 100 << 20
-  /// Bytes of a process that plays the episodes of a Gymnasium environment.
+  /// Bytes of a process that runs a Gymnasium environment.
   private static let worker = 400 << 20
 
   /// What each of these runs needs at most.
@@ -57,11 +57,15 @@ extension ExpectedCosts {
       let configuration = sweep.runs[index].configuration
       let work = try work(configuration)
       let expected = data(configuration)
-      let bytes = expected.map { min($0.byteCount, configuration.datasetBytes) } ?? 0
+      let online = configuration.online
+      let bytes = expected.map {
+        min($0.byteCount, configuration.datasetBytes) + $0.bufferBytes(online)
+      }
       let workers =
-        configuration.evalEpisodes > 0 && expected?.needsPython ?? true ? Self.worker : 0
+        (configuration.evalEpisodes > 0 ? 1 : 0) + (online.onlineSteps > 0 ? online.onlineEnvironments : 0)
+      let environments = expected?.needsPython ?? true ? workers * Self.worker : 0
       let networks = work.bytes(batch: configuration.hyperparameters.batchSize, ranks: sweep.ranks)
-      memory = max(memory, sweep.ranks * Self.process + networks + bytes + workers)
+      memory = max(memory, sweep.ranks * Self.process + networks + (bytes ?? 0) + environments)
     }
     let threads = indices.map { sweep.runs[$0].configuration.threads }.max() ?? 1
     return RunNeeds(cores: sweep.ranks * threads, memory: memory)

@@ -23,6 +23,6 @@ struct SweepDirectory {
   /// The updates that a run has still to do, as far as the names of its checkpoints say.
   func updatesLeft(of run: Sweep.Run) -> Int {
     let done = (try? directory(of: run).steps(.periodic))?.last ?? 0
-    return max(0, run.configuration.steps - done)
+    return max(0, run.configuration.updates - done)
   }
 }

@@ -91,7 +91,7 @@ struct SweepFile {
   /// allowed; `runs` takes precedence.
   private func requireOnePlace(_ mapping: Node.Mapping) throws {
     let elsewhere = Set((common + variants.joined()).map(\.key))
-    for (key, _) in mapping["grid"]?.mapping ?? [:] {
+    for (key, _) in try mapping["grid"]?.mapping.map({ try merged($0, file: path) }) ?? [] {
       guard elsewhere.contains((key.string ?? "").replacing("-", with: "_")) else { continue }
       throw wrong(key, "is in the grid and under settings or runs")
     }

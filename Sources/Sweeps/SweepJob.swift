@@ -39,7 +39,7 @@ public final class SweepJob {
 
   private let sweep: Sweep
   private let directory: SweepDirectory
-  private let workers: WorkerOptions
+  private let workers: RunWorkerOptions
   private let world: Communicator
   private let host: Host
   private let groups: JobGroups
@@ -62,7 +62,7 @@ public final class SweepJob {
   ///   - workers: how Gymnasium environments are run.
   /// - Throws: `Failure` if the ranks are too few for one run.
   public init(
-    _ sweep: Sweep, directory: String, workers: WorkerOptions, world: Communicator, host: Host
+    _ sweep: Sweep, directory: String, workers: RunWorkerOptions, world: Communicator, host: Host
   ) throws {
     guard world.size >= sweep.ranks else {
       throw Failure(
@@ -98,7 +98,7 @@ public final class SweepJob {
   private func train(_ indices: Range<Int>, _ releases: Releases) throws {
     let unfinished = try unfinished(indices)
     let importing = DatasetLocation.Import(
-      python: workers.python, isCancelled: host.shouldStop, say: host.say)
+      python: workers.workers.python, isCancelled: host.shouldStop, say: host.say)
     let datasets = try LoadedDatasets(
       unfinished.map { sweep.runs[$0].configuration }, importing, world: world, releases)
     let order = try ordered(unfinished)

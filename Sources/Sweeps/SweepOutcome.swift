@@ -7,7 +7,7 @@ struct SweepOutcome {
   /// The runs that were finished before.
   var skipped = 0
 
-  /// Notes how a run ended, and returns a line about it; nil for one that came to its end.
+  /// Notes how a run ended.
   mutating func note(_ index: Int, code: Int32) { codes[index] = code }
 
   /// How a run ended that is not finished, from its exit code.

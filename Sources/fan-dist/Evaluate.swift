@@ -63,10 +63,23 @@ struct Evaluate: ParsableCommand {
     try require(
       video.map { $0.hasSuffix(".mp4") || $0.hasSuffix(".gif") } ?? true, "--video must end in .mp4 or .gif")
     try require(fqe || dataset == nil, "--dataset is for --fqe")
-    try require(!fqe || (env == nil && video == nil), "--fqe plays no episodes: leave --env and --video out")
+  }
+
+  /// Options for playing episodes.
+  private static let ofPlaying =
+    ["episodes", "env", "seed", "success", "behaviour", "video", "eval-workers", "eval-timeout"]
+    + EnvironmentOptions.settingNames
+
+  /// Throws when there are options that count for the other way to evaluate alone.
+  private func requireNoneOfTheOther(_ arguments: [String]) throws {
+    guard fqe else { return try FittedQOptions.requireNone(in: arguments, without: "fqe") }
+    try Settings.requireNone(of: Self.ofPlaying, in: arguments) {
+      "\($0): --fqe plays no episodes; leave it out"
+    }
   }
 
   func run(_ job: Job) throws {
+    try requireNoneOfTheOther(CommandLine.arguments)
     guard fqe else {
       // Further ranks have nothing to do.
       if job.isFirst { try play() }

@@ -12,8 +12,8 @@ struct FanDist: ParsableCommand {
     discussion: """
       Without a subcommand: trains the embedded default task. On several ranks: mpirun -n 8 fan-dist.
 
-      Exit codes: 0 done · 64 wrong flag, key or value · 65 malformed data · 66 missing file · 69 trained and \
-      saved, but the last evaluation failed · 70 numbers went wrong · 71 system or MPI error · 73 cannot write · \
+      Exit codes: 0 done · 64 wrong flag, key or value · 65 malformed data · 66 missing file · 69 Python \
+      or an environment could not be used · 70 numbers went wrong · 71 system or MPI error · 73 cannot write · \
       75 stopped by a signal and saved, run again with --resume auto · 76 stopped, nothing saved since the last \
       checkpoint · 78 ranks, or run and checkpoint, disagree.
       """,

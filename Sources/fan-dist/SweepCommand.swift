@@ -48,7 +48,7 @@ struct SweepCommand: ParsableCommand {
   var jobs = JobCount.number(1)
 
   @OptionGroup(title: "Gymnasium environments")
-  var workers: WorkerOptions
+  var environments: RunWorkerOptions
 
   func validate() throws { try requirePath(out, "--out") }
 
@@ -61,7 +61,7 @@ struct SweepCommand: ParsableCommand {
     let (sweep, indices) = try read()
     let console = Console(style: .plain)
     let runner = SweepRunner(
-      sweep, directory: directory, program: program, arguments: workers.arguments,
+      sweep, directory: directory, program: program, arguments: environments.arguments,
       host: SweepRunner.Host(
         say: console.say, terminal: Console.terminal, shouldStop: { Signals.stopRequested }))
     guard !list else {
@@ -94,7 +94,7 @@ struct SweepCommand: ParsableCommand {
       say: console.say, terminal: world.rank == 0 ? Console.terminal : nil,
       shouldStop: { Signals.stopRequested }, watchdog: job.watchdog,
       watchdogOfRun: { job.watchdog(seconds: $0, of: $1) })
-    try SweepJob(sweep, directory: directory, workers: workers, world: world, host: host).run(indices)
+    try SweepJob(sweep, directory: directory, workers: environments, world: world, host: host).run(indices)
     if world.rank == 0 { console.say("next: \(program) report \(directory)") }
   }
 

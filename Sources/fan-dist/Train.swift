@@ -3,6 +3,7 @@ import ArrayFiles
 import Basics
 import Checkpoints
 import Checks
+import Evaluation
 import Foundation
 import Logging
 import MPI
@@ -44,7 +45,7 @@ struct Train: ParsableCommand {
   var saveRollouts: String?
 
   @OptionGroup(title: "Gymnasium environments")
-  var workers: WorkerOptions
+  var environments: RunWorkerOptions
 
   @Option(help: "auto continues the run in --run-dir from its newest whole checkpoint, if there is one.")
   var resume = ResumeMode.never
@@ -103,7 +104,7 @@ struct Train: ParsableCommand {
       shouldStop: { Signals.stopRequested },
       watchdog: watchdog)
     let request = RunRequest(
-      settings, workers: workers, directory: directory, resumes: resume == .auto, origin: from,
+      settings, workers: environments, directory: directory, resumes: resume == .auto, origin: from,
       rollouts: saveRollouts)
     let summary = try Trainer.run(request, world: world, host: host, notes: notes)
     console.endLine()
@@ -147,7 +148,8 @@ struct Train: ParsableCommand {
     logger.info("results in \(directory.path)")
     guard summary.policy != nil || summary.judged != nil else { return }
     logger.info("best policy: \(directory.best)")
-    logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)")
+    let how = summary.policy == nil ? " --fqe" : ""
+    logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)\(how)")
   }
 
   /// Settings from the agent's defaults, preset, file and flags, each overriding those before, all read by the same
@@ -195,6 +197,11 @@ struct Train: ParsableCommand {
     guard train.settings.online.onlineSteps > 0 else {
       throw Failure(.usage, "--from needs --online-steps, the updates of the online phase")
     }
+    let namesTask = arguments.contains { $0 == "--env" || $0.hasPrefix("--env=") }
+    let (task, options) = (train.settings.env, train.settings.environment)
+    try requireGivenImports(
+      env: namesTask ? task : nil, Train.parse(arguments).settings.environment, of: namedTask(task, options),
+      called: task, options, path: origin)
     return train
   }
 
@@ -219,7 +226,7 @@ struct Train: ParsableCommand {
   private func checkGradients(_ world: Communicator) throws {
     guard world.size == 1 else { throw Failure(.usage, "--check runs on one rank, without mpirun") }
     let importing = DatasetLocation.Import(
-      python: workers.python, isCancelled: { Signals.stopRequested },
+      python: environments.workers.python, isCancelled: { Signals.stopRequested },
       say: { StandardStream.output.attempt($0 + "\n") })
     let report = try GradientCheck.run(settings, importing: importing, world: world)
     for line in report.lines { try StandardStream.output.say(line) }

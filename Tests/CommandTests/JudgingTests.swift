@@ -76,6 +76,23 @@ import Testing
       try run(built("fan-dist"), ["evaluate", checkpoint, "--dataset", path]), 64, ["--dataset is for --fqe"])
   }
 
+  /// Options that count only when episodes are played, and those that count only when none are.
+  @Test func optionsOfTheOtherWayAreRefused() throws {
+    _ = try train()
+    let playing = [
+      ["--episodes", "5"], ["--seed", "1"], ["--success", "any"], ["--behaviour"], ["--eval-workers", "1"],
+      ["--video", "film.mp4"], ["--env-kwargs", "a=1"], ["--max-episode-steps", "5"],
+      ["--reference-returns", "0,1"],
+    ]
+    for options in playing {
+      expectFailure(try judge(options), 64, ["\(options[0]): --fqe plays no episodes; leave it out"])
+    }
+    for option in ["--fqe-updates", "--fqe-seeds", "--fqe-hidden-dims"] {
+      expectFailure(
+        try run(built("fan-dist"), ["evaluate", checkpoint, option, "8"]), 64, ["\(option) needs --fqe"])
+    }
+  }
+
   // MARK: During training
 
   /// The options of a run that is judged every five updates, by data of their own.
@@ -169,7 +186,7 @@ import Testing
     #expect(command.wait(60) { command.output.contains("\n5/") })
     usleep(300_000)
     command.send(SIGUSR1)
-    expectFailure(command.finish(), 75, ["stopped by a signal after update 5"])
+    expectStopped(command.finish(), ranks: ranks, ["stopped by a signal after update 5"])
     try runs.complete("run", ranks: ranks, try judged("--steps", "10", "--resume", "auto"))
     #expect(try runs.table("run", "fqe.csv").steps == [5, 10, 10])
     try runs.complete("plain", ranks: ranks, unjudged + ["--steps", "10"])

@@ -13,6 +13,20 @@ import Testing
     try #require(result.code == 0 && result.errorLines == [], "\(result)")
   }
 
+  /// A setting that is given in one start alone is named.
+  @Test func aSettingThatIsLeftOutIsNamed() throws {
+    let runs = Runs()
+    let (short, returns) = (["--steps", "5"], ["--reference-returns", "-60,0"])
+    try runs.complete("with", short + returns)
+    try runs.complete("without", short)
+    expectFailure(
+      try run(ranks: nil, runs.command("with", short + ["--resume", "auto"])), 78,
+      ["with --reference-returns -60.0,0.0, not without it"])
+    expectFailure(
+      try run(ranks: nil, runs.command("without", short + returns + ["--resume", "auto"])), 78,
+      ["without --reference-returns -60.0,0.0"])
+  }
+
   @Test(arguments: [nil, 2]) func resumedRunsAreTheSameBitForBit(ranks: Int?) throws {
     if ranks != nil && !hasMPIRun { return }
     let runs = Runs()

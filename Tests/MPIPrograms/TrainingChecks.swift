@@ -31,7 +31,7 @@ private func train(
     "--log-interval=2", "--eval-interval=2", "--eval-episodes=2", "--save-interval=3",
   ])
   let request = RunRequest(
-    configuration, workers: try WorkerOptions.parse([]), directory: RunDirectory(path: path),
+    configuration, workers: try RunWorkerOptions.parse([]), directory: RunDirectory(path: path),
     resumes: resumes)
   let host = RunHost(
     logger: Logger(label: "mpi-checks") { _ in SwiftLogNoOpLogHandler() }, watch: { _ in },

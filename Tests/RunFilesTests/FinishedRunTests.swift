@@ -11,8 +11,10 @@ import Testing
   private var directory: RunDirectory { RunDirectory(path: folder.file("run")) }
 
   /// Writes the last checkpoint of a run of 40 updates, and its evaluations.
-  private func write(step: Int = 40, evaluations: [String] = ["20,policy,done,5", "40,policy,done,5"]) throws
-  {
+  private func write(
+    step: Int = 40,
+    evaluations: [String] = ["20,policy,done,50", "40,policy,done,50", "40,behaviour,done,50"]
+  ) throws {
     try writeCheckpoint(
       smallConfiguration(.fan, ["--steps=40"]), step: step, to: directory.checkpoint(step: step))
     let rows = ["step,actor,status,episodes"] + evaluations
@@ -34,7 +36,7 @@ import Testing
   }
 
   @Test func aRunWithUpdatesToGoIsNotFinished() throws {
-    try write(step: 20, evaluations: ["20,policy,done,5"])
+    try write(step: 20, evaluations: ["20,policy,done,50"])
     #expect(try !isFinished())
   }
 
@@ -44,7 +46,9 @@ import Testing
   }
 
   @Test(arguments: [
-    [], ["20,policy,done,5"], ["40,policy,failed,5"], ["40,behaviour,done,5"], ["140,policy,done,5"],
+    [], ["20,policy,done,50"], ["40,behaviour,done,50"], ["40,policy,done,50"],
+    ["40,policy,failed,50", "40,behaviour,done,50"], ["40,policy,done,50", "40,behaviour,failed,50"],
+    ["140,policy,done,50", "140,behaviour,done,50"], ["40,policy,done,5", "40,behaviour,done,5"],
   ]) func withoutItsLastEvaluationARunIsNotFinished(evaluations: [String]) throws {
     try write(evaluations: evaluations)
     #expect(try !isFinished())

@@ -29,4 +29,23 @@ import Testing
     #expect(
       failure?.code == .usage && failure?.message.contains("c.yaml:2") == true, "\(failure?.message ?? "")")
   }
+
+  /// Each line names the one before six times.
+  @Test func mergesThatNeverEndAreRefused() {
+    let lines = (1..<30).map { line in
+      "a\(line): &a\(line) {<<: [\(Array(repeating: "*a\(line - 1)", count: 6).joined(separator: ", "))]}"
+    }
+    let text = (["a0: &a0 {steps: 5}"] + lines + ["<<: *a29"]).joined(separator: "\n")
+    let failure = #expect(throws: Failure.self) { try arguments(text) }
+    #expect(failure?.message.contains("mappings are merged") == true, "\(failure?.message ?? "")")
+  }
+
+  @Test(arguments: [
+    "seed: 1\nactor_hidden_dims: [[64, 8], 16]", "seed: 1\nbatch_size: [{a: 3}, 16]",
+    "batch_size: 16\nbatch-size: 8",
+  ]) func valuesThatAreNotReadAreRefused(text: String) {
+    let failure = #expect(throws: Failure.self) { try arguments(text) }
+    #expect(
+      failure?.code == .usage && failure?.message.contains("c.yaml:2") == true, "\(failure?.message ?? "")")
+  }
 }

@@ -51,7 +51,8 @@ nonisolated(unsafe) private var forks = 0
     let directory = RunDirectory(path: folder.file("out/\(run.name)"))
     let step = run.configuration.steps
     try writeCheckpoint(run.configuration, step: step, to: directory.checkpoint(step: step))
-    _ = try folder.write("step,actor,status\n\(step),policy,done,\n", to: "out/\(run.name)/eval.csv")
+    let rows = ["policy", "behaviour"].map { "\(step),\($0),done,50\n" }.joined()
+    _ = try folder.write("step,actor,status,episodes\n\(rows)", to: "out/\(run.name)/eval.csv")
   }
 
   // MARK: Command lines
