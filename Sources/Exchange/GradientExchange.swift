@@ -90,13 +90,17 @@ public final class GradientExchange {
     sums = memory.notes[0].highHalf.lowHalf
   }
 
-  /// Exchanges the owned piece between the groups as an update does, and nothing else; a benchmark compares. Collective
-  /// over all ranks; the gradients are lost. Returns how many bytes the piece has.
+  /// Exchanges the owned piece between the groups as an update without chunks does, and nothing else; a benchmark
+  /// compares. Collective over all ranks; the gradients are lost. Returns how many bytes the piece has.
   public func exchangeAlone() throws(MPIError) -> Int {
     guard ranks.areSeveral && ranks.owns else { return 0 }
     try ranks.peers.allReduce(memory.slab(0) + memory.owned.lowerBound, count: memory.owned.count)
     return memory.owned.count * MemoryLayout<Float>.stride
   }
+
+  /// Waits until the gradients of all ranks are summed over the whole vector, and not only over the owned piece.
+  /// Collective over all ranks.
+  public func waitForSums() throws(MPIError) { if ranks.areSeveral { try synchronise() } }
 
   /// Waits until all ranks of the group have finished with the gradients and have written the parameters they own.
   /// Collective over all ranks.
@@ -108,8 +112,8 @@ public final class GradientExchange {
     ranks.areSeveral ? UnsafePointer(memory.slab(0) + start) : slabs.block(start, length)
   }
 
-  /// Some elements of the gradient, summed over all ranks: from `begin` until any rank of the group begins its next
-  /// backward pass.
+  /// Some elements of the gradient, summed over all ranks: from `waitForSums` or `end` until any rank of the group begins
+  /// its next backward pass.
   public func gradient(of range: Range<Int>) -> [Float] {
     let summed =
       ranks.areSeveral

@@ -133,6 +133,7 @@ public final class Learner {
     if meeting.isFinite {
       squares = optimiser.step(exchange, movesTarget: objective.movesTarget(update: batch.update))
     } else {
+      try exchange.waitForSums()
       nonFinite = firstNonFiniteTensor
     }
     try exchange.end()
@@ -140,7 +141,7 @@ public final class Learner {
       // The owned pieces of one group make the whole vector.
       var sums = ExactSums(ranks.isInFirstGroup ? squares : ExactSum())
       try exchange.sumOverRanks(&sums)
-      figures.append((Self.gradientNorm, sums.first.value.squareRoot()))
+      figures.append((Self.gradientNorm, meeting.isFinite ? sums.first.value.squareRoot() : .nan))
     }
     return Outcome(
       isFinite: meeting.isFinite, nonFiniteTensor: nonFinite, stops: meeting.stops, figures: figures)
@@ -201,7 +202,7 @@ public final class Learner {
     return objective.values
   }
 
-  /// The first tensor whose gradient is not finite. Called between the exchange's `begin` and `end`, while no rank
+  /// The first tensor whose gradient is not finite. Called between the exchange's `waitForSums` and `end`, while no rank
   /// writes gradients.
   private var firstNonFiniteTensor: String? {
     layout.slots.first { !exchange.gradient(of: $0.range).allSatisfy(\.isFinite) }?.name
