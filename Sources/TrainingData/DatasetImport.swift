@@ -108,9 +108,7 @@ public struct DatasetImport: Sendable {
     guard !DatasetDirectory.exists(at: source) else {
       throw Failure(.usage, "\(source): is a dataset directory already")
     }
-    var isDirectory: ObjCBool = false
-    _ = FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory)
-    guard isDirectory.boolValue || isFile(source) else {
+    guard isDirectory(source) || isFile(source) else {
       throw Failure(.noInput, "\(source): is neither a file nor a directory; copy what it gives to a file")
     }
     guard directory == nil else {
@@ -140,9 +138,7 @@ public struct DatasetImport: Sendable {
   /// own, or that has rewards and no masks, is none.
   private var isOGBench: Bool {
     guard format == nil else { return format == .ogbench }
-    var isDirectory: ObjCBool = false
-    _ = FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory)
-    if isDirectory.boolValue { return !Self.isOfAnotherProject(directory: source) }
+    if isDirectory(source) { return !Self.isOfAnotherProject(directory: source) }
     guard begins(source, with: Array("PK".utf8)) else {
       return URL(fileURLWithPath: source).pathExtension == "npz"
     }

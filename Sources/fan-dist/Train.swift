@@ -169,7 +169,7 @@ struct Train: ParsableCommand {
       }
     }
     let named = try Train.parse(file + flags)
-    if let origin = named.from { return (try Self.parse(file + flags, over: origin), nil) }
+    if let origin = named.from { return (try named.layered(file + flags, over: origin), nil) }
     let agent = named.settings.hyperparameters.agent
     if let config { try agent.requireReads(file, source: config) }
     try agent.requireReads(flags)
@@ -185,8 +185,8 @@ struct Train: ParsableCommand {
     return (train, preset)
   }
 
-  /// Arguments over the settings of a checkpoint, whose updates count as done.
-  private static func parse(_ arguments: [String], over origin: String) throws -> Train {
+  /// The arguments that this command was parsed from over the settings of a checkpoint, whose updates count as done.
+  private func layered(_ arguments: [String], over origin: String) throws -> Train {
     let checkpoint = try Checkpoint(path: origin)
     let saved = try checkpoint.configuration()
     let kept = saved.allSettings.filter { $0.name != "steps" }.flatMap(\.arguments)
@@ -200,8 +200,8 @@ struct Train: ParsableCommand {
     let namesTask = arguments.contains { $0 == "--env" || $0.hasPrefix("--env=") }
     let (task, options) = (train.settings.env, train.settings.environment)
     try requireGivenImports(
-      env: namesTask ? task : nil, Train.parse(arguments).settings.environment, of: namedTask(task, options),
-      called: task, options, path: origin)
+      env: namesTask ? task : nil, settings.environment, of: namedTask(task, options), called: task, options,
+      path: origin)
     return train
   }
 

@@ -390,13 +390,19 @@ struct ImportTests {
     time.sleep(60)
     """
 
-  /// An import that is asked to stop leaves nothing.
-  @Test func aStoppedImport() throws {
-    let file = try folder.write("", to: "data.hdf5")
+  /// Starts an import whose reader never answers.
+  private func importThatWaits(of file: String) throws -> Command {
     let waiting = try interpreter("cat >/dev/null")
     let command = try Command(
       built("fan-dist"), ["dataset", "import", file, "--out", out, "--python", waiting])
     #expect(command.wait(30) { FileManager.default.fileExists(atPath: out + ".partial/.lock") })
+    return command
+  }
+
+  /// An import that is asked to stop leaves nothing.
+  @Test func aStoppedImport() throws {
+    let file = try folder.write("", to: "data.hdf5")
+    let command = try importThatWaits(of: file)
     command.send(SIGTERM)
     expectFailure(command.finish(), 76, ["stopped by a signal while \(file) was imported"])
     #expect(!FileManager.default.fileExists(atPath: out + ".partial"))
@@ -404,11 +410,7 @@ struct ImportTests {
 
   /// What a killed import leaves does not look like a dataset, and the next one removes it.
   @Test func anInterruptedImport() throws {
-    let file = try folder.write("", to: "data.hdf5")
-    let waiting = try interpreter("cat >/dev/null")
-    let command = try Command(
-      built("fan-dist"), ["dataset", "import", file, "--out", out, "--python", waiting])
-    #expect(command.wait(30) { FileManager.default.fileExists(atPath: out + ".partial/.lock") })
+    let command = try importThatWaits(of: folder.write("", to: "data.hdf5"))
     command.send(SIGKILL)
     #expect(command.finish().code == 128 + SIGKILL)
     #expect(!FileManager.default.fileExists(atPath: out))
