@@ -62,7 +62,7 @@ let package = Package(
       // In the command itself, which then works wherever it is copied.
       resources: [
         .embedInCode("Worker/frames.py"), .embedInCode("Worker/worker.py"),
-        .embedInCode("Worker/readers.py"), .embedInCode("Worker/importer.py"),
+        .embedInCode("Worker/importer.py"), .embedInCode("Worker/Readers"),
       ], swiftSettings: numeric),
     .target(
       name: "Exchange", dependencies: ["Basics", "Kernels", "MPI", "Optimisation", "Profiling"],
@@ -93,7 +93,8 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Agents", "Basics", "Checkpoints", "Environments", "Kernels", "MPI", "Networks", "Randomness",
+        "Agents", "ArrayFiles", "Basics", "Checkpoints", "Environments", "Kernels", "MPI", "Networks",
+        "Randomness",
         "Settings",
       ], swiftSettings: numeric),
     .target(

@@ -74,6 +74,14 @@ public final class DatasetImporter {
   private let process: WorkerProcess
   private let python: String
 
+  /// The program in Python. A file comes after those whose names it needs at once.
+  private static let program = [
+    PackageResources.rows_py, PackageResources.hdf5_py, PackageResources.npz_py, PackageResources.tables_py,
+    PackageResources.videos_py, PackageResources.rlds_py, PackageResources.ogbench_py,
+    PackageResources.minari_py,
+    PackageResources.importer_py,
+  ].flatMap(\.self)
+
   /// Starts Python and opens a dataset. Throws ``ImportFailure``.
   ///
   /// - Parameter isCancelled: polled while waiting; true ends the wait with a failure.
@@ -89,7 +97,7 @@ public final class DatasetImporter {
     // Strings and numbers can always be encoded.
     let payload = [UInt8](try! encoder.encode(request))
     let answer = try Self.asking(process, python) { () throws(WorkerFailure) in
-      try process.start(python: python, PackageResources.readers_py + PackageResources.importer_py)
+      try process.start(python: python, Self.program)
       process.send(.import, payload)
       return try process.receive(.import)
     }
