@@ -23,12 +23,14 @@ public final class MemoryLoad: Sendable {
         throw Failure(.usage, "--load: the ranks have all cores of \(MPI.processorName); start fewer")
       }
     }
-    guard node.rank == 0 else { return }
-    for _ in 0..<cores.count {
-      Thread { [self] in
-        cores.moveHere(withLessPriority: false)
-        copy()
-      }.start()
+    try world.together {
+      guard node.rank == 0 else { return }
+      for _ in 0..<cores.count {
+        try startThread("load") { [self] in
+          cores.moveHere(withLessPriority: false)
+          copy()
+        }
+      }
     }
   }
 

@@ -81,18 +81,16 @@ public final class BackgroundEvaluation: @unchecked Sendable {
   public init(
     _ evaluator: Evaluator, in environment: any VectorEnvironment, cancellation: Cancellation,
     on cores: SpareCores, best: EvaluationScore?, save: @escaping (Snapshot, EvaluationScore) throws -> Void
-  ) {
+  ) throws(Failure) {
     self.environment = environment
     self.evaluator = evaluator
     self.cancellation = cancellation
     self.best = best
     self.save = save
-    let thread = Thread { [self] in
+    try startThread("evaluation") { [self] in
       cores.moveHere()
       work()
     }
-    thread.name = "evaluation"
-    thread.start()
   }
 
   // MARK: For the thread that trains

@@ -67,7 +67,8 @@ public final class Collector {
     frameCount = 1 + online.onlineEnvironments * plan.rowWidth
     frame = .allocate(capacity: frameCount)
     frame.initialize(repeating: 0, count: frameCount)
-    if world.rank == 0 {
+    explorer = try world.together {
+      guard world.rank == 0 else { return nil }
       var options = workers.forEnvironment(freeCores: cores.count)
       options.workers = online.onlineEnvironments
       // The other ranks wait meanwhile, and must not take that for the end of this one.
@@ -76,9 +77,7 @@ public final class Collector {
         seed: Explorer.seed(of: configuration), episodes: online.onlineEnvironments, frames: 1,
         scales: spec.scales, workers: options,
         isCancelled: isStopped)
-      explorer = Explorer(environment, configuration, spec, rewards: rewards, cores: cores)
-    } else {
-      explorer = nil
+      return try Explorer(environment, configuration, spec, rewards: rewards, cores: cores)
     }
     try world.workTogether { [explorer] in
       do { try explorer?.requireFit(spec, task: configuration.env, data: data) } catch let failure as Failure

@@ -53,11 +53,11 @@ final class Explorer: @unchecked Sendable {
   init(
     _ environment: any VectorEnvironment, _ configuration: Configuration, _ spec: DataSpec,
     rewards: DataScales.Rewards, cores: SpareCores
-  ) {
+  ) throws(Failure) {
     let (hyperparameters, online) = (configuration.hyperparameters, configuration.online)
     self.environment = environment
     self.rewards = rewards
-    thread = ExplorerThread(on: cores)
+    thread = try ExplorerThread(on: cores)
     count = online.onlineEnvironments
     policy = hyperparameters.agent.policy(spec, hyperparameters, rows: count)
     success = configuration.success

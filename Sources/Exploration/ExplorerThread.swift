@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import MPI
 
@@ -7,15 +8,13 @@ final class ExplorerThread: Sendable {
   private let state: State
 
   /// Starts the thread.
-  init(on cores: SpareCores) {
+  init(on cores: SpareCores) throws(Failure) {
     let state = State()
     self.state = state
-    let thread = Thread {
+    try startThread("environments") {
       cores.moveHere(withLessPriority: false)
       while let work = state.next() { state.finish(Result { try work() }) }
     }
-    thread.name = "environments"
-    thread.start()
   }
 
   deinit { state.end() }

@@ -80,7 +80,7 @@ final class RunEvaluations {
     let evaluator = Evaluator(
       environment, spec, configuration.hyperparameters, episodes: episodes, seed: configuration.seed,
       success: configuration.success, referenceReturns: configuration.environment.referenceReturns?.values)
-    background = BackgroundEvaluation(
+    background = try BackgroundEvaluation(
       evaluator, in: environment, cancellation: cancellation, on: cores, best: best
     ) { snapshot, score in
       guard snapshot.isFinite else { throw Failure.notFinite(step: snapshot.state.step) }

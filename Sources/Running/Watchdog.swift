@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 
 /// Notices a phase of a run that does not end: another rank, its node or the network has stopped, which MPI itself never
@@ -28,10 +29,11 @@ public final class Watchdog: @unchecked Sendable {
   /// Watches for phases that take more than `seconds`. Nothing is watched yet.
   ///
   /// - Parameter whenStalled: is called with what has happened, on the watching thread; what it does ends the process.
-  public init(seconds: Double, whenStalled: @escaping @Sendable (String) -> Void) {
+  /// - Throws: `Failure` when the system starts no thread.
+  public init(seconds: Double, whenStalled: @escaping @Sendable (String) -> Void) throws(Failure) {
     limit = seconds
     self.whenStalled = whenStalled
-    Thread.detachNewThread { [weak self] in
+    try startThread("watchdog") { [weak self] in
       var last = ContinuousClock.now
       while let self {
         let now = ContinuousClock.now

@@ -126,9 +126,9 @@ final class TableThread: @unchecked Sendable {
   private let isWanted = NSCondition()
   private var (ends, hasEnded) = (false, false)
 
-  init(_ table: ProgressTable) {
+  init(_ table: ProgressTable) throws(Failure) {
     self.table = table
-    Thread.detachNewThread { [self] in run() }
+    try startThread("table") { [self] in run() }
   }
 
   private func run() {

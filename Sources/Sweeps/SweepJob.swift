@@ -163,8 +163,10 @@ public final class SweepJob {
   /// Starts to draw the table, on rank 0. Collective.
   private func startTable(_ count: Int, _ queue: RunQueue) throws -> TableThread? {
     isDrawn = try world.broadcast([world.rank == 0 && host.terminal != nil ? 1 : 0])[0] == 1
-    guard world.rank == 0, let terminal = host.terminal else { return nil }
-    return TableThread(ProgressTable(sweep, count: count, directory: queue.directory, terminal))
+    return try world.together {
+      guard world.rank == 0, let terminal = host.terminal else { return nil }
+      return try TableThread(ProgressTable(sweep, count: count, directory: queue.directory, terminal))
+    }
   }
 
   // MARK: Run after run

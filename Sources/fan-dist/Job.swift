@@ -20,7 +20,7 @@ struct Job {
   ///
   /// - Parameter patience: seconds for which the other ranks may be silent.
   init(patience: Double, needsRanks: Bool) throws {
-    watchdog = Watchdog(seconds: patience) { Self.endStalled($0) }
+    watchdog = try Watchdog(seconds: patience) { Self.endStalled($0) }
     isFirst = Launcher.rank ?? 0 == 0
     guard needsRanks else {
       launched = nil
@@ -68,9 +68,11 @@ struct Job {
 
   /// A watchdog for a run on some of the ranks, which may be silent for so many seconds.
   func watchdog(seconds: Double, of group: Communicator) -> Watchdog {
-    let watchdog = Watchdog(seconds: seconds) { Self.endStalled($0) }
-    watchdog.know(rank: group.rank, of: group.size)
-    return watchdog
+    do {
+      let watchdog = try Watchdog(seconds: seconds) { Self.endStalled($0) }
+      watchdog.know(rank: group.rank, of: group.size)
+      return watchdog
+    } catch { abort(error) }
   }
 
   /// Ends the job: all ranks call this with the same code; the first one says why. An answer on standard output that

@@ -95,4 +95,14 @@ import Testing
       environment: runs.faults(["DRILL_CLOCK": "\(after) \(offset)"]))
     #expect(result.code == 0 && !result.timedOut, "\(result)")
   }
+
+  /// The system starts no more threads: the run says so and does not wait for one.
+  @Test(arguments: zip(1...3, ["watchdog", "environments", "evaluation"]))
+  func noThreadIsLeft(number: Int, name: String) throws {
+    let runs = Runs()
+    let result = try run(
+      ranks: nil, runs.command("run", Self.options + ["--online-steps", "10"]),
+      environment: runs.faults(["DRILL_FAULT": "thread \(number)+ \(EAGAIN)"]))
+    expectFailure(result, 71, ["no thread can be started for \(name): ", "ulimit -u"])
+  }
 }

@@ -35,7 +35,7 @@ private func train(
     resumes: resumes)
   let host = RunHost(
     logger: Logger(label: "mpi-checks") { _ in SwiftLogNoOpLogHandler() }, watch: { _ in },
-    shouldStop: { false }, watchdog: Watchdog(seconds: 600) { fatalError($0) })
+    shouldStop: { false }, watchdog: try Watchdog(seconds: 600) { fatalError($0) })
   let summary = try Trainer.run(request, world: world, host: host)
   try expect(summary.steps == updates && !summary.wasStopped, "\(path): \(summary)")
   try expect((summary.policy != nil) == (world.rank == 0), "\(path): evaluated \(summary)")

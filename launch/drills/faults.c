@@ -9,7 +9,8 @@
 //   DRILL_CLOCK="S OFFSET"       after S seconds somebody sets the clock forward by OFFSET seconds, or back
 //
 // CALL is open, create, read, list, write, sync, lock, rename, mkdir or remove; "grow" for create, write and mkdir;
-// "change" for all that change something; or "end" for the end of MPI. WHAT is
+// "change" for all that change something; "end" for the end of MPI; or "thread" for the start of a thread by the program
+// itself, not by a library. WHAT is
 //
 //   a number    the call fails with this errno, and does nothing
 //   half        a read or a write does half of what it was asked for, as it may
@@ -30,15 +31,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { OPEN, CREATE, READ, LIST, WRITE, SYNC, LOCK, RENAME, MKDIR, REMOVE, END, KINDS };
+enum { OPEN, CREATE, READ, LIST, WRITE, SYNC, LOCK, RENAME, MKDIR, REMOVE, END, THREAD, KINDS };
 static const char *const names[] = {"open", "create", "read",  "list",   "write", "sync",
-                                    "lock", "rename", "mkdir", "remove", "end"};
+                                    "lock", "rename", "mkdir", "remove", "end",  "thread"};
 
 static char root[PATH_MAX], what[16];
 static const char *calls, *shadow, *part_of_path;
@@ -170,8 +172,8 @@ static void flip(void) {
 static int meet(int kind, const char *path) {
   begin();
   size_t length = strlen(root);
-  if (kind != END && (!length || strncmp(path, root, length) || (path[length] != '/' && path[length] != 0))) return 0;
-  if (calls && kind != END) {
+  if (kind < END && (!length || strncmp(path, root, length) || (path[length] != '/' && path[length] != 0))) return 0;
+  if (calls && kind < END) {
     char line[2 * PATH_MAX + 16];
     int n = snprintf(line, sizeof line, "%s %s\n", names[kind], path);
     int file = syscall(SYS_openat, AT_FDCWD, calls, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
@@ -301,6 +303,16 @@ struct dirent *readdir(DIR *directory) {
 int MPI_Finalize(void) {
   if (meet(END, "") > 0) return 1;
   return REAL(int (*)(void), "MPI_Finalize")();
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument) {
+  Dl_info caller, program;
+  int is_own = dladdr(__builtin_return_address(0), &caller) && dladdr((void *)getauxval(AT_ENTRY), &program) &&
+               caller.dli_fbase == program.dli_fbase;
+  int fault = is_own ? meet(THREAD, "") : 0;
+  if (fault > 0) return fault;
+  return REAL(int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *), "pthread_create")(
+      thread, attributes, body, argument);
 }
 
 // MARK: The clock
