@@ -1,4 +1,5 @@
 import Agents
+import ArrayFiles
 import Basics
 import Checkpoints
 import Environments
@@ -49,11 +50,7 @@ public final class CheckpointPlayer {
         "--video: the embedded mazes make none; fan-dist report draws the ways of the policy and what it sees"
       )
     }
-    if let folder = video.map({ URL(fileURLWithPath: $0).deletingLastPathComponent().path }) {
-      guard access(folder, W_OK) == 0 else {
-        throw Failure(.cannotCreate, "\(video!): cannot write into \(folder)")
-      }
-    }
+    if let video { try requirePlace(forFile: video) }
     let (spec, hyperparameters) = (saved.state.spec, configuration.hyperparameters)
     agent = hyperparameters.agent
     let environment = named.environment(

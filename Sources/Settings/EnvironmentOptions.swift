@@ -90,9 +90,7 @@ public struct EnvironmentArguments: CustomStringConvertible, Equatable, Sendable
       try require(isName(name[...]), "'\(printable(name))' is not a name of an argument")
     }
     texts = object.mapValues(Self.texts)
-    let data = try JSONSerialization.data(
-      withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-    description = String(decoding: data, as: UTF8.self)
+    description = try Self.json(object)
   }
 
   /// The text of an argument; nil if there is none or it is no text.
@@ -100,6 +98,22 @@ public struct EnvironmentArguments: CustomStringConvertible, Equatable, Sendable
 
   /// Whether an argument might name a module to import, as `MODULE:ID` does.
   public var mayImport: Bool { texts.values.joined().contains { $0.contains(":") } }
+
+  /// The text of a value, with sorted keys. A number that was written as one with a fraction stays one: Python tells 1.0
+  /// from 1, which JSONSerialization writes alike.
+  private static func json(_ value: Any) throws -> String {
+    switch value {
+    case let list as [Any]: return "[\(try list.map(json).joined(separator: ","))]"
+    case let object as [String: Any]:
+      let pairs = try object.sorted { $0.key < $1.key }.map { "\(try json($0.key)):\(try json($0.value))" }
+      return "{\(pairs.joined(separator: ","))}"
+    case let number as NSNumber where String(cString: number.objCType) == "d": return "\(number.doubleValue)"
+    default:
+      let data = try JSONSerialization.data(
+        withJSONObject: value, options: [.fragmentsAllowed, .withoutEscapingSlashes])
+      return String(decoding: data, as: UTF8.self)
+    }
+  }
 
   private static func object(_ text: String) throws -> [String: Any] {
     guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else {

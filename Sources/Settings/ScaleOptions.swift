@@ -11,7 +11,7 @@ public struct ScaleOptions: ParsableArguments, Sendable {
       "Range of actions that becomes [-1, 1]: LOW,HIGH, or one for each column, LOW,HIGH;LOW,HIGH, or data or environment.",
       discussion:
         "data: the smallest and the largest value of each column. environment: the bounds of --env, of a Minari dataset its own, which is the default there. Policies then give actions in the data's own units.",
-      valueName: "range"))
+      valueName: "range"), transform: ActionRange.init)
   public var actionRange: ActionRange?
 
   @Option(
@@ -58,7 +58,7 @@ public struct ScaleOptions: ParsableArguments, Sendable {
 }
 
 /// What actions are scaled from.
-public enum ActionRange: ExpressibleByArgument, CustomStringConvertible, Equatable, Sendable {
+public enum ActionRange: CustomStringConvertible, Equatable, Sendable {
   /// The same range for all columns, if there is one, or one for each.
   case ranges([ClosedRange<Float>])
   /// The smallest and the largest value of each column of the data.
@@ -66,24 +66,31 @@ public enum ActionRange: ExpressibleByArgument, CustomStringConvertible, Equatab
   /// The bounds of an environment's actions.
   case environment
 
-  /// Parses `LOW,HIGH;LOW,HIGH`, `data` or `environment`; nil when the text is anything else.
-  public init?(argument: String) {
+  /// Parses `LOW,HIGH;LOW,HIGH`, `data` or `environment`.
+  ///
+  /// - Throws: `ValidationError` that says what is wrong.
+  @Sendable public init(_ argument: String) throws {
     switch argument {
     case "data": self = .data
     case "environment": self = .environment
     default:
-      var ranges: [ClosedRange<Float>] = []
-      for pair in argument.split(separator: ";", omittingEmptySubsequences: false) {
-        let numbers = pair.split(separator: ",", omittingEmptySubsequences: false).map {
-          Float($0.trimmingCharacters(in: .whitespaces))
-        }
-        guard numbers.count == 2, let low = numbers[0], let high = numbers[1], low.isFinite, high.isFinite,
-          low < high, (high - low).isFinite
-        else { return nil }
-        ranges.append(low...high)
-      }
-      self = .ranges(ranges)
+      self = .ranges(
+        try argument.split(separator: ";", omittingEmptySubsequences: false).map { try Self.range($0) })
     }
+  }
+
+  private static func range(_ text: Substring) throws -> ClosedRange<Float> {
+    let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map {
+      Float($0.trimmingCharacters(in: .whitespaces))
+    }
+    let range = "'\(printable(String(text)))'"
+    guard numbers.count == 2, let low = numbers[0], let high = numbers[1], (high - low).isFinite else {
+      throw ValidationError(
+        "\(range) is not LOW,HIGH, two numbers; ranges of several columns are separated by ;, and data and environment are the words"
+      )
+    }
+    try require(low < high, "\(range): LOW must be less than HIGH")
+    return low...high
   }
 
   /// The same text again.

@@ -10,13 +10,14 @@ public struct RolloutDataset {
   private let buffer: ReplayBuffer
   private let task: String
 
-  /// Checks that there is nothing at `path`.
+  /// Checks that there is nothing at `path`, and that it can be made there.
   ///
   /// - Parameter isResumed: whether the run continues. It may have written the directory before, which then stays.
-  public init(_ path: String, of buffer: ReplayBuffer, task: String, isResumed: Bool) throws(Failure) {
+  public init(_ path: String, of buffer: ReplayBuffer, task: String, isResumed: Bool) throws {
     guard isResumed || !FileManager.default.fileExists(atPath: path) else {
       throw Failure(.cannotCreate, "\(path): exists already; choose another --save-rollouts")
     }
+    try requirePlace(forDirectory: path)
     (self.path, self.buffer, self.task) = (path, buffer, task)
   }
 

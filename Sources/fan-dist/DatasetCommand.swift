@@ -1,3 +1,4 @@
+import Agents
 import ArgumentParser
 import Basics
 import Environments
@@ -45,7 +46,7 @@ struct DatasetCommand: ParsableCommand {
         "Which columns of a CSV, Parquet or LeRobot table are what: observation=x,y,action=a,reward=r,terminal=done.",
         discussion:
           "Others are timeout, episode (a number that changes where an episode begins) and next_observation. A name may end in *.",
-        valueName: "columns"))
+        valueName: "columns"), transform: TableColumns.init)
     var columns: TableColumns?
 
     @Option(help: "Where OGBench or Minari keeps its datasets, if not where it does by default.")
@@ -180,24 +181,30 @@ struct DatasetCommand: ParsableCommand {
 extension DatasetImport.Format: ExpressibleByArgument {}
 
 /// The columns of a table by what they are: `observation=x,y,action=a`.
-struct TableColumns: ExpressibleByArgument {
+struct TableColumns {
   let names: [String: [String]]
 
   private static let kinds = [
     "observation", "action", "reward", "terminal", "timeout", "episode", "next_observation",
   ]
 
-  /// Parses the text; nil when a kind is unknown or has no column.
-  init?(argument: String) {
+  /// Parses the text.
+  ///
+  /// - Throws: `ValidationError` when a kind is unknown, is given twice or has no column.
+  @Sendable init(_ argument: String) throws {
     var (names, kind) = ([String: [String]](), "")
     for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
       var name = part
       if let sign = part.firstIndex(of: "=") {
         kind = String(part[..<sign])
         name = part[part.index(after: sign)...]
-        guard Self.kinds.contains(kind), names[kind] == nil else { return nil }
+        try require(
+          Self.kinds.contains(kind),
+          "'\(printable(kind))' is not what a column can be: \(Self.kinds.joined(separator: ", "))")
+        try require(names[kind] == nil, "\(kind) is given twice; write \(kind)=a,b for several columns")
       }
-      guard !kind.isEmpty, !name.isEmpty else { return nil }
+      try require(!kind.isEmpty, "'\(printable(argument))' does not begin with a kind, as observation= is")
+      try require(!name.isEmpty, "\(kind) has a column without a name")
       names[kind, default: []].append(String(name))
     }
     self.names = names

@@ -178,8 +178,17 @@ struct RealEnvironmentTests {
     // The first state and ten steps.
     let count = "import imageio, sys; print(sum(1 for _ in imageio.get_reader(sys.argv[1])))"
     #expect(try run(pythonWithPackages!, ["-c", count, video]).output == "11\n")
-    let nowhere = Array(arguments.dropLast()) + [runs.folder.file("none/video.\(type)")]
-    expectFailure(try run(built("fan-dist"), nowhere, environment: environment), 73, ["none"])
+    try FileManager.default.createDirectory(
+      atPath: runs.folder.file("taken.\(type)"), withIntermediateDirectories: false)
+    for (place, part) in [
+      ("none/video", "cannot be made in"), ("video.\(type)/video", "cannot be made in"),
+      ("taken", "is a directory"),
+    ] {
+      let path = runs.folder.file("\(place).\(type)")
+      expectFailure(
+        try run(built("fan-dist"), Array(arguments.dropLast()) + [path], environment: environment), 73,
+        [path, part])
+    }
   }
 
   // MARK: Something goes wrong

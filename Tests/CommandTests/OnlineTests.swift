@@ -100,6 +100,16 @@ import Testing
     expectFailure(result, line.hasPrefix("nowhere") ? 66 : 64, [line])
   }
 
+  /// Said at the start, and not after the training.
+  @Test(arguments: ["file/rollouts", "file/more/rollouts"]) func rolloutsHaveNoPlace(path: String) throws {
+    let file = try runs.folder.write("", to: "file")
+    let result = try run(
+      ranks: nil,
+      runs.command(
+        "run", ["--steps", "1000000", "--online-steps", "1", "--save-rollouts", runs.folder.file(path)]))
+    expectFailure(result, 73, [path, "cannot be made in", file])
+  }
+
   @Test func moreThanTheMachineHas() throws {
     let result = try runs.train(
       "run", "--online-steps", "1000000000", "--buffer-size", "1000000000000", "--updates-per-step", "0.0001")

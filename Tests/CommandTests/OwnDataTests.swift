@@ -140,7 +140,14 @@ struct OwnDataTests {
     try expectRefusal(
       "data.csv", ["--columns", "observation=x0,action=u,reward=r"],
       saying: ["no column says where episodes end"])
-    try expectRefusal("data.csv", ["--columns", "state=x0"], code: 64, saying: ["--columns"])
+    for (columns, part) in [
+      ("state=x0", "'state' is not what a column can be: observation, action"),
+      ("observation=x0,observation=x1", "observation is given twice"),
+      ("x0,action=u", "does not begin with a kind"),
+      ("observation=x0,,x1", "observation has a column without a name"),
+    ] {
+      try expectRefusal("data.csv", ["--columns", columns], code: 64, saying: ["--columns", part])
+    }
     try expectRefusal(
       "data.csv", ["--columns", "observation=x0,action=done,reward=r,terminal=done"],
       saying: ["column 'done' holds int64: discrete actions cannot be learned"])

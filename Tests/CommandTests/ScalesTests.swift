@@ -257,8 +257,9 @@ struct ScalesTests {
     try refuse("raw.npz", ["--action-range", "-1,1"], 65, ["row 0, actions column", "outside -1 to 1"])
     try refuse("raw.npz", ["--action-range", "0,4;0,5"], 65, ["actions column 0: is 4.", "outside 0 to 4"])
     try refuse("raw.npz", ["--action-range", "0,5;0,5;0,5"], 64, ["3 ranges", "2 numbers an action"])
-    for range in ["5,0", "0", "0,5;", "0,nan", "wide"] {
-      try refuse("raw.npz", ["--action-range", range], 64, ["--action-range"])
+    try refuse("raw.npz", ["--action-range", "5,0"], 64, ["--action-range", "'5,0': LOW must be less"])
+    for (range, part) in [("0", "'0'"), ("0,5;", "''"), ("0,nan", "'0,nan'"), ("wide", "'wide'")] {
+      try refuse("raw.npz", ["--action-range", range], 64, ["--action-range", "\(part) is not LOW,HIGH"])
     }
     try refuse("raw.npz", ["--action-range", "environment"], 64, ["needs --env"])
     try refuse("masked.npz", [], 65, ["'actions'", "outside [-1, 1]", "--action-range"])

@@ -10,7 +10,8 @@ import Testing
 
   @Test(arguments: [
     ("env_id=pen-human-v1", #"{"env_id":"pen-human-v1"}"#),
-    ("b=2,a=true,c=1e3,d=", #"{"a":true,"b":2,"c":1000,"d":""}"#),
+    ("b=2,a=true,c=1e3,d=", #"{"a":true,"b":2,"c":1000.0,"d":""}"#),
+    ("a=1.0,b=1,c=-0.5,d=1e-9", #"{"a":1.0,"b":1,"c":-0.5,"d":1e-09}"#),
     (#"mode="3",other=x=y"#, #"{"mode":"3","other":"x=y"}"#),
     (#"{"sizes": [1, 2], "deep": {"k": null}}"#, #"{"deep":{"k":null},"sizes":[1,2]}"#),
   ]) func argumentsBecomeJSON(text: String, json: String) throws {
