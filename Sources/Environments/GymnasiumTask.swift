@@ -23,6 +23,8 @@ public struct GymnasiumTask: Sendable, Equatable {
   public var limit: Int?
   /// The Python class that the environment is wrapped in, `MODULE:CLASS`; nil for none.
   public var wrapper: String?
+  /// Whether people say which returns score 0 and 100, so that the environment's own do not count.
+  public var hasGivenReferences = false
   /// Whether its environment takes actions in its own units, not in [−1, 1].
   var takesOwnUnits = false
 

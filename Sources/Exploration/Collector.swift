@@ -177,9 +177,10 @@ public final class Collector {
       explorer.conclude(into: frame + 1)
       return .done
     } catch {
+      // The episodes stay in what is saved: the run that continues says that they cannot go on.
+      if isStopped() { return .stopped }
       let mayRepeat = explorer.hasEndedEpisode
       explorer.abandon()
-      if isStopped() { return .stopped }
       guard mayRepeat else {
         problem = "\(error)"
         return .failed

@@ -27,7 +27,7 @@ public struct EnvironmentOptions: ParsableArguments, Sendable {
     parsing: .unconditional,
     help: ArgumentHelp(
       "The two returns that score 0 and 100, such as 0,3000; in place of the benchmark's.",
-      valueName: "low,high"))
+      valueName: "low,high"), transform: ReferenceReturns.init)
   public var referenceReturns: ReferenceReturns?
 
   /// Settings that only a parser can fill, as with every `ParsableArguments`.
@@ -147,15 +147,21 @@ public struct EnvironmentArguments: CustomStringConvertible, Equatable, Sendable
 }
 
 /// The returns that a normalised score counts as 0 and as 100, written `0,3000`.
-public struct ReferenceReturns: ExpressibleByArgument, CustomStringConvertible, Equatable, Sendable {
-  /// Both returns.
+public struct ReferenceReturns: CustomStringConvertible, Equatable, Sendable {
+  /// Both returns, the lower one first.
   public let values: [Double]
 
-  /// Parses two different numbers separated by a comma; nil when the text is anything else.
-  public init?(argument: String) {
+  /// Parses two numbers separated by a comma.
+  ///
+  /// - Throws: `ValidationError` that says what is wrong.
+  @Sendable public init(_ argument: String) throws {
     let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
-    guard parts.count == 2, let low = parts[0], let high = parts[1], low.isFinite, high.isFinite, low != high
-    else { return nil }
+    guard parts.count == 2, let low = parts[0], let high = parts[1], low.isFinite, high.isFinite else {
+      throw ValidationError("'\(printable(argument))' is not LOW,HIGH, two numbers")
+    }
+    try require(
+      low < high && (100 / (high - low)).isFinite && (high - low).isFinite,
+      "'\(printable(argument))': LOW, which scores 0, must be less than HIGH, which scores 100")
     values = [low, high]
   }
 

@@ -306,6 +306,22 @@ struct OnlineEnvironmentTests {
     #expect(try runs.table("run").steps == Array(1...60))
   }
 
+  /// A run is stopped while its environment takes a step: the episode is lost, which is said.
+  @Test func aRunThatIsStoppedInAStepBeginsANewEpisode() throws {
+    let line = line(["--eval-episodes", "0", "--log-interval", "1"])
+    let command = try Command(line[0], Array(line.dropFirst()), environment: environment)
+    #expect(command.wait(60) { command.output.contains("\n13/60") }, "\(command.output)")
+    _ = try runs.folder.write("", to: "wait")
+    usleep(500_000)
+    command.send(SIGTERM)
+    let stopped = command.finish()
+    #expect(stopped.code == 75, "\(stopped)")
+    try FileManager.default.removeItem(atPath: runs.folder.file("wait"))
+    let result = try train(["--eval-episodes", "0", "--resume", "auto"])
+    #expect(result.code == 0, "\(result)")
+    #expect(result.output.contains("1 episode(s) of the environment cannot go on"), "\(result.output)")
+  }
+
   @Test(arguments: [nil, 2]) func aKilledWorkerIsReplaced(ranks: Int?) throws {
     if ranks != nil && !hasMPIRun { return }
     _ = try runs.folder.write("", to: "kill once")

@@ -17,14 +17,16 @@ private final class Played {
   private let memory = Buffer<Float>(count: 4096)
   private(set) var observations: Matrix<Float>
 
-  init(_ name: String, workers: Int = 1, python: String? = nil, timeout: Double = 120, seed: UInt32 = 1)
-    throws
-  {
+  init(
+    _ name: String, workers: Int = 1, python: String? = nil, timeout: Double = 120, seed: UInt32 = 1,
+    video: String? = nil, hasGivenReferences: Bool = false
+  ) throws {
     _ = isPrepared
-    guard case .gymnasium(let task) = try NamedTask(name: name) else { fatalError("\(name) is embedded") }
+    guard case .gymnasium(var task) = try NamedTask(name: name) else { fatalError("\(name) is embedded") }
+    task.hasGivenReferences = hasGivenReferences
+    let python = python ?? pythonWithPackages!
     environment = GymnasiumEnvironment(
-      task,
-      .init(python: python ?? pythonWithPackages!, workers: workers, timeout: .seconds(timeout)), seed: seed,
+      task, .init(python: python, workers: workers, timeout: .seconds(timeout), video: video), seed: seed,
       episodes: 8)
     observations = Matrix(memory, rows: 0, columns: 1)
   }
@@ -170,6 +172,88 @@ struct GymnasiumEnvironmentTests {
     _ = try two.start([0])
     let failure = try #require(throws: WorkerFailure.self) { try two.step([[0, 0, 0]]) }
     #expect(failure.description.contains("the reward is '[0. 0.]', of shape (2,): one number is needed"))
+  }
+
+  /// With one bound, too, and with two whose distance is no number.
+  @Test func actionsStayWithinTheirBounds() throws {
+    let probe = try Played("gymnasium:probe_environment:HalfOpen-v0")
+    #expect(try probe.environment.describe().actionBounds == [nil, nil, nil])
+    _ = try probe.start([0, 1])
+    // The third component comes first.
+    #expect(try probe.step([[-1, 1, 0.5], [1, -1, -7]]).observations == [[0.5, 0, -0.5], [-1, 1, -1]])
+  }
+
+  /// An episode has succeeded if one of the names says so, whatever the other says.
+  @Test func successHasTwoNames() throws {
+    let probe = try Played("gymnasium:probe_environment:TwoNames-v0")
+    _ = try probe.start([0])
+    let outcomes = try (0..<7).map { _ in try probe.step([[0, 0, 0]]).outcomes[0] }
+    #expect(outcomes.map(\.success) == [true, true, true, true, false, false, nil])
+    #expect(outcomes.map(\.isUnclear) == [false, false, false, false, true, false, false])
+  }
+
+  @Test func columnsAreVectors() throws {
+    let probe = try Played("gymnasium:probe_environment:Columns-v0")
+    _ = try probe.start([0])
+    #expect(try probe.step([[1, -1, 0.5]]).observations == [[2, 0, 0.5]])
+  }
+
+  /// Nothing is made to fit, and the message says what is wrong.
+  @Test(arguments: [
+    ("TurnedCamera", "an observation has shape (3, 2, 3), not (2, 3, 3) as its space says"),
+    ("FlatCamera", "an observation has shape (18,), not (2, 3, 3) as its space says"),
+    ("Transposed", "an observation has shape (2, 3), not (3, 2) as its space says"),
+    ("Complex", "an observation is an array of complex128; numbers are needed"),
+    ("Texts", "an observation is an array of <U1; numbers are needed"),
+    ("ComplexReward", "the reward is '(1+2j)'"),
+    ("NoEntries", "observations: the dictionary has no entries"),
+    ("NoObservation", "observations have no numbers"), ("NoAction", "actions have no numbers"),
+    ("OldReset", "reset returned one value; Gymnasium's reset returns observation, info"),
+    ("OldStep", "step returned 4 values; Gymnasium's step returns observation, reward, terminated"),
+    ("NoInfo", "step returned None as info; Gymnasium's step returns a dictionary"),
+  ])
+  func whatIsNotAsGymnasiumHasItIsNamed(name: String, part: String) throws {
+    let played = try Played("gymnasium:probe_environment:\(name)-v0")
+    let failure = try #require(throws: WorkerFailure.self) {
+      _ = try played.start([0])
+      _ = try played.step([[0, 0, 0]])
+    }
+    #expect(failure.description.contains(part), "\(failure)")
+    #expect(!failure.description.contains("\n"))
+  }
+
+  /// References that define no score are named, unless people give others.
+  @Test(arguments: [("WordsForScores", "'low' and 'high'"), ("OneScore", "5 and 5")])
+  func referenceReturnsThatDefineNoScore(name: String, values: String) throws {
+    let name = "gymnasium:probe_environment:\(name)-v0"
+    let played = try Played(name)
+    let failure = try #require(throws: WorkerFailure.self) { try played.environment.describe() }
+    for part in ["ref_min_score and ref_max_score are \(values)", "give --reference-returns LOW,HIGH"] {
+      #expect(failure.description.contains(part), "\(failure)")
+    }
+    let scored = try Played(name, hasGivenReferences: true)
+    #expect(try scored.environment.describe().referenceReturns == nil)
+  }
+
+  /// Copies of a worker neither read requests nor answer them.
+  @Test func forksDoNotAnswer() throws {
+    let forking = try Played("gymnasium:probe_environment:Forking-v0")
+    let alone = try Played("gymnasium:probe_environment:Probe-v0")
+    #expect(try forking.history([0, 1], steps: 20) == alone.history([0, 1], steps: 20))
+  }
+
+  /// At the end and after a failure, also where closing fails; a video that is not complete disappears.
+  @Test(arguments: [1, 2]) func environmentsAreClosed(steps: Int) throws {
+    let (closed, videos) = (TemporaryDirectory(), TemporaryDirectory())
+    setenv("CLOSED", closed.path, 1)
+    let played = try Played(
+      "gymnasium:probe_environment:Closing-v0", video: videos.file("video.gif"))
+    _ = try played.start([0, 1])
+    _ = try played.step([[0, 0, 0], [0, 0, 0]])
+    if steps == 2 { #expect(throws: WorkerFailure.self) { try played.step([[0, 0, 0], [0, 0, 0]]) } }
+    played.environment.stop()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: closed.path).count == 2)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: videos.path) == [])
   }
 
   @Test func outcomesAreThoseOfTheEnvironment() throws {

@@ -24,8 +24,11 @@ import Testing
     (["--env-kwargs", "{\"a\": }"], "not a JSON object"), (["--env-kwargs", "a b=1"], "'a b'"),
     (["--env-kwargs", "=1"], "''"), (["--env-kwargs", "a=" + String(repeating: "x", count: 5000)], "4096"),
     (["--max-episode-steps", "0"], "between 1 and 100000"), (["--env-wrapper", "module"], "MODULE:CLASS"),
-    (["--env-wrapper", "os:system('x')"], "MODULE:CLASS"), (["--reference-returns", "1"], "1"),
-    (["--reference-returns", "3,3"], "3,3"), (["--reference-returns", "0,inf"], "0,inf"),
+    (["--env-wrapper", "os:system('x')"], "MODULE:CLASS"),
+    (["--reference-returns", "1"], "'1' is not LOW,HIGH"),
+    (["--reference-returns", "3,3"], "'3,3': LOW"), (["--reference-returns", "0,inf"], "'0,inf' is not"),
+    (["--reference-returns", "5,3"], "must be less than HIGH"),
+    (["--reference-returns", "0,1e-320"], "must be less"),
   ]) func mistakesAreNamed(arguments: [String], part: String) {
     let error = #expect(throws: (any Error).self) { try Configuration.parse(arguments) }
     let message = error.map { Configuration.message(for: $0) } ?? ""

@@ -103,6 +103,8 @@ public final class GymnasiumEnvironment: VectorEnvironment {
   }
 
   public func stop() {
+    // All at once, so that they close their environments at the same time.
+    for worker in workers { worker.endInput() }
     for worker in workers { worker.stop() }
     workers = []
   }
@@ -115,10 +117,10 @@ public final class GymnasiumEnvironment: VectorEnvironment {
     let environments: Int
     let video, arguments, wrapper: String?
     let limit: Int?
-    let takesOwnUnits: Bool
+    let takesOwnUnits, scored: Bool
 
     enum CodingKeys: String, CodingKey {
-      case source, name, environments, video, arguments, wrapper, limit
+      case source, name, environments, video, arguments, wrapper, limit, scored
       case takesOwnUnits = "own_units"
     }
   }
@@ -141,7 +143,7 @@ public final class GymnasiumEnvironment: VectorEnvironment {
         source: task.source.rawValue, name: task.name,
         environments: (capacity + options.workers - 1) / options.workers,
         video: i == 0 ? options.video : nil, arguments: task.arguments, wrapper: task.wrapper,
-        limit: task.limit, takesOwnUnits: task.takesOwnUnits)
+        limit: task.limit, takesOwnUnits: task.takesOwnUnits, scored: task.hasGivenReferences)
       try with(i) { worker in
         try worker.start(python: options.python, PackageResources.worker_py)
         // Strings and numbers can always be encoded.

@@ -14,6 +14,10 @@ final class WorkerProcess {
   private let timeout: Duration
   private let isCancelled: () -> Bool
   private var isStarted = false
+  /// When its input was ended; nil before that.
+  private var end: ContinuousClock.Instant?
+  /// The time that it has to close its environments.
+  private static let grace = Duration.seconds(1)
 
   /// The last bytes that the worker wrote to standard error.
   private var tail: [UInt8] = []
@@ -197,9 +201,23 @@ final class WorkerProcess {
       ? "ended with exit code \(status)" : "was ended by signal \(status)"
   }
 
-  /// Ends the worker and all processes that it has started.
+  /// Tells the worker that no request follows: it closes its environments and ends.
+  func endInput() {
+    guard isStarted, end == nil else { return }
+    unsent = []
+    try? input.fileHandleForWriting.close()
+    end = ContinuousClock.now
+  }
+
+  /// Ends the worker and all processes that it has started. It has a moment to do so itself.
   func stop() {
     guard isStarted else { return }
+    endInput()
+    while process.isRunning, let end, ContinuousClock.now < end + Self.grace {
+      // A worker that writes its last lines must not wait for a reader.
+      readErrors()
+      usleep(2000)
+    }
     isStarted = false
     // The worker leads a process group, which contains the processes that it has started: they are there although the
     // worker may have ended.

@@ -29,6 +29,9 @@ MAGIC, VERSION = b"FANW", 1
 ERROR = 0
 HEADER = struct.Struct("<4sHHI")
 LARGEST = 16 << 20
+SERVING = os.getpid()
+# The kinds of NumPy's types that are numbers: truth values, whole numbers and floats.
+NUMBERS = "biuf"
 
 
 def end_with_parent(parent):
@@ -40,8 +43,15 @@ def end_with_parent(parent):
         sys.exit("the process that started this worker is gone")
 
 
+def end_copies():
+    """Ends this process if it is a copy that a library has forked: two would answer on the same pipe."""
+    if os.getpid() != SERVING:
+        os._exit(1)
+
+
 def read(count):
     """The next `count` bytes of input; None if the input has ended before the first of them."""
+    end_copies()
     data = requests.read(count)
     if not data and count:
         return None
@@ -51,6 +61,7 @@ def read(count):
 
 
 def write(kind, payload):
+    end_copies()
     replies.write(HEADER.pack(MAGIC, VERSION, kind, len(payload)) + payload)
     replies.flush()
 
@@ -65,7 +76,10 @@ def boxes(space, what, path=()):
 
     if isinstance(space, gymnasium.spaces.Dict):
         parts = (boxes(entry, f"{what} {key!r}", (*path, key)) for key, entry in space.spaces.items())
-        return [box for part in parts for box in part]
+        found = [box for part in parts for box in part]
+        if not found and not path:
+            raise TypeError(f"{what}: the dictionary has no entries; at least one box is needed")
+        return found
     if not isinstance(space, gymnasium.spaces.Box):
         raise TypeError(f"{what}: only boxes are supported, not {space}")
     return [(path, space)]
@@ -99,25 +113,47 @@ def order(entries):
     return [f"{'/'.join(map(str, path))} ({int(np.prod(box.shape))})" for path, box in entries]
 
 
-def flat(observation, entries, leading=(), what="an observation"):
-    """An observation as a vector (O), or observations of shape `leading` as an array (*leading, O).
+def flat(observation, entries):
+    """An observation as a vector (O), or as the bytes of an image.
 
     The boxes follow each other in the order of `entries`. The numbers of images are bytes, all others floats.
     """
-    dtype, parts = np.uint8 if is_image(entries) else np.float32, []
+    if is_image(entries):
+        return checked(observation, entries[0][1], "an observation", is_image=True).ravel()
+    parts = []
     for path, box in entries:
-        part = observation
-        for key in path:
-            part = part[key]
-        part = np.asarray(part)
-        if dtype == np.uint8 and part.dtype != np.uint8:
-            raise TypeError(f"{what} is {part.dtype}, not uint8 as its space says")
-        part = np.asarray(part, dtype)
-        if part.size != int(np.prod((*leading, *box.shape))):
-            name = f"{what}, {'/'.join(map(str, path))!r}," if path else what
-            raise ValueError(f"{name} has shape {part.shape}, not {(*leading, *box.shape)} as its space says")
-        parts.append(part.reshape(*leading, -1))
-    return np.concatenate(parts, axis=-1)
+        name = f"an observation, {'/'.join(map(str, path))!r}," if path else "an observation"
+        part = checked(entry(observation, path, name), box, name)
+        parts.append(part.astype(np.float32).ravel())
+    return np.concatenate(parts)
+
+
+def entry(observation, path, name):
+    """What is at a place in an observation that is a dictionary, or the observation itself."""
+    for key in path:
+        try:
+            observation = observation[key]
+        except (KeyError, IndexError, TypeError) as error:
+            raise TypeError(f"{name} is missing; its space has it") from error
+    return observation
+
+
+def checked(part, box, name, is_image=False):
+    """An observation, or an entry of one, as an array, after a check that it is as its box says."""
+    part = np.asarray(part)
+    if part.dtype.kind not in NUMBERS:
+        raise TypeError(f"{name} is an array of {part.dtype}; numbers are needed")
+    if is_image and part.dtype != np.uint8:
+        raise TypeError(f"{name} is {part.dtype}, not uint8 as its space says")
+    # Some environments give (3, 1) for (3): without dimensions of size 1, the numbers and their order are the same.
+    fits = part.shape == box.shape if is_image else long_sides(part.shape) == long_sides(box.shape)
+    if not fits:
+        raise ValueError(f"{name} has shape {part.shape}, not {box.shape} as its space says")
+    return part
+
+
+def long_sides(shape):
+    return [size for size in shape if size != 1]
 
 
 def choose_renderer():
@@ -139,10 +175,11 @@ def choose_renderer():
     )
 
 
-def serve(handlers):
+def serve(handlers, close=lambda: None):
     """Answers each request with the payload that the handler of its kind returns, until the input ends.
 
-    `handlers` maps a kind to a function from the request's payload to the answer's.
+    `handlers` maps a kind to a function from the request's payload to the answer's. `close` is called at the end, also
+    after a failure has been reported.
     """
     global np
     try:
@@ -158,3 +195,7 @@ def serve(handlers):
         traceback.print_exc()
         write(ERROR, f"{type(error).__name__}: {error}".encode()[:2000])
         sys.exit(1)
+    finally:
+        # What a copy of this process has is not its own.
+        end_copies()
+        close()

@@ -1,5 +1,7 @@
 """An environment that shows what a worker makes of actions and observations."""
 
+import os
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
@@ -74,6 +76,137 @@ class WithButtons(Probe):
     action_space = gymnasium.spaces.Discrete(2)
 
 
+class HalfOpen(Probe):
+    """Has actions with one bound, and with two that are further apart than the largest number."""
+
+    action_space = Box(np.array([0, -np.inf, -1.7e308]), np.array([np.inf, -0.5, 1.7e308]), dtype=np.float64)
+
+
+class TwoNames(Probe):
+    """Tells under both names whether the task is solved."""
+
+    told = [(None, True), (False, True), (True, False), (np.nan, True), (False, np.nan), (False, None), (None, None)]
+
+    def step(self, action):
+        success, is_success = self.told[self.steps]
+        observation, reward, *_ = super().step(action)
+        return observation, reward, False, False, {"success": success, "is_success": is_success}
+
+
+class Columns(Probe):
+    """Gives a vector as a column, as Gymnasium's classic environments do in some versions."""
+
+    observation_space = Box(-np.inf, np.inf, (3,))
+
+    def observation(self, action):
+        return action.reshape(3, 1)
+
+
+class Transposed(Columns):
+    observation_space = Box(-np.inf, np.inf, (3, 2))
+
+    def observation(self, action):
+        return np.zeros((2, 3))
+
+
+class TurnedCamera(Camera):
+    def observation(self, action):
+        return super().observation(action).transpose(1, 0, 2)
+
+
+class FlatCamera(Camera):
+    def observation(self, action):
+        return super().observation(action).ravel()
+
+
+class Complex(Columns):
+    def observation(self, action):
+        return action + 1j
+
+
+class Texts(Columns):
+    def observation(self, action):
+        return np.array(["1", "2", "3"])
+
+
+class ComplexReward(Probe):
+    def step(self, action):
+        return self.observation(action), 1 + 2j, False, False, {}
+
+
+class NoEntries(Probe):
+    observation_space = Dict({})
+
+
+class NoObservation(Probe):
+    observation_space = Box(-1, 1, (0,))
+
+
+class NoAction(Probe):
+    action_space = Box(-1, 1, (0,))
+
+
+class OldReset(Probe):
+    """Has a reset as gym had it before Gymnasium."""
+
+    def reset(self, seed=None, options=None):
+        return super().reset(seed)[0]
+
+
+class OldStep(Probe):
+    """Has a step as gym had it before Gymnasium."""
+
+    def step(self, action):
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, terminated, info
+
+
+class NoInfo(Probe):
+    def step(self, action):
+        return *super().step(action)[:4], None
+
+
+class WordsForScores(Probe):
+    ref_min_score, ref_max_score = "low", "high"
+
+
+class OneScore(Probe):
+    ref_min_score = ref_max_score = 5
+
+
+class Forking(Probe):
+    """Makes copies of its process, which all come back."""
+
+    def reset(self, seed=None, options=None):
+        os.fork()
+        return super().reset(seed)
+
+    def step(self, action):
+        os.fork()
+        return super().step(action)
+
+
+class Closing(Probe):
+    """Writes down that it was closed in the directory CLOSED; its second step fails."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def step(self, action):
+        if self.steps == 1:
+            raise RuntimeError("the simulation is unstable")
+        return super().step(action)
+
+    def render(self):
+        return np.zeros((16, 16, 3), np.uint8)
+
+    def close(self):
+        open(os.path.join(os.environ["CLOSED"], f"{id(self)}"), "w").close()
+        raise RuntimeError("closed, but not well")
+
+
 gymnasium.register("Probe-v0", Probe)
 gymnasium.register("Ordered-v0", "probe_environment:Ordered")
 gymnasium.register("Levels-v0", Levels)
@@ -82,3 +215,9 @@ gymnasium.register("GreyCamera-v0", GreyCamera)
 gymnasium.register("TwoRewards-v0", TwoRewards)
 gymnasium.register("WithImages-v0", WithImages)
 gymnasium.register("WithButtons-v0", WithButtons)
+# Gymnasium itself would complain about some of these.
+for unchecked in (
+    HalfOpen, TwoNames, Columns, Transposed, TurnedCamera, FlatCamera, Complex, Texts, ComplexReward, NoEntries,
+    NoObservation, NoAction, OldReset, OldStep, NoInfo, WordsForScores, OneScore, Forking, Closing,
+):
+    gymnasium.register(f"{unchecked.__name__}-v0", unchecked, disable_env_checker=True)
