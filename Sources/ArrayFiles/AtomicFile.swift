@@ -24,8 +24,7 @@ package final class AtomicFile {
     let exists = stat(path, &status) == 0
     if Self.isStream(path) || exists && ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
       (target, temporaryPath) = (path, nil)
-      // Of standard output that goes to a file, what is there already stays.
-      descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+      descriptor = Self.openStream(path)
     } else {
       target = try Self.followed(path)
       // The process number keeps the files of two processes apart. A file of the same name was left by a killed
@@ -36,6 +35,9 @@ package final class AtomicFile {
       descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     }
     guard descriptor >= 0 else {
+      guard errno != ENXIO else {
+        throw FileError(.unwritable, file: path, reason: "is a pipe that nobody reads; name a file")
+      }
       throw .system(.unwritable, path, temporaryPath == nil ? "cannot be opened" : "cannot be created")
     }
     if temporaryPath != nil && exists { fchmod(descriptor, status.st_mode & 0o777) }
@@ -50,6 +52,22 @@ package final class AtomicFile {
   /// Whether a path names an open stream of this process, whatever lies behind it.
   private static func isStream(_ path: String) -> Bool {
     ["/dev/stdout", "/dev/stderr"].contains(path) || path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/")
+  }
+
+  /// Opens a device or a pipe. Of standard output that goes to a file, what is there already stays. A pipe that nobody
+  /// reads must not keep this process for ever; one whose reader is slow may.
+  private static func openStream(_ path: String) -> Int32 {
+    for _ in 0..<20 {
+      let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK)
+      if descriptor >= 0 {
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        return descriptor
+      }
+      guard errno == ENXIO else { return -1 }
+      usleep(100_000)
+    }
+    errno = ENXIO
+    return -1
   }
 
   /// What a chain of symbolic links ends at, whether or not it is there; the path itself if it is no link.

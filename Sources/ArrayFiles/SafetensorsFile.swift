@@ -103,6 +103,24 @@ public final class SafetensorsFile: Sendable {
     }
   }
 
+  /// Throws for a tensor of single precision that has a number that is not finite.
+  public func requireFinite() throws(FileError) {
+    for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) where tensor.dtype == .float32 {
+      var isFinite = true
+      try forEachChunk(of: tensor.byteRange) { bytes, _ in
+        isFinite = isFinite && bytes.bindMemory(to: Float.self).allSatisfy(\.isFinite)
+      }
+      guard isFinite else { throw Self.notFinite(path, name) }
+    }
+  }
+
+  /// The error for a tensor that has numbers that are not finite.
+  public static func notFinite(_ path: String, _ name: String) -> FileError {
+    .malformed(
+      path, name,
+      "has numbers that are not finite: the file is damaged or not fan-dist's; take another checkpoint")
+  }
+
   private func requireEqual(_ checksum: UInt, _ expected: String?, _ name: String) throws(FileError) {
     guard expected == hexadecimal(checksum, digits: 8) else {
       throw .malformed(path, name, "is damaged: its checksum (CRC-32) is wrong")

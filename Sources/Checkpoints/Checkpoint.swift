@@ -45,11 +45,16 @@ public struct Checkpoint {
     }
   }
 
-  /// Reads one tensor; its shape must be the expected one.
+  /// Reads one tensor; its shape must be the expected one, and its numbers finite: none other are saved.
   public func read(_ name: String, shape: [Int], into base: UnsafeMutablePointer<Float>) throws {
     try require(name, shape: shape)
-    try file.read(name, into: UnsafeMutableBufferPointer(start: base, count: shape.reduce(1, *)))
+    let numbers = UnsafeMutableBufferPointer(start: base, count: shape.reduce(1, *))
+    try file.read(name, into: numbers)
+    guard numbers.allSatisfy(\.isFinite) else { throw SafetensorsFile.notFinite(file.path, name) }
   }
+
+  /// Throws unless all numbers are finite, before they are read.
+  public func requireFinite() throws { try file.requireFinite() }
 
   /// Reads all tensors of a run.
   public func read(into memory: NamedTensors) throws {

@@ -13,14 +13,15 @@ package struct CSVTable {
 
   /// Reads a table from the text of a file.
   package init(_ text: String) {
-    var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    // Editors may have ended lines in their own way.
+    var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     // The text after the last newline is empty, or a row that is being written.
     lines.removeLast()
     columns = lines.first?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
     var byStep: [(step: Double, fields: [Substring])] = []
     for line in lines.dropFirst() {
       let fields = line.split(separator: ",", omittingEmptySubsequences: false)
-      if fields.count == columns.count, let step = Double(fields[0]), step.isPlottable {
+      if fields.count == columns.count, let step = Self.update(fields[0]) {
         byStep.append((step, fields))
       } else {
         damagedLines += 1
@@ -29,6 +30,15 @@ package struct CSVTable {
     // Runs write rows in the order of updates. The sort keeps the order of rows of the same update.
     rows = byStep.enumerated().sorted { ($0.element.step, $0.offset) < ($1.element.step, $1.offset) }
       .map(\.element.fields)
+  }
+
+  /// The update that a field says; nil if it says none. Whole numbers up to the limit are exact as `Double`,
+  /// and the page writes them as `Int`.
+  private static func update(_ field: Substring) -> Double? {
+    guard let number = Double(field), (0...0x1p53).contains(number), number == number.rounded() else {
+      return nil
+    }
+    return number
   }
 
   /// The table of the rows whose `column` is `value`; the whole table if there is no such column.

@@ -1,5 +1,6 @@
 import Foundation
 import Running
+import Settings
 import Yams
 
 /// The files that a run has written so far, read as untrusted input: they may be unfinished, damaged or
@@ -79,13 +80,16 @@ package struct RecordedRun {
 
   private mutating func text(_ path: String, limit: Int) -> String? {
     let file = URL(fileURLWithPath: path).lastPathComponent
-    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-    guard let size = attributes?[.size] as? Int, attributes?[.type] as? FileAttributeType == .typeRegular
-    else {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
       notes.append("\(file): missing")
       return nil
     }
-    guard size <= limit, let data = FileManager.default.contents(atPath: path) else {
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      notes.append("\(file): is not a regular file")
+      return nil
+    }
+    guard status.st_size <= limit, let data = FileManager.default.contents(atPath: path) else {
       notes.append("\(file): too large, or cannot be read")
       return nil
     }
@@ -94,9 +98,9 @@ package struct RecordedRun {
 
   private mutating func readConfiguration() {
     guard let text = text(directory.configuration, limit: 1 << 20) else { return }
-    facts = text.split(separator: "\n").prefix { $0.hasPrefix("#") }
+    facts = text.split(whereSeparator: \.isNewline).prefix { $0.hasPrefix("#") }
       .map { $0.drop { $0 == "#" || $0 == " " }.description }
-    guard let mapping = (try? Yams.compose(yaml: text))??.mapping else {
+    guard let mapping = (try? yaml(text, file: directory.configuration))??.mapping else {
       notes.append("config.yaml: not a mapping of settings to values")
       return
     }

@@ -20,7 +20,11 @@ public struct Report {
   ///   - showsPublished: whether the page has what papers report of the same tasks.
   /// - Throws: `Failure` for a path that is neither.
   public init(paths: [String], showsPublished: Bool = false) throws {
-    let runs = try paths.flatMap(Self.directories).map(RecordedRun.init)
+    // A run that is named twice, also by a directory that contains it, is one run.
+    var seen: Set<String> = []
+    let directories = try paths.flatMap(Self.directories)
+      .filter { seen.insert(URL(fileURLWithPath: $0).resolvingSymlinksInPath().path).inserted }
+    let runs = directories.map(RecordedRun.init)
     let groups = RunGroup.groups(of: runs)
     runCount = runs.count
     let policies = PolicySection(groups)

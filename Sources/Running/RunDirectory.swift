@@ -104,6 +104,7 @@ public struct RunDirectory: Sendable {
     for step in steps.reversed() {
       do {
         let found = try Checkpoint(path: checkpoint(step: step))
+        try found.requireFinite()
         for file in found.state.online?.files ?? [] { _ = try CollectedFile.open(path(of: file), file) }
         return found
       } catch {
@@ -141,7 +142,7 @@ public struct RunDirectory: Sendable {
   /// Whether a table has a row that begins with these fields.
   private func hasRow(_ fields: [String], in path: String) -> Bool {
     let text = try? String(contentsOfFile: path, encoding: .utf8)
-    return text?.split(separator: "\n").contains { row in
+    return text?.split(whereSeparator: \.isNewline).contains { row in
       row.split(separator: ",", omittingEmptySubsequences: false).starts(with: fields) { $0 == $1 }
     } ?? false
   }

@@ -63,11 +63,22 @@ private func merged(
 ///
 /// - Throws: `Failure` naming the file and what is wrong with it.
 public func yaml(_ text: String, file: String) throws -> Node? {
+  try refuseKeysThatAreLists(text, file: file)
   do {
     return try Yams.compose(yaml: text)
   } catch {
     let line = "\(error)".split(separator: "\n").first.map(String.init) ?? "not YAML"
     throw Failure(.usage, "\(file): not a YAML file: \(line)")
+  }
+}
+
+/// Throws when a key looks like a list, a mapping or an alias (`*name`), also where a text has such characters. No file
+/// needs such keys. The parser compares them number by number, and a few lines of aliases can stand for more numbers than
+/// there is time for.
+private func refuseKeysThatAreLists(_ text: String, file: String) throws(Failure) {
+  for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
+  where line.contains(#/^[ \t]*(- +)*\?([ \t\r]|$)|[\[{,][ \t]*\?[ \t]|[\]}][ \t]*:|\*[\w-]+[ \t]*:/#) {
+    throw Failure(.usage, "\(file):\(index + 1): a key that is no single word; write NAME: VALUE")
   }
 }
 
@@ -80,6 +91,9 @@ public func arguments(setting key: Node, to value: Node, file: String) throws ->
   guard Configuration.allSettingNames.contains(name) else {
     throw Failure(
       .usage, "\(place): unknown setting '\(printable(key.string ?? "?"))'; see fan-dist train --help")
+  }
+  guard (value.sequence.map(Array.init) ?? [value]).allSatisfy({ $0.string?.contains("\0") != true }) else {
+    throw Failure(.usage, "\(place): '\(name)' has the character NUL, which no setting can hold")
   }
   if let list = value.sequence {
     guard list.allSatisfy({ $0.scalar != nil }) else {

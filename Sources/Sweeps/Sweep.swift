@@ -40,9 +40,19 @@ public struct Sweep: Sendable {
     runs = try file.seeds.flatMap { seed in
       try file.combinations.map { choices in try Self.run(file, choices + [seed]) }
     }
-    if let (name, count) = Dictionary(grouping: runs, by: \.name).mapValues(\.count).first(where: { $1 > 1 })
-    {
-      throw Failure(.usage, "\(path): \(count) runs would be the same, \(name)")
+    try Self.requireDifferent(runs, path: path)
+  }
+
+  /// Throws unless all runs have settings and directories of their own. A value may be spelled in several ways.
+  private static func requireDifferent(_ runs: [Run], path: String) throws(Failure) {
+    let ofSettings = Dictionary(grouping: runs) { $0.configuration.yaml }.values
+    if let same = ofSettings.filter({ $0.count > 1 }).min(by: { $0[0].name < $1[0].name }) {
+      let names = Set(same.map(\.name)).sorted().joined(separator: " and ")
+      throw Failure(.usage, "\(path): \(same.count) runs would be the same, \(names)")
+    }
+    if let (name, same) = Dictionary(grouping: runs, by: \.name).first(where: { $1.count > 1 }) {
+      throw Failure(
+        .usage, "\(path): \(same.count) different runs would have one directory, \(name); rename a value")
     }
   }
 

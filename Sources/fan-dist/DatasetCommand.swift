@@ -156,10 +156,10 @@ struct DatasetCommand: ParsableCommand {
     var allColumns = false
 
     @Option(
-      help: ArgumentHelp("Draw it on one page, too, for any browser.", valueName: "file"))
+      help: ArgumentHelp("Draw it on one page, too, for any browser.", valueName: "file.html"))
     var html: String?
 
-    func validate() throws { try requirePath(html, "--html") }
+    func validate() throws { try requirePage(html, "--html") }
 
     func run() throws {
       let task = try env.map { try embeddedTask($0) }

@@ -1,5 +1,7 @@
+import Agents
 import ArgumentParser
 import Basics
+import Foundation
 import Report
 import Settings
 
@@ -13,13 +15,13 @@ struct ReportCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Run directories, or directories that contain runs.", valueName: "run"))
   var runs: [String]
 
-  @Option(help: "The page to write.")
+  @Option(help: "The page to write, ending in .html.")
   var out = "report.html"
 
   @Flag(help: "Show what papers report of the same tasks, too.")
   var published = false
 
-  func validate() throws { try requirePath(out, "--out") }
+  func validate() throws { try requirePage(out, "--out") }
 
   func run() throws {
     let report = try Report(paths: runs, showsPublished: published)
@@ -27,4 +29,19 @@ struct ReportCommand: ParsableCommand {
     for note in report.notes { try StandardStream.output.say("note: \(note)") }
     try StandardStream.output.say("\(out): \(report.runCount) run(s)")
   }
+}
+
+/// Throws an error of validation when a page that is to be written has a name that pages do not have: it could
+/// be that of a run's or a dataset's own file, which the page would replace.
+func requirePage(_ path: String?, _ option: String) throws {
+  try requirePath(path, option)
+  try require(path.map { $0.hasSuffix(".html") || isStream($0) } ?? true, "\(option) must end in .html")
+}
+
+/// Whether a path names standard output, a device or a pipe, where nothing is replaced.
+private func isStream(_ path: String) -> Bool {
+  // What lies behind standard output may well be a file.
+  if ["/dev/stdout", "/dev/stderr"].contains(path) || path.hasPrefix("/dev/fd/") { return true }
+  var status = stat()
+  return stat(path, &status) == 0 && ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT)
 }

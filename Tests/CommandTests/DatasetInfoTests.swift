@@ -242,5 +242,9 @@ import Testing
     try fixture().write(to: path)
     expectFailure(try info("--html", folder.file("nowhere/page.html")), 73, ["nowhere/page.html"])
     expectFailure(try info("--html", ""), 64, ["--html is empty"])
+    // Nor does it replace the data.
+    let before = FileManager.default.contents(atPath: path)
+    expectFailure(try info("--html", path), 64, ["--html must end in .html"])
+    #expect(FileManager.default.contents(atPath: path) == before)
   }
 }

@@ -74,6 +74,7 @@ import Testing
     #expect(status[.type] as? FileAttributeType == .typeCharacterSpecial)
     let piped = try shell("mkfifo f; $0 report run --out f & cat f > page; wait $!; test -p f", in: runs)
     #expect(piped.code == 0, "\(piped)")
+    expectFailure(try shell("mkfifo nobody; $0 report run --out nobody", in: runs), 73, ["nobody", "pipe"])
     #expect(try shell("$0 report run --out /dev/stdout | grep -c '<html'", in: runs).output == "1\n")
     #expect(try runs.text(".", "page").contains("</html>"))
   }

@@ -313,6 +313,54 @@ import Testing
     }
   }
 
+  /// Updates that no number of the program can hold, or that no run does, in each of its tables.
+  @Test(arguments: ["9223372036854775807", "99999999999999999999", "9.3e18", "0x1p70", "-1", "1.5"])
+  func rowsOfImpossibleUpdatesAreNoted(step: String) throws {
+    try write(
+      "run", configuration: "env: maze\n", training: training([2]) + "\(step),1,-3,-1,-5,2,200,0.25\n",
+      evaluation: evaluation([0.5]) + "\(step),policy,10,0.5,5,0.5,20\n")
+    _ = try folder.write("step,actor,value\n50,policy,-3\n\(step),policy,-3\n", to: "run/fqe.csv")
+    let result = try report("run")
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    for file in ["train.csv", "eval.csv", "fqe.csv"] {
+      #expect(result.output.contains("note: run: \(file): 1 damaged line(s) passed over\n"), "\(result)")
+    }
+    #expect(try page().nodes(forXPath: "//h1").count == 1)
+  }
+
+  /// By the name of one of the run's own files, the page would replace it.
+  @Test(arguments: ["run/train.csv", "run/config.yaml", "page", "page.html.txt"])
+  func aPageByAnotherNameIsRefused(name: String) throws {
+    try write("run", configuration: "env: maze\n", training: training([2]), evaluation: evaluation([0.5]))
+    let before = FileManager.default.contents(atPath: folder.file(name))
+    let result = try run(
+      built("fan-dist"), ["report", folder.file("run"), "--out", folder.file(name)])
+    expectFailure(result, 64, ["--out must end in .html"])
+    #expect(FileManager.default.contents(atPath: folder.file(name)) == before)
+  }
+
+  /// It would count as two seeds.
+  @Test func aRunThatIsNamedTwiceIsOneRun() throws {
+    try write("all/run", configuration: "env: maze\n", training: training([2]), evaluation: evaluation([0.5]))
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.file("link"), withDestinationPath: folder.file("all/run"))
+    let result = try report("all", "all/run", "all/run/", "link")
+    #expect(result.code == 0 && result.output.hasSuffix("page.html: 1 run(s)\n"), "\(result)")
+  }
+
+  /// As an editor on another system leaves them, and where a link leads.
+  @Test func otherEndsOfLinesAndLinks() throws {
+    try write("run", configuration: "env: maze\r\nseed: 3\r\n")
+    for (file, text) in [("train.csv", training([2, 1])), ("eval.csv", evaluation([0.5]))] {
+      _ = try folder.write(text.replacing("\n", with: "\r\n"), to: file)
+      try FileManager.default.removeItem(atPath: folder.file("run/\(file)"))
+      try FileManager.default.createSymbolicLink(
+        atPath: folder.file("run/\(file)"), withDestinationPath: "../\(file)")
+    }
+    let result = try report("run")
+    #expect(result.code == 0 && !result.output.contains("note: "), "\(result)")
+  }
+
   @Test func pathsWithoutRunsAreRefused() throws {
     try FileManager.default.createDirectory(
       atPath: folder.file("empty/nested"), withIntermediateDirectories: true)

@@ -168,6 +168,33 @@ import Testing
     for step in [40, 50, 60] { #expect(try !runs.tensors("run", step).isEmpty) }
   }
 
+  /// No run saves numbers that are not finite: a file that has them is as good as damaged.
+  @Test func aCheckpointOfNumbersThatAreNoneIsPassedOver() throws {
+    let runs = try fortyUpdates()
+    let path = runs.checkpoint("run", 40)
+    try poison(path)
+    expectFailure(
+      try run(built("fan-dist"), ["evaluate", path, "--episodes", "1"]), 65, [path, "are not finite"])
+    let result = try runs.complete("run", "--steps", "60", "--save-interval", "10", "--resume", "auto")
+    #expect(result.output.contains("warning: passed over a checkpoint"), "\(result.output)")
+    #expect(result.output.contains("are not finite"), "\(result.output)")
+    #expect(result.output.contains("after update 30\n"), "\(result.output)")
+  }
+
+  /// Writes a file of tensors again, one number of which is NaN; its checksums hold.
+  private func poison(_ path: String) throws {
+    let file = try SafetensorsFile(path: path)
+    let name = try #require(file.tensors.keys.filter { $0.hasPrefix("actor") }.min())
+    let tensors = try file.tensors.map { key, tensor in
+      let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: tensor.shape.reduce(1, *))
+      _ = values.update(fromContentsOf: try file.floats(key))
+      if key == name { values[0] = .nan }
+      return (name: key, shape: tensor.shape, values: UnsafeBufferPointer(values))
+    }
+    defer { for tensor in tensors { tensor.values.deallocate() } }
+    try SafetensorsWriter.write(path: path, metadata: file.metadata, tensors: tensors)
+  }
+
   /// Beginning anew is for whoever runs it to decide.
   @Test func whenAllAreDamagedItIsRefused() throws {
     let runs = try fortyUpdates()

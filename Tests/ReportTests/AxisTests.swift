@@ -27,9 +27,17 @@ import Testing
     #expect(isNear([axis.low, axis.high], [0, 1]))
   }
 
-  @Test(arguments: [0.0, 5, -3, 1e12]) func aSingleValueLiesInsideItsAxis(value: Double) {
+  @Test(arguments: [0.0, 5, -3, 1e12, 1e-20, 1e-31, .leastNonzeroMagnitude, -.leastNonzeroMagnitude])
+  func aSingleValueLiesInsideItsAxis(
+    value: Double
+  ) {
     let axis = Axis("", over: [value])
     #expect(axis.low < value && value < axis.high && axis.ticks.count >= 2)
+  }
+
+  @Test func theSmallestNumbersHaveNoPowersOfTen() {
+    let axis = Axis("", logarithmicOver: [.leastNonzeroMagnitude, 1e-300, 0.01, 1])
+    #expect(axis.low > 1e-4 && axis.high >= 1 && axis.ticks.allSatisfy { axis.fraction($0).isFinite })
   }
 
   @Test func valuesThatCannotBeDrawnDoNotStretchAnAxis() {

@@ -15,11 +15,17 @@ import Testing
     #expect(steps(table) == [10] && table.damagedLines == 0)
   }
 
-  @Test(arguments: ["x,1", "10", "10,1,2", "nan,1", "1e300,1", ""]) func damagedLinesAreCountedAndSkipped(
-    line: String
-  ) {
+  @Test(arguments: [
+    "x,1", "10", "10,1,2", "nan,1", "inf,1", "1e300,1", "", "-1,1", "7.5,1", "9007199254740994,1",
+    "9223372036854775807,1", "99999999999999999999,1", "1e19,1", "9.3e18,1", "0x1p70,1",
+  ]) func damagedLinesAreCountedAndSkipped(line: String) {
     let table = CSVTable("step,a\n5,1\n\(line)\n15,1\n")
     #expect(steps(table) == [5, 15] && table.damagedLines == 1)
+  }
+
+  @Test func theFirstAndTheLargestUpdateCount() {
+    let table = CSVTable("step,a\n0,1\n9007199254740992,1\n")
+    #expect(steps(table) == [0, 0x1p53] && table.damagedLines == 0)
   }
 
   @Test func rowsAreSortedByTheirUpdate() {

@@ -40,6 +40,27 @@ import Testing
     #expect(failure?.message.contains("mappings are merged") == true, "\(failure?.message ?? "")")
   }
 
+  /// Each line names the one before ten times, and keys are compared number by number.
+  @Test(arguments: [
+    "? *a20\n: 1", "*a20 : 1", "[*a20]: 1", "{x: *a20}: 1", "x: {? *a20 : 1}", "x: {[*a20]: 1}",
+  ])
+  func keysThatNeverEndAreRefused(key: String) {
+    let lines = (1...20).map { line in
+      "a\(line): &a\(line) [\(Array(repeating: "*a\(line - 1)", count: 10).joined(separator: ", "))]"
+    }
+    let text = (["a0: &a0 [1]"] + lines + [key, key]).joined(separator: "\n")
+    let failure = #expect(throws: Failure.self) { try arguments(text) }
+    #expect(
+      failure?.code == .usage && failure?.message.hasPrefix("c.yaml:22: a key") == true,
+      "\(failure?.message ?? "")")
+  }
+
+  @Test(arguments: ["env: \"a\\0b\"", "actor_hidden_dims: [\"6\\0\", 4]"]) func theCharacterNUL(text: String)
+  {
+    let failure = #expect(throws: Failure.self) { try arguments(text) }
+    #expect(failure?.code == .usage && failure?.message.contains("NUL") == true)
+  }
+
   @Test(arguments: [
     "seed: 1\nactor_hidden_dims: [[64, 8], 16]", "seed: 1\nbatch_size: [{a: 3}, 16]",
     "batch_size: 16\nbatch-size: 8",

@@ -118,10 +118,18 @@ import Testing
   }
 
   @Test(arguments: [
-    "runs: [{lr: 1}, {lr: 1}]", "seeds: [1, 1]", "grid: {dataset: [a b, a_b]}", "grid: {alpha1: [1, 1]}",
-  ]) func runsOfTheSameNameAreRefused(text: String) throws {
+    "runs: [{lr: 1}, {lr: 1}]", "seeds: [1, 1]", "grid: {alpha1: [1, 1]}", "grid: {alpha1: [1, 1.0]}",
+    "runs: [{alpha1: 3}, {alpha1: 3.0}]", "grid: {layer_norm: [true, yes]}", "grid: {alpha1: [null, ~]}",
+  ]) func runsOfTheSameSettingsAreRefused(text: String) throws {
     let failure = #expect(throws: Failure.self) { try sweep(text) }
     #expect(failure?.code == .usage && failure?.message.contains("2 runs would be the same") == true)
+  }
+
+  @Test func runsOfOneDirectoryAreRefused() throws {
+    let failure = #expect(throws: Failure.self) { try sweep("grid: {dataset: [a b, a_b]}") }
+    #expect(
+      failure?.code == .usage
+        && failure?.message.contains("2 different runs would have one directory") == true)
   }
 
   // MARK: Mistakes

@@ -33,7 +33,7 @@ package struct Axis {
 
   /// Makes a logarithmic axis over the positive ones of `values`.
   package init(_ title: String, logarithmicOver values: some Sequence<Double>) {
-    let (least, most) = Self.extent(values.lazy.map(log10).filter(\.isFinite), [])
+    let (least, most) = Self.extent(values.lazy.map(log10).filter { $0.isFinite && $0 > -30 }, [])
     let (first, last) = (least.rounded(.down), most.rounded(.up))
     // Ticks are at powers of ten if there are more than three of them, else also at 2 and 5 times these. The
     // axis ends at a candidate for a tick.
@@ -87,7 +87,7 @@ package struct Axis {
     // Values that differ only by rounding count as one value.
     let width = max(abs(most) * 1e-9, 1e-30)
     guard most - least < width else { return (least, most) }
-    let room = most == 0 ? 0.5 : abs(most) / 10
+    let room = abs(most) < 1e-30 ? 0.5 : abs(most) / 10
     return (least - room, most + room)
   }
 
