@@ -36,13 +36,21 @@ class Policy:
         "action_size", "observation_order", "smallest_reward", "largest_reward", "success", "return", "agent", "env",
         "acting", "networks", "inputs", "outputs", "scales", "online", "value",
     }
+    # What the settings that acting depends on may be, as `fan-dist train` has it: the largest whole number, or words.
+    LARGEST = {"flow_steps": 1000, "num_samples": 1024, "num_quantiles": 1024}
+    WORDS = {
+        "tanh_squash": ("true", "false"), "clip_flow_actions": ("true", "false"),
+        "clip_flow_returns": ("true", "false"), "quantile_agg": ("mean", "min"), "q_agg": ("mean", "min"),
+    }
 
     @classmethod
     def load(cls, path):
         """The policy of a file. Raises ValueError that says what is wrong with it, or OSError."""
         try:
             return cls(path)
-        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        except (
+            KeyError, TypeError, IndexError, AttributeError, OverflowError, MemoryError, RecursionError,
+        ) as error:
             raise ValueError(f"{path}: not a policy of fan-dist: {error!r}") from error
 
     def __init__(self, path):
@@ -58,8 +66,14 @@ class Policy:
             raise ValueError(f"{path}: says '{unknown[0]}', which this fan_dist.py does not know; take a newer one")
         self.metadata, self.settings = metadata, settings(metadata["configuration"])
         self.agent = self.settings["agent"]
-        self.observation_size, self.action_size = int(metadata["observation_size"]), int(metadata["action_size"])
-        self.scales = json.loads(metadata.get("scales", "{}"))
+        self._check_settings(path)
+        self._check_tensors(path)
+        self.observation_size = self._size("observation_size", path)
+        self.action_size = self._size("action_size", path)
+        try:
+            self.scales = json.loads(metadata.get("scales", "{}"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: its scales cannot be read") from error
         self._observation_map = self._columns("observations", self.observation_size, path)
         self._action_map = self._columns("actions", self.action_size, path)
         size = self.action_size
@@ -78,6 +92,38 @@ class Policy:
             self(np.zeros(self.observation_size), np.random.default_rng(0))
         except ValueError as error:
             raise ValueError(f"{path}: its tensors do not fit its sizes: {error}") from error
+
+    def _check_settings(self, path):
+        """Refuses settings that the trainer does not take: the file may come from anywhere."""
+        for name, largest in self.LARGEST.items():
+            value = self.settings.get(name, "1")
+            if not is_whole(value, largest):
+                raise ValueError(f"{path}: {name} is {value[:80]!r}, not a whole number from 1 to {largest}")
+        for name, words in self.WORDS.items():
+            value = self.settings.get(name, words[0])
+            if value not in words:
+                raise ValueError(f"{path}: {name} is {value[:80]!r}, not one of {', '.join(words)}")
+        if self.agent == "value-flows" and self.settings["clip_flow_returns"] == "true":
+            self._check_limits_of_returns(path)
+
+    def _check_limits_of_returns(self, path):
+        discount = number(self.settings["discount"])
+        if not 0 <= discount < 1:
+            raise ValueError(f"{path}: discount is {self.settings['discount'][:80]!r}, not a number from 0 to below 1")
+        low, high = (number(self.metadata[name]) for name in ("smallest_reward", "largest_reward"))
+        if not -math.inf < low <= high < math.inf:
+            raise ValueError(f"{path}: smallest_reward and largest_reward are not two numbers in their order")
+
+    def _check_tensors(self, path):
+        for name, values in self._tensors.items():
+            if not np.isfinite(values).all():
+                raise ValueError(f"{path}: tensor {name!r} has numbers that are not finite; take another file")
+
+    def _size(self, name, path):
+        """A size from the metadata. It is not taken at its word: some tensor has a row or column for each number."""
+        if not is_whole(self.metadata[name], sum(values.size for values in self._tensors.values())):
+            raise ValueError(f"{path}: its tensors do not fit its sizes: {name} is {self.metadata[name][:80]!r}")
+        return int(self.metadata[name])
 
     def _columns(self, what, size, path):
         """The shift and the scale of each column, as the single-precision numbers that they are; 0 and 1 without any."""
@@ -200,8 +246,12 @@ class Run:
         """The run in a directory. Raises OSError if there is none, and ValueError for files that are not a run's."""
         run = cls()
         run.path = os.fspath(path)
-        with open(os.path.join(path, "config.yaml"), encoding="utf-8") as file:
-            run.settings = settings(file.read())
+        configuration = os.path.join(path, "config.yaml")
+        with open(configuration, encoding="utf-8") as file:
+            try:
+                run.settings = settings(file.read())
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{configuration}: is not text in UTF-8: {error}") from error
         names = {"training": "train.csv", "evaluations": "eval.csv", "judgements": "fqe.csv"}
         for attribute, name in names.items():
             file = os.path.join(path, name)
@@ -242,6 +292,19 @@ def column(fields):
         return np.array(fields, np.str_)
 
 
+def is_whole(text, largest):
+    """Whether a text is a whole number from 1 to a largest one."""
+    return text.isascii() and text.isdigit() and len(text) <= 18 and 1 <= int(text) <= largest
+
+
+def number(text):
+    """The number that a text is; NaN for another text."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def settings(text):
     """The settings of a configuration file as fan-dist writes them: one on a line, in quotes where YAML needs them."""
     found = {}
@@ -277,7 +340,7 @@ def read_safetensors(path):
         raise ValueError(f"{path}: is damaged: it does not end with its last tensor")
     tensors = {}
     for name, (kind, shape, start, end) in places.items():
-        is_sound = kind == "F32" and all(isinstance(size, int) and size >= 0 for size in shape)
+        is_sound = kind == "F32" and all(isinstance(size, int) and size > 0 for size in shape)
         if not is_sound or not 0 <= start <= end <= len(data) - 8 - length or end - start != 4 * math.prod(shape):
             raise ValueError(f"{path}: tensor {name!r} is not whole, or not of F32")
         values = np.frombuffer(data, "<f4", (end - start) // 4, 8 + length + start)

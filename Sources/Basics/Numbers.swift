@@ -1,7 +1,10 @@
 import Foundation
 
 /// A number with so many decimals.
-public func decimals(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+public func decimals(_ value: Double, _ places: Int) -> String {
+  // All digits of a number of such size would fill lines, and most of them mean nothing.
+  String(format: abs(value) < 1e15 ? "%.\(places)f" : "%.6g", value)
+}
 
 /// A number of bytes in 10⁶ bytes, with one decimal.
 public func megabytes(_ bytes: Int) -> String { decimals(Double(bytes) / 1e6, 1) }

@@ -8,13 +8,15 @@ import Optimisation
 ///
 /// Q(s, a) ← r + γ · mask · Q_target(s′, π(s′)), of two members whose mean is the value. Targets
 /// and values stay within what the smallest and the largest reward for ever would give: for actions that the data lack
-/// the networks may say more.
+/// the networks may say more. Rewards are counted in units of the largest, so that the steps suit them whatever their unit.
 final class FittedQ {
   private static let learningRate = 1e-3
   private static let tau: Float = 0.01
   private static let name = "value"
 
   private let discount: Float
+  /// The largest reward's magnitude, in which values are counted.
+  private let unit: Float
   private let limits: ClosedRange<Float>
   private let critic: MLP<Float>
   private let target: MLP<Float>
@@ -41,13 +43,15 @@ final class FittedQ {
     layout.initialise(parameters, seed: seed)
     layout.copyFollowed(of: parameters, to: targets)
     self.discount = Float(discount)
+    let (lowest, highest) = (spec.rewards.lowerBound, spec.rewards.upperBound)
+    let largest = max(abs(lowest), abs(highest))
+    let unit = largest > 0 ? largest : 1
+    self.unit = Float(unit)
     // Without a discount only the targets' own rewards bound them.
     let horizon = discount < 1 ? 1 / (1 - discount) : .infinity
-    func limit(_ reward: Double) -> Double { reward == 0 ? 0 : reward * horizon }
+    func limit(_ reward: Double) -> Double { reward == 0 ? 0 : reward / unit * horizon }
     limits =
-      Float(
-        min(limit(spec.rewards.lowerBound), spec.rewards.lowerBound))...Float(
-        max(limit(spec.rewards.upperBound), spec.rewards.upperBound))
+      Float(min(limit(lowest), lowest / unit))...Float(max(limit(highest), highest / unit))
   }
 
   /// Update `number`, from 1, of `total`. The learning rate falls to zero, so that the value settles.
@@ -63,7 +67,7 @@ final class FittedQ {
       let (q, slope) = (critic.output(e), critic.outputGradient(e))
       for i in rows {
         let next = (target.output(0)[i, 0] + target.output(1)[i, 0]) / 2
-        let y = batch.rewards[i] + discount * batch.masks[i] * next
+        let y = batch.rewards[i] / unit + discount * batch.masks[i] * next
         slope[i, 0] = (q[i, 0] - possible(y)) / Float(batch.rows)
       }
     }
@@ -80,7 +84,10 @@ final class FittedQ {
     let rows = 0..<states.rows
     critic.input.rows(rows).concatenate(states, actions)
     critic.forward(parameters, rows: rows)
-    return rows.reduce(0) { $0 + Double(possible((critic.output(0)[$1, 0] + critic.output(1)[$1, 0]) / 2)) }
+    let sum = rows.reduce(0.0) {
+      $0 + Double(possible((critic.output(0)[$1, 0] + critic.output(1)[$1, 0]) / 2))
+    }
+    return sum * Double(unit)
   }
 
   /// The value nearest to this one that rewards can give.

@@ -91,6 +91,12 @@ public struct Judgement: Sendable {
       configuration, namedTask(configuration.env), importing, world: world)
     let data = try BatchSource.training(configuration, at: location, world: world, releases)
     if dataset != nil { return (data, data.data.path) }
+    guard data.data.digest == saved.state.datasetDigest else {
+      throw Failure(
+        .configuration,
+        "\(data.data.path): has digest \(data.data.digest), but the policy was trained on data with \(saved.state.datasetDigest); name the data to judge it by with --dataset"
+      )
+    }
     let validation = try BatchSource.validation(
       configuration, at: location, like: data.data, world: world, releases, warn: { _ in })
     return validation.map { ($0, "the run's validation data") }

@@ -161,6 +161,12 @@ public struct Configuration: ParsableArguments, Sendable {
       ? BatchChunks(count: reproducibleChunks, batch: hyperparameters.batchSize, ranks: ranks) : nil
   }
 
+  /// Throws when arguments set the number of chunks and the run has none.
+  public func requireNoChunks(in arguments: [String]) throws(Failure) {
+    guard !reproducible else { return }
+    try Settings.requireNone(of: ["reproducible-chunks"], in: arguments) { "\($0) needs --reproducible" }
+  }
+
   /// Updates of the whole run, on the dataset and online.
   public var updates: Int { steps + online.onlineSteps }
 

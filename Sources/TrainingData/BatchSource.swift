@@ -90,8 +90,9 @@ public struct BatchSource {
     let hyperparameters = configuration.hyperparameters
     let spec = training.spec
     try world.together {
-      try hyperparameters.requireFit(data.spec.observation, of: data.path)
+      // Validation data of another kind must not be told which encoder they need.
       try data.spec.requireFit(spec, of: training.path, data: data.path)
+      try hyperparameters.requireFit(data.spec.observation, of: data.path)
     }
     self.data = data
     self.replay = replay

@@ -68,17 +68,18 @@ private final class LineActor {
 
   /// An input of a line: an array of numbers, of arrays of the same form, or bytes as base64.
   private struct Input: Decodable {
-    let values: [Float]
+    /// In double precision, because the decoder refuses numbers too small or too large for what it decodes.
+    let values: [Double]
     /// The dimensions of an array; nil for bytes.
     let shape: [Int]?
 
     init(from decoder: any Decoder) throws {
       let container = try decoder.singleValueContainer()
-      if let values = try? container.decode([Float].self) {
+      if let values = try? container.decode([Double].self) {
         (self.values, shape) = (values, [values.count])
       } else if let text = try? container.decode(String.self) {
         guard let bytes = Data(base64Encoded: text) else { throw Refusal(reason: "is not base64") }
-        (values, shape) = (bytes.map { Float($0) }, nil)
+        (values, shape) = (bytes.map { Double($0) }, nil)
       } else {
         let parts = try container.decode([Input].self)
         guard let first = parts.first, let inner = first.shape, parts.allSatisfy({ $0.shape == inner }) else {
@@ -106,7 +107,9 @@ private final class LineActor {
     guard case .text(let text) = line else { throw Refusal(reason: "is too long") }
     guard let request = try? decoder.decode(Request.self, from: text) else {
       throw Refusal(
-        reason: "is neither an array of numbers, nor base64 of an image, nor an object of these, in JSON")
+        reason:
+          "is neither an array of numbers, nor base64 of an image, nor an object of these, in JSON with numbers of double precision"
+      )
     }
     var given = request.inputs
     guard try takeObservation(from: &given) else {
@@ -157,7 +160,7 @@ private final class LineActor {
     _ name: String, from given: inout [String: Input], into matrix: Matrix<Float>
   ) throws(Refusal) -> Bool {
     guard let input = given.removeValue(forKey: name) else { return false }
-    let (values, count) = (input.values, matrix.rows * matrix.columns)
+    let (values, count) = (input.values.map { Float($0) }, matrix.rows * matrix.columns)
     guard input.shape?.count == 1 else { throw Refusal(reason: "'\(name)' is not an array of numbers") }
     guard values.count == count else {
       throw Refusal(reason: "'\(name)' has \(values.count) numbers, not \(count)")

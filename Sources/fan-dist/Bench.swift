@@ -120,7 +120,28 @@ struct Bench: ParsableCommand {
   /// The observation for people.
   private var observationText: String { observationShape.map { "\($0)" } ?? "\(observationSize)" }
 
+  /// Throws when there are options that count only beside one that is missing, or without one that is there.
+  private func requireAllCount() throws {
+    func refuse(_ names: String..., because reason: String) throws {
+      try Settings.requireNone(of: names, in: Self.arguments) { $0 + reason }
+    }
+    if online {
+      try refuse(
+        "observation-size", "observation-shape", "action-size",
+        because: ": --online takes what the task has; leave it out")
+    } else {
+      try refuse(
+        "env", "updates-per-step", "online-environments", "python", because: " is for --online")
+    }
+    if observationShape != nil {
+      try refuse("observation-size", because: ": --observation-shape takes its place; leave one of them out")
+    }
+    if !model { try refuse("model-ranks-per-node", because: " is for --model") }
+    if !reproducible { try refuse("reproducible-chunks", because: " is for --reproducible") }
+  }
+
   func run(_ job: Job) throws {
+    try requireAllCount()
     let world = try job.world()
     try Releases.around { releases in
       if online {

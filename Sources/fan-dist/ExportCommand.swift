@@ -1,4 +1,5 @@
 import ArgumentParser
+import ArrayFiles
 import Basics
 import Checkpoints
 import Export
@@ -22,11 +23,9 @@ struct ExportCommand: ParsableCommand {
   func validate() throws { _ = try out.map(format) }
 
   func run() throws {
+    for path in out { try requireNoCheckpoint(at: path) }
     let policy = PolicyExport(try SavedPolicy(path: checkpoint, acceptsPolicy: true))
     for path in out {
-      guard !isSameFile(path, checkpoint) else {
-        throw Failure(.usage, "--out \(path): is the checkpoint itself; choose another name")
-      }
       try policy.write(format(path), to: path)
       try StandardStream.output.say("\(path): \(policy.inputs) -> \(policy.outputs)")
     }
@@ -37,6 +36,20 @@ struct ExportCommand: ParsableCommand {
       throw ValidationError("--out must end in .safetensors or .onnx")
     }
     return format
+  }
+
+  /// Throws when a checkpoint would be replaced: no run could go on from the policy that takes its place.
+  private func requireNoCheckpoint(at path: String) throws {
+    guard !isSameFile(path, checkpoint) else {
+      throw Failure(.usage, "--out \(path): is the checkpoint itself; choose another name")
+    }
+    // The head of the file tells, whichever version wrote it. What cannot be read is no checkpoint.
+    let format = (try? SafetensorsFile(path: path))?.metadata["format"] ?? ""
+    guard !format.hasPrefix("fan-dist checkpoint") else {
+      throw Failure(
+        .cannotCreate,
+        "--out \(path): is a checkpoint, from which a run can go on; choose another name, or remove it")
+    }
   }
 
   private func isSameFile(_ first: String, _ second: String) -> Bool {

@@ -66,7 +66,7 @@ struct SweepCommand: ParsableCommand {
         say: console.say, terminal: Console.terminal, shouldStop: { Signals.stopRequested }))
     guard !list else {
       for run in sweep.runs[indices] {
-        try StandardStream.output.say(runner.command(run).map(quoted).joined(separator: " "))
+        try StandardStream.output.say(shellCommand(runner.command(run)))
       }
       return
     }
@@ -122,12 +122,6 @@ struct SweepCommand: ParsableCommand {
   /// The path of this program.
   private var program: String {
     (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-  }
-
-  /// A word with the quotes that a shell needs to read it back.
-  private func quoted(_ word: String) -> String {
-    let isPlain = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/=:@%".contains($0)) }
-    return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
   }
 }
 

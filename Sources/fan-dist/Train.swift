@@ -148,8 +148,9 @@ struct Train: ParsableCommand {
     logger.info("results in \(directory.path)")
     guard summary.policy != nil || summary.judged != nil else { return }
     logger.info("best policy: \(directory.best)")
-    let how = summary.policy == nil ? " --fqe" : ""
-    logger.info("next: \(CommandLine.arguments[0]) evaluate \(directory.best)\(how)")
+    let how = summary.policy == nil ? ["--fqe"] : settings.argumentsToPlay + environments.workers.arguments
+    logger.info(
+      "next: \(shellCommand([CommandLine.arguments[0], "evaluate", directory.best] + how))")
   }
 
   /// Settings from the agent's defaults, preset, file and flags, each overriding those before, all read by the same
@@ -182,6 +183,7 @@ struct Train: ParsableCommand {
     if train.settings.fqeInterval == nil {
       try FittedQOptions.requireNone(in: file + flags, without: "fqe-interval")
     }
+    try train.settings.requireNoChunks(in: file + flags)
     return (train, preset)
   }
 
@@ -194,6 +196,7 @@ struct Train: ParsableCommand {
     let weights = online.filter { $0.hasPrefix("--online-alpha") }
     let train = try Train.parse(weights + kept + ["--steps", "\(checkpoint.state.step)"] + arguments)
     try train.settings.hyperparameters.agent.requireReads(arguments)
+    try train.settings.requireNoChunks(in: arguments)
     guard train.settings.online.onlineSteps > 0 else {
       throw Failure(.usage, "--from needs --online-steps, the updates of the online phase")
     }

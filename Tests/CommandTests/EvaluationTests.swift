@@ -121,6 +121,12 @@ struct RealEnvironmentTests {
       "evaluate", runs.folder.file("run/checkpoints/best.safetensors"), "--env", Self.name, "--episodes", "5",
       "--python", pythonWithPackages!,
     ]
+    // The command that the run names has what it needs.
+    let next = try #require(
+      result.output.components(separatedBy: "next: ").last?.split(separator: "\n").first)
+    let words = next.split(separator: " ").map(String.init)
+    let named = try run(words[0], Array(words.dropFirst()), environment: environment)
+    #expect(named.code == 0 && named.output.contains("length 4.0"), "\(next): \(named)")
     // No file decides which module is imported.
     let refused = try run(built("fan-dist"), evaluate, environment: environment)
     expectFailure(refused, 64, ["--env-wrapper faulty_environment:Constant"])

@@ -109,9 +109,10 @@ import Testing
     expectFailure(try runs.train("run", "--steps", "5", "--dataset", path), 65, parts)
     let info = try run(
       built("fan-dist"), ["dataset", "info", path, "--env", "pointmaze-u-stitch-singletask-v0"])
-    // Whoever only looks is told and sees the rest, too.
     if fault == .outOfRange {
-      #expect(info.code == 0 && info.output.contains("warning: 1 action components lie outside [-1, 1]"))
+      // Whoever only looks is told how many there are, and sees the rest, too.
+      expectFailure(info, 65, ["1 action components lie outside [-1, 1]", "--action-range"])
+      #expect(info.output.contains("warning: 1 action components lie outside [-1, 1]"))
     } else {
       expectFailure(info, 65, parts)
     }

@@ -45,6 +45,30 @@ import Testing
     #expect(try line(result, "actions: ").hasSuffix("% of their numbers at the bounds"))
   }
 
+  /// A value is in the unit of the rewards, and as good in any: a power of two changes no bit.
+  @Test(arguments: [0x1p30, 0x1p100] as [Float]) func valuesInAnyUnit(unit: Float) throws {
+    _ = try train()
+    func judged(in unit: Float) throws -> Double {
+      var fixture = DatasetFixture(episodes: 6)
+      fixture.rewards = fixture.terminals.indices.map { $0 % 3 == 0 ? -unit : -unit / 2 }
+      let data = try fixture.write(to: runs.folder.file("unit.npz"))
+      return try value(
+        judge(["--fqe-updates", "200", "--fqe-hidden-dims", "16", "--fqe-seeds", "1", "--dataset", data]),
+        "policy")
+    }
+    // As far as the printed digits go.
+    let (scaled, plain) = (try judged(in: unit * 1024) / Double(unit), try judged(in: 1024))
+    #expect(abs(scaled - plain) < 1e-5 * abs(plain) && plain < -512, "\(scaled) \(plain)")
+  }
+
+  /// Other data than the run's are not called the run's.
+  @Test func dataThatHaveChangedAreRefused() throws {
+    let data = try train()
+    #expect(try line(judge(["--fqe-updates", "20"]), "judged by ").contains("the run's training data"))
+    try DatasetFixture(episodes: 19).write(to: data)
+    expectFailure(try judge([]), 78, ["data.npz", "digest", "--dataset"])
+  }
+
   @Test func theSameCommandGivesTheSameNumbers() throws {
     let data = try train()
     let options = ["--fqe-updates", "20", "--fqe-seeds", "1", "--dataset", data]

@@ -184,6 +184,24 @@ import Testing
     expectFailure(
       try run(built("fan-dist"), ["bench", "--products", "openblas", "--threads", "2"]), 64, ["--products"])
   }
+
+  /// Also when they have the values that they have by default.
+  @Test(arguments: [
+    ("--env=pointmaze-u-stitch-singletask-v0", "is for --online"),
+    ("--updates-per-step 1", "is for --online"),
+    ("--online-environments 1", "is for --online"),
+    ("--python python3", "is for --online"),
+    ("--model-ranks-per-node 16", "is for --model"),
+    ("--reproducible-chunks 16", "is for --reproducible"),
+    ("--observation-size 37 --observation-shape 8,8,3", ": --observation-shape"),
+    ("--observation-size 37 --online", ": --online"),
+    ("--observation-shape 8,8,3 --online", ": --online"),
+    ("--action-size 5 --online", ": --online"),
+  ]) func settingsThatWouldNotCount(settings: String, reason: String) throws {
+    let words = settings.split(separator: " ").map(String.init)
+    let name = words[0].prefix { $0 != "=" }
+    expectFailure(try run(built("fan-dist"), ["bench"] + words), 64, ["\(name)", reason])
+  }
 }
 
 /// `fan-dist bench --agents`.

@@ -152,6 +152,18 @@ private func action(_ line: String) throws -> [Double] {
     }
     expectFailure(try policy.export(policy.file("none"), to: policy.file("policy.onnx")), 66, ["none"])
   }
+
+  /// Another checkpoint stays, and then nothing is written. An old export is replaced.
+  @Test func checkpointsAreNotReplaced() throws {
+    let policy = try Policy()
+    let (other, path) = (policy.runs.checkpoint("run", 30), policy.file("policy.safetensors"))
+    let before = try #require(FileManager.default.contents(atPath: other))
+    let result = try policy.export(policy.checkpoint, to: path, other)
+    expectFailure(result, 73, [other, "is a checkpoint", "choose another name"])
+    #expect(FileManager.default.contents(atPath: other) == before)
+    #expect(!FileManager.default.fileExists(atPath: path))
+    for _ in 1...2 { #expect(try policy.export(policy.checkpoint, to: path).code == 0) }
+  }
 }
 
 /// `fan-dist act`.
@@ -176,7 +188,9 @@ private func action(_ line: String) throws -> [Double] {
     let wrong: [(line: String, answer: String)] = [
       ("", "JSON"), ("observation", "JSON"), ("null", "JSON"), ("{}", "no 'observation'"), ("[1]", "not 2"),
       ("[1, 2, 3]", "not 2"), ("[[1, 2]]", "array"), ("[true, 1]", "array"), (#"["1", "2"]"#, "array"),
-      ("[NaN, 1]", "JSON"), ("[1e39, 1]", ""), ("[1, 2] [1, 2]", "JSON"),
+      ("[NaN, 1]", "JSON"), ("[1, 2] [1, 2]", "JSON"), ("[1e39, 1]", "'observation' has numbers too large"),
+      ("[-1E308, 1]", "'observation' has numbers too large"), ("[1E400, 1]", "double precision"),
+      (#"{"observation": [1, 2], "noise": [0, 1e39]}"#, "'noise' has numbers too large"),
       (#"{"observation": [1, 2], "noise": [1]}"#, "'noise' has 1 numbers, not 2"),
       (#"{"observation": [1, 2], "nose": [1, 2]}"#, "'nose'"), (#"{"observation": 1}"#, "array"),
       (String(repeating: "[", count: 200_000), ""), (String(repeating: #"{"a":"#, count: 200_000), ""),
@@ -192,6 +206,17 @@ private func action(_ line: String) throws -> [Double] {
       #expect(error?.contains(answer) == true || answer == "", "\(line.prefix(50)): \(answers[2 * i])")
       #expect(try action(answers[2 * i + 1]).count == 2)
     }
+  }
+
+  /// Numbers below those of single precision are rounded, and are no mistake.
+  @Test func tinyNumbersAreRead() throws {
+    let policy = try Policy()
+    let numbers = ["0", "1e-50", "-1e-46", "5e-324"]
+    let objects = numbers.map { #"{"observation": [\#($0), 1], "noise": [0, \#($0)]}"# }
+    let result = try policy.act(policy.checkpoint, objects + ["[1e-50, 0]"])
+    #expect(result.code == 0 && result.errors == "", "\(result)")
+    let actions = try lines(result).map(action)
+    #expect(actions.count == 5 && Set(actions.prefix(4)).count == 1, "\(actions)")
   }
 
   /// A robot waits for the action before it has the next observation.

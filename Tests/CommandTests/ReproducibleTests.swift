@@ -77,6 +77,22 @@ struct ReproducibleTests {
     #expect(result.code == 64 && result.errors.contains("--reproducible-chunks must be a power of two"))
   }
 
+  /// On the command line or in a file. The file of a run without chunks names none, and so it loads again.
+  @Test func chunksOfARunThatIsNotReproducible() throws {
+    let runs = Runs()
+    for options in [["--reproducible-chunks", "16"], ["--no-reproducible", "--reproducible-chunks=4"]] {
+      let result = try run(ranks: nil, runs.command("refused", options + ["--steps", "5"]))
+      expectFailure(result, 64, ["--reproducible-chunks needs --reproducible"])
+    }
+    let file = try runs.folder.write("reproducible_chunks: 4\n", to: "chunks.yaml")
+    expectFailure(
+      try runs.train("refused", "--config", file, "--steps", "5"), 64,
+      ["--reproducible-chunks needs --reproducible"])
+    try runs.complete("both", "--config", file, "--reproducible", "--steps", "5")
+    try runs.complete("plain", "--steps", "5")
+    try runs.complete("again", "--config", runs.folder.file("plain/config.yaml"))
+  }
+
   /// A run that is reproducible does not go on as one that is not.
   @Test func resumingWithoutIt() throws {
     let runs = Runs()

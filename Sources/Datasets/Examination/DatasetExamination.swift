@@ -40,11 +40,21 @@ public struct DatasetExamination: Sendable {
     (episodes, plainImages) = (examiner.episodes, examiner.plainImages)
     refusal = refusal ?? Self.refusal(observations + actions + [rewards], of: source.path)
     statistics = refusal == nil ? stated ?? survey.statistics : nil
-    self.refusal = refusal
+    self.refusal = refusal ?? Self.refusal(ofActions: statistics, isStated: isStated, of: source.path)
   }
 
   /// All columns.
   var columns: [ExaminedColumn] { observations + actions + [rewards] }
+
+  /// Why training refuses actions that a survey has counted. Those of dataset directories are clipped.
+  private static func refusal(
+    ofActions statistics: DatasetStatistics?, isStated: Bool, of path: String
+  ) -> FileError? {
+    guard let count = statistics?.actionsOutside, count > 0, !isStated else { return nil }
+    return FileError(
+      .malformed, file: path,
+      reason: "\(count) action components lie outside [-1, 1]; dataset import --action-range scales them")
+  }
 
   /// Why training refuses data that nobody surveyed.
   private static func refusal(_ columns: [ExaminedColumn], of path: String) -> FileError? {

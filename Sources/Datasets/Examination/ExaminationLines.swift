@@ -14,7 +14,7 @@ extension DatasetExamination {
       guard !all, kind != .whole, alike.count > Self.mostAlike else { return alike.map(\.text) }
       let rest = alike.count - Self.mostAlike
       return alike.prefix(Self.mostAlike).map(\.text)
-        + ["\(rest) more column(s) \(kind.rawValue): --all-columns or --html FILE lists them"]
+        + ["\(rest) more column(s) \(kind.rawValue): --all-columns or --html page.html lists them"]
     }
   }
 
@@ -58,7 +58,7 @@ extension DatasetExamination {
     let (means, spreads) = (extent(columns.map(\.mean)), extent(columns.map(\.spread)))
     let values = extent(columns.flatMap { [$0.minimum, $0.maximum] })
     return chosen.map(line) + [
-      "dataset: \(name): \(columns.count) columns, \(values); means \(means), spreads \(spreads); --all-columns or --html FILE shows each"
+      "dataset: \(name): \(columns.count) columns, \(values); means \(means), spreads \(spreads); --all-columns or --html page.html shows each"
     ]
   }
 
