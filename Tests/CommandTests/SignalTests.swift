@@ -130,7 +130,9 @@ import Testing
   /// run for a second or two, so the limit is longer than that.)
   @Test(.enabled(if: hasMPIRun, "\(noMPIRun)")) func aLongEvaluationIsWaitedFor() throws {
     let runs = Runs()
-    let line = runs.command("run", ["--steps", "5", "--eval-episodes", "100000", "--stall-timeout", "5"])
+    let line = runs.command(
+      "run",
+      ["--steps", "5", "--eval-episodes", "100000", "--stall-timeout", "5", "--actor-hidden-dims", "512,512"])
     let command = try Command(mpirun, mpirunArguments([(2, line)]))
     #expect(command.wait(30) { command.output.contains(": saved ") })
     sleep(12)
