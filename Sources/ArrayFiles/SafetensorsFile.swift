@@ -84,18 +84,26 @@ public final class SafetensorsFile: Sendable {
 
   /// Checks all checksums. Throws for the first damaged tensor in the order of the file, for a damaged
   /// header, and for a file that ``SafetensorsWriter`` did not write.
-  public func verify() throws(FileError) {
+  ///
+  /// - Parameter requiresFinite: whether a number that is not finite counts as damage, too.
+  public func verify(requiresFinite: Bool = false) throws(FileError) {
     guard let checksumRange, checksumRange.count == 8 else { throw .malformed(path, nil, "has no checksum") }
     var header = header
     header.replaceSubrange(checksumRange, with: repeatElement(UInt8(ascii: "0"), count: 8))
     var whole = crc32_z(0, header, header.count)
     let order = tensors.sorted { $0.value.byteRange.lowerBound < $1.value.byteRange.lowerBound }
     for (name, tensor) in order {
-      var checksum: UInt = 0
+      var (checksum, areFinite) = (UInt(0), true)
       try forEachChunk(of: tensor.byteRange) { bytes, _ in
         checksum = crc32_z(checksum, bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), bytes.count)
+        if requiresFinite { areFinite = areFinite && Self.areFinite(bytes, tensor.dtype) }
       }
       try requireEqual(checksum, checksums[checksumKey(of: name)], name)
+      guard areFinite else {
+        throw .malformed(
+          path, name,
+          "has numbers that are not finite: the file is damaged or not fan-dist's; take another checkpoint")
+      }
       whole = crc32_combine(whole, checksum, tensor.byteRange.count)
     }
     guard checksums[checksumKey] == hexadecimal(whole, digits: 8) else {
@@ -103,22 +111,14 @@ public final class SafetensorsFile: Sendable {
     }
   }
 
-  /// Throws for a tensor of single precision that has a number that is not finite.
-  public func requireFinite() throws(FileError) {
-    for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) where tensor.dtype == .float32 {
-      var isFinite = true
-      try forEachChunk(of: tensor.byteRange) { bytes, _ in
-        isFinite = isFinite && bytes.bindMemory(to: Float.self).allSatisfy(\.isFinite)
-      }
-      guard isFinite else { throw Self.notFinite(path, name) }
+  /// Whether elements are finite as Float.
+  private static func areFinite(_ bytes: UnsafeRawBufferPointer, _ dtype: ElementType) -> Bool {
+    guard dtype != .float32 else { return bytes.bindMemory(to: Float.self).allSatisfy(\.isFinite) }
+    let values = [Float](unsafeUninitializedCapacity: bytes.count / dtype.size) { buffer, count in
+      convert(bytes, dtype, to: buffer.baseAddress!)
+      count = buffer.count
     }
-  }
-
-  /// The error for a tensor that has numbers that are not finite.
-  public static func notFinite(_ path: String, _ name: String) -> FileError {
-    .malformed(
-      path, name,
-      "has numbers that are not finite: the file is damaged or not fan-dist's; take another checkpoint")
+    return values.allSatisfy(\.isFinite)
   }
 
   private func requireEqual(_ checksum: UInt, _ expected: String?, _ name: String) throws(FileError) {

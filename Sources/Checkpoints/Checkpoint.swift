@@ -2,7 +2,7 @@ import ArrayFiles
 import Basics
 import Settings
 
-/// A checkpoint that has been opened and whose checksums hold.
+/// A checkpoint that has been opened, whose checksums hold and whose numbers are finite.
 public struct Checkpoint {
   /// What the file says beside its tensors.
   public let state: CheckpointState
@@ -18,7 +18,8 @@ public struct Checkpoint {
       throw FileError(
         .malformed, file: path, reason: "holds an exported policy alone; this needs the checkpoint")
     }
-    try file.verify()
+    // No other numbers are saved.
+    try file.verify(requiresFinite: true)
   }
 
   /// The settings that its policy was trained with.
@@ -45,16 +46,11 @@ public struct Checkpoint {
     }
   }
 
-  /// Reads one tensor; its shape must be the expected one, and its numbers finite: none other are saved.
+  /// Reads one tensor; its shape must be the expected one.
   public func read(_ name: String, shape: [Int], into base: UnsafeMutablePointer<Float>) throws {
     try require(name, shape: shape)
-    let numbers = UnsafeMutableBufferPointer(start: base, count: shape.reduce(1, *))
-    try file.read(name, into: numbers)
-    guard numbers.allSatisfy(\.isFinite) else { throw SafetensorsFile.notFinite(file.path, name) }
+    try file.read(name, into: UnsafeMutableBufferPointer(start: base, count: shape.reduce(1, *)))
   }
-
-  /// Throws unless all numbers are finite, before they are read.
-  public func requireFinite() throws { try file.requireFinite() }
 
   /// Reads all tensors of a run.
   public func read(into memory: NamedTensors) throws {

@@ -104,7 +104,6 @@ public struct RunDirectory: Sendable {
     for step in steps.reversed() {
       do {
         let found = try Checkpoint(path: checkpoint(step: step))
-        try found.requireFinite()
         for file in found.state.online?.files ?? [] { _ = try CollectedFile.open(path(of: file), file) }
         return found
       } catch {
