@@ -153,8 +153,7 @@ public func createDirectory(_ path: String) throws(FileError) {
   for directory in made.reversed() where mkdir(directory, 0o777) != 0 && errno != EEXIST {
     throw .system(.unwritable, path, "cannot be created")
   }
-  var status = stat()
-  guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+  guard isDirectory(path) else {
     throw FileError(.unwritable, file: path, reason: "cannot be created: something else has this name")
   }
   for directory in made { try synchronizeDirectory(of: directory) }

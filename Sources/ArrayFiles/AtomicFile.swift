@@ -22,7 +22,7 @@ package final class AtomicFile {
     self.path = path
     var status = stat()
     let exists = stat(path, &status) == 0
-    if Self.isStream(path) || exists && ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+    if isStream(path) {
       (target, temporaryPath) = (path, nil)
       descriptor = Self.openStream(path)
     } else {
@@ -49,14 +49,11 @@ package final class AtomicFile {
     if let temporaryPath { unlink(temporaryPath) }
   }
 
-  /// Whether a path names an open stream of this process, whatever lies behind it.
-  private static func isStream(_ path: String) -> Bool {
-    ["/dev/stdout", "/dev/stderr"].contains(path) || path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/")
-  }
-
-  /// Opens a device or a pipe. Of standard output that goes to a file, what is there already stays. A pipe that nobody
-  /// reads must not keep this process for ever; one whose reader is slow may.
+  /// Opens a device or a pipe. A stream that is open already is shared, so that what others write into it comes before
+  /// or behind, and not over it. A pipe that nobody reads must not keep this process for ever; one whose reader is slow
+  /// may.
   private static func openStream(_ path: String) -> Int32 {
+    if let open = openDescriptor(path) { return fcntl(open, F_DUPFD_CLOEXEC, 0) }
     for _ in 0..<20 {
       let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK)
       if descriptor >= 0 {

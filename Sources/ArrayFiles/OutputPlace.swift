@@ -3,8 +3,7 @@ import Foundation
 /// Throws ``FileError`` of kind `.unwritable` unless a file can be made or replaced at `path`. Commands ask before work
 /// that takes long.
 public func requirePlace(forFile path: String) throws(FileError) {
-  var status = stat()
-  if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+  if isDirectory(path) {
     throw FileError(.unwritable, file: path, reason: "is a directory; name a file")
   }
   try requireWritable(parent(of: path), for: path)

@@ -38,10 +38,11 @@ package struct RecordedRun {
     (judgements, judgedBehaviour) = results(directory.judgement, mayBeMissing: true)
   }
 
-  /// Whether a directory has a file of a run, config.yaml or train.csv.
+  /// Whether a directory has something of a run: config.yaml, train.csv or checkpoints.
   static func isRun(_ path: String) -> Bool {
     let directory = RunDirectory(path: path)
-    return [directory.configuration, directory.training].contains(where: FileManager.default.fileExists)
+    return [directory.configuration, directory.training, directory.checkpoints]
+      .contains(where: FileManager.default.fileExists)
   }
 
   /// The value of a setting; nil if config.yaml does not have it.

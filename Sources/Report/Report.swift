@@ -28,13 +28,14 @@ public struct Report {
     let groups = RunGroup.groups(of: runs)
     runCount = runs.count
     let policies = PolicySection(groups)
-    notes = runs.flatMap { run in run.notes.map { "\(run.name): \($0)" } } + policies.notes
+    let runNotes = runs.flatMap { run in run.notes.map { "\(run.name): \($0)" } } + groups.flatMap(\.notes)
+    notes = runNotes + policies.notes
     html = page(
       title: "fan-dist: \(Self.title(runs))",
       """
       \(Self.head(runs, groups))\(summary(groups))\(showsPublished ? published(runs) : "")\(learning(groups))\
       \(policies.markup)\(cost(groups))\
-      \(values(groups))\(losses(groups))\(time(groups))\(settings(groups))\(list(of: runs))
+      \(values(groups))\(losses(groups))\(time(groups))\(settings(groups))\(list(of: runs, notes: runNotes))
       """)
   }
 
@@ -48,7 +49,8 @@ public struct Report {
     let runs = (names ?? []).map { "\(path)/\($0)" }.filter(RecordedRun.isRun)
     guard !runs.isEmpty else {
       let problem =
-        names == nil ? "no such directory" : "no run here: nothing has a config.yaml or a train.csv"
+        names == nil
+        ? "no such directory" : "no run here: nothing has a config.yaml, a train.csv or checkpoints"
       throw Failure(.noInput, "\(path): \(problem); give run directories, or one that contains some")
     }
     return runs.sorted { $0.compare($1, options: .numeric) == .orderedAscending }

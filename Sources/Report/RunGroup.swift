@@ -30,6 +30,15 @@ package struct RunGroup {
     }
   }
 
+  /// One line for each seed that several runs of the group have.
+  var notes: [String] {
+    runs.compactMap { $0["seed"] }.unique().compactMap { seed in
+      let names = runs.filter { $0["seed"] == seed }.map(\.name)
+      guard names.count > 1 else { return nil }
+      return "seed \(seed) of the same settings: \(names.joined(separator: ", ")); means count each of them"
+    }
+  }
+
   private static func seed(_ run: RecordedRun) -> Int { run["seed"].flatMap { Int($0) } ?? 0 }
 
   private static func identity(_ run: RecordedRun) -> [String: String] {

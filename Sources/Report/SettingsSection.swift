@@ -28,7 +28,7 @@ private func facts(_ groups: [RunGroup]) -> Markup {
 }
 
 /// The section that lists all runs, with notes on what is missing or damaged.
-func list(of runs: [RecordedRun]) -> Markup {
+func list(of runs: [RecordedRun], notes: [String]) -> Markup {
   let table = DataTable(
     header: ["", "seed", "updates", "of", "last evaluation", "success", "return"],
     rows: runs.map { run in
@@ -42,6 +42,6 @@ func list(of runs: [RecordedRun]) -> Markup {
         .init(last("success")), .init(last("return")),
       ]
     })
-  let notes = runs.flatMap { run in run.notes.map { "<li>\(run.name): \($0)</li>" as Markup } }
-  return section("Runs", "", [table.markup, notes.isEmpty ? "" : "<ul class=\"notes\">\(notes)</ul>"])
+  let items = notes.map { "<li>\($0)</li>" as Markup }
+  return section("Runs", "", [table.markup, items.isEmpty ? "" : "<ul class=\"notes\">\(items)</ul>"])
 }

@@ -25,18 +25,6 @@ private func kindToImport(_ path: String) -> String? {
   return URL(fileURLWithPath: path).pathExtension == "csv" && isFile(path) ? "a CSV file" : nil
 }
 
-/// Whether there is a regular file at `path`. Others, such as a pipe, may wait for ever when they are opened.
-func isFile(_ path: String) -> Bool { kind(of: path) == S_IFREG }
-
-/// Whether there is a directory at `path`.
-func isDirectory(_ path: String) -> Bool { kind(of: path) == S_IFDIR }
-
-/// What there is at `path`, as `st_mode` has it; nil if there is nothing.
-private func kind(of path: String) -> mode_t? {
-  var status = stat()
-  return stat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
-}
-
 /// Whether a file begins with these bytes.
 func begins(_ path: String, with bytes: [UInt8]) -> Bool {
   guard isFile(path), let file = FileHandle(forReadingAtPath: path) else { return false }

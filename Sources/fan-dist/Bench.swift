@@ -129,6 +129,7 @@ struct Bench: ParsableCommand {
       try refuse(
         "observation-size", "observation-shape", "action-size",
         because: ": --online takes what the task has; leave it out")
+      try refuse("ranks-per-node", because: ": --online takes the machine as it is; leave it out")
     } else {
       try refuse(
         "env", "updates-per-step", "online-environments", "python", because: " is for --online")
@@ -136,7 +137,11 @@ struct Bench: ParsableCommand {
     if observationShape != nil {
       try refuse("observation-size", because: ": --observation-shape takes its place; leave one of them out")
     }
-    if !model { try refuse("model-ranks-per-node", because: " is for --model") }
+    if model {
+      try refuse("rounds", "updates", because: ": --model chooses how often it measures; leave it out")
+    } else {
+      try refuse("model-ranks-per-node", because: " is for --model")
+    }
     if !reproducible { try refuse("reproducible-chunks", because: " is for --reproducible") }
   }
 

@@ -1,5 +1,6 @@
 import Agents
 import ArgumentParser
+import ArrayFiles
 import Basics
 import Foundation
 import Report
@@ -26,8 +27,10 @@ struct ReportCommand: ParsableCommand {
   func run() throws {
     let report = try Report(paths: runs, showsPublished: published)
     try report.write(to: out)
-    for note in report.notes { try StandardStream.output.say("note: \(note)") }
-    try StandardStream.output.say("\(out): \(report.runCount) run(s)")
+    // A page that goes into a stream stays alone in it.
+    let messages = isStream(out) ? StandardStream.error : .output
+    for note in report.notes { try messages.say("note: \(note)") }
+    try messages.say("\(out): \(report.runCount) run(s)")
   }
 }
 
@@ -36,12 +39,4 @@ struct ReportCommand: ParsableCommand {
 func requirePage(_ path: String?, _ option: String) throws {
   try requirePath(path, option)
   try require(path.map { $0.hasSuffix(".html") || isStream($0) } ?? true, "\(option) must end in .html")
-}
-
-/// Whether a path names standard output, a device or a pipe, where nothing is replaced.
-private func isStream(_ path: String) -> Bool {
-  // What lies behind standard output may well be a file.
-  if ["/dev/stdout", "/dev/stderr"].contains(path) || path.hasPrefix("/dev/fd/") { return true }
-  var status = stat()
-  return stat(path, &status) == 0 && ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT)
 }

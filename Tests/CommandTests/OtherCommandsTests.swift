@@ -197,6 +197,9 @@ import Testing
     ("--observation-size 37 --online", ": --online"),
     ("--observation-shape 8,8,3 --online", ": --online"),
     ("--action-size 5 --online", ": --online"),
+    ("--ranks-per-node 1 --online", ": --online"),
+    ("--rounds 7 --model", ": --model"),
+    ("--updates 1 --model", ": --model"),
   ]) func settingsThatWouldNotCount(settings: String, reason: String) throws {
     let words = settings.split(separator: " ").map(String.init)
     let name = words[0].prefix { $0 != "=" }

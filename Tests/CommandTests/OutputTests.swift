@@ -79,6 +79,17 @@ import Testing
     #expect(try runs.text(".", "page").contains("</html>"))
   }
 
+  /// What a page is written into may hold more than the page.
+  @Test func aPageGoesBetweenOtherOutput() throws {
+    let script = "(echo before; $0 report run --out /dev/stdout; echo after) > all 2> messages"
+    let runs = try trained()
+    #expect(try shell(script, in: runs).code == 0)
+    let page = try runs.text(".", "all")
+    #expect(
+      page.hasPrefix("before\n<!DOCTYPE html>") && page.hasSuffix("</html>\nafter\n"), "\(page.suffix(200))")
+    #expect(try runs.text(".", "messages").contains("1 run(s)"))
+  }
+
   @Test(arguments: [
     ["--run-dir", ""], ["sweep", "s.yaml", "--out", ""], ["report", "run", "--out", ""],
     ["example", "returns", "--out", ""], ["dataset", "import", "x.npz", "--out", ""],

@@ -233,6 +233,24 @@ import Testing
     #expect(try runs.page().texts("//section[h2='Runs']//li") == ["run: \(note)"])
   }
 
+  @Test func aRunOfCheckpointsAloneIsListed() throws {
+    try FileManager.default.createDirectory(
+      atPath: runs.folder.file("run/checkpoints"), withIntermediateDirectories: true)
+    let missing = ["config.yaml", "train.csv", "eval.csv"]
+    #expect(try runs.report().notes == missing.map { "run: \($0): missing" })
+    #expect(try runs.page().rows("//section[h2='Runs']//table").map { $0[0] } == ["run"])
+  }
+
+  @Test func aSeedThatCountsTwiceIsNoted() throws {
+    for (name, seed) in [("a", 0), ("b", 1), ("c", 0)] {
+      try runs.write(
+        name, configuration: "lr: 1\nseed: \(seed)\n", training: "step\n1\n", evaluation: "step\n1\n")
+    }
+    let note = "seed 0 of the same settings: a, c; means count each of them"
+    #expect(try runs.report().notes == [note])
+    #expect(try runs.page().texts("//section[h2='Runs']//li") == [note])
+  }
+
   @Test func aRunWithoutEpisodesMissesNothing() throws {
     try runs.write("run", configuration: "eval_episodes: 0\n", training: "step,a\n1,2\n")
     #expect(try runs.report().notes == [])
