@@ -141,12 +141,13 @@ import Testing
     let actionRate: Double
   }
 
-  private func figures(_ options: String...) throws -> Figures { try decoded(options) }
+  private func figures(_ options: String...) throws -> Figures {
+    try decoded(["--rounds", "3", "--updates", "20"] + options)
+  }
 
   private func decoded<Result: Decodable>(_ options: [String]) throws -> Result {
     let sizes = ["--actor-hidden-dims", "16,16", "--value-hidden-dims", "16,16", "--batch-size", "16"]
-    let result = try run(
-      built("fan-dist"), ["bench", "--json", "--rounds", "3", "--updates", "20"] + options + sizes)
+    let result = try run(built("fan-dist"), ["bench", "--json"] + options + sizes)
     return try JSONDecoder().decode(Result.self, from: Data(result.output.utf8))
   }
 
