@@ -119,6 +119,9 @@ public struct EnvironmentArguments: CustomStringConvertible, Equatable, Sendable
     guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else {
       throw ValidationError("not a JSON object")
     }
+    if let key = repeatedKey(json: Data(text.utf8)) {
+      throw ValidationError("'\(printable(key))' is given twice")
+    }
     return object
   }
 

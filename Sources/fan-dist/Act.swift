@@ -111,6 +111,7 @@ private final class LineActor {
           "is neither an array of numbers, nor base64 of an image, nor an object of these, in JSON with numbers of double precision"
       )
     }
+    if let key = repeatedKey(json: text) { throw Refusal(reason: "has '\(printable(key))' twice") }
     var given = request.inputs
     guard try takeObservation(from: &given) else {
       throw Refusal(reason: "has no 'observation'")

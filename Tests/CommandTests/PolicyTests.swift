@@ -192,6 +192,7 @@ private func action(_ line: String) throws -> [Double] {
       ("[-1E308, 1]", "'observation' has numbers too large"), ("[1E400, 1]", "double precision"),
       (#"{"observation": [1, 2], "noise": [0, 1e39]}"#, "'noise' has numbers too large"),
       (#"{"observation": [1, 2], "noise": [1]}"#, "'noise' has 1 numbers, not 2"),
+      (#"{"observation": [1, 2], "noise": [0, 0], "observation": [3, 4]}"#, "'observation' twice"),
       (#"{"observation": [1, 2], "nose": [1, 2]}"#, "'nose'"), (#"{"observation": 1}"#, "array"),
       (String(repeating: "[", count: 200_000), ""), (String(repeating: #"{"a":"#, count: 200_000), ""),
       ("[1, " + String(repeating: "1", count: 17 << 20) + "]", "too long"),

@@ -14,6 +14,8 @@ import Testing
     ("a=1.0,b=1,c=-0.5,d=1e-9", #"{"a":1.0,"b":1,"c":-0.5,"d":1e-09}"#),
     (#"mode="3",other=x=y"#, #"{"mode":"3","other":"x=y"}"#),
     (#"{"sizes": [1, 2], "deep": {"k": null}}"#, #"{"deep":{"k":null},"sizes":[1,2]}"#),
+    // Equal keys of different objects, and texts that look like keys.
+    (#"{"a": {"a": "a\":"}, "b": [{"c": 1}, {"c": 1}]}"#, #"{"a":{"a":"a\":"},"b":[{"c":1},{"c":1}]}"#),
   ]) func argumentsBecomeJSON(text: String, json: String) throws {
     #expect(try options("--env-kwargs", text).envKwargs?.description == json)
     #expect(try EnvironmentArguments(json).description == json)
@@ -21,7 +23,10 @@ import Testing
 
   @Test(arguments: [
     (["--env-kwargs", "stride"], "KEY=VALUE"), (["--env-kwargs", "a=1,a=2"], "given twice"),
-    (["--env-kwargs", "{\"a\": }"], "not a JSON object"), (["--env-kwargs", "a b=1"], "'a b'"),
+    (["--env-kwargs", "{\"a\": }"], "not a JSON object"),
+    (["--env-kwargs", #"{"a": 1, "b": {"a": "a"}, "\u0061" : 2}"#], "'a' is given twice"),
+    (["--env-kwargs", #"{"a": [{"b": "\"", "c": {}, "b": 2}]}"#], "'b' is given twice"),
+    (["--env-kwargs", "a b=1"], "'a b'"),
     (["--env-kwargs", "=1"], "''"), (["--env-kwargs", "a=" + String(repeating: "x", count: 5000)], "4096"),
     (["--max-episode-steps", "0"], "between 1 and 100000"), (["--env-wrapper", "module"], "MODULE:CLASS"),
     (["--env-wrapper", "os:system('x')"], "MODULE:CLASS"),
