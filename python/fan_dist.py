@@ -141,10 +141,14 @@ class Policy:
         Random inputs that are not given are drawn from `rng`, a numpy.random.Generator, in the order of `inputs`;
         without it, from a fresh one.
         """
-        observation = np.asarray(observation, np.float64)
+        # In single precision first, as the networks were trained: of large numbers it keeps what the data kept.
+        with np.errstate(over="ignore"):
+            observation = np.asarray(observation, np.float32).astype(np.float64)
         batch = np.atleast_2d(observation)
         if observation.ndim not in (1, 2) or batch.shape[1] != self.observation_size:
             raise ValueError(f"the observation has shape {observation.shape}; its size is {self.observation_size}")
+        if not np.isfinite(batch).all():
+            raise ValueError("the observation has numbers that are not finite, or too large")
         rng = rng if rng is not None else np.random.default_rng()
         unknown = set(inputs) - set(self.inputs)
         if unknown:

@@ -176,25 +176,27 @@ public struct Hyperparameters: ParsableArguments, Sendable {
 
   /// Rejects values outside their ranges.
   public func validate() throws {
-    try require(lr > 0 && lr.isFinite, "--lr must be positive")
+    try require(lr > 0 && lr.isFinite, "--lr must be a finite number above 0")
     try require((1...1_048_576).contains(batchSize), "--batch-size must be between 1 and 1048576")
     try require((0...1).contains(discount), "--discount must be between 0 and 1")
     try require((0...1).contains(tau), "--tau must be between 0 and 1")
     try require((0...1).contains(expectile), "--expectile must be between 0 and 1")
-    try require(alpha1 >= 0 && alpha1.isFinite, "--alpha1 must not be negative")
-    try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must not be negative")
-    try require(alpha >= 0 && alpha.isFinite, "--alpha must not be negative")
+    try require(alpha1 >= 0 && alpha1.isFinite, "--alpha1 must be a finite number, 0 or more")
+    try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must be a finite number, 0 or more")
+    try require(alpha >= 0 && alpha.isFinite, "--alpha must be a finite number, 0 or more")
     try require((1...1000).contains(flowSteps), "--flow-steps must be between 1 and 1000")
-    try require(alphaActor >= 0 && alphaActor.isFinite, "--alpha-actor must not be negative")
-    try require(alphaCritic >= 0 && alphaCritic.isFinite, "--alpha-critic must not be negative")
+    try require(alphaActor >= 0 && alphaActor.isFinite, "--alpha-actor must be a finite number, 0 or more")
+    try require(alphaCritic >= 0 && alphaCritic.isFinite, "--alpha-critic must be a finite number, 0 or more")
     try require((1...1_000_000).contains(actorFreq), "--actor-freq must be between 1 and 1000000")
-    try require(actorNoise >= 0 && actorNoise.isFinite, "--actor-noise must not be negative")
-    try require(actorNoiseClip >= 0 && actorNoiseClip.isFinite, "--actor-noise-clip must not be negative")
+    try require(actorNoise >= 0 && actorNoise.isFinite, "--actor-noise must be a finite number, 0 or more")
+    try require(
+      actorNoiseClip >= 0 && actorNoiseClip.isFinite, "--actor-noise-clip must be a finite number, 0 or more")
     try require((1...1024).contains(numQuantiles), "--num-quantiles must be between 1 and 1024")
-    try require(kappa > 0 && kappa.isFinite, "--kappa must be positive")
+    try require(kappa > 0 && kappa.isFinite, "--kappa must be a finite number above 0")
     try require((1...65_536).contains(numCosines), "--num-cosines must be between 1 and 65536")
     try require((1...65_536).contains(embeddingDim), "--embedding-dim must be between 1 and 65536")
-    try require(alphaPenalty >= 0 && alphaPenalty.isFinite, "--alpha-penalty must not be negative")
+    try require(
+      alphaPenalty >= 0 && alphaPenalty.isFinite, "--alpha-penalty must be a finite number, 0 or more")
     try require(
       (1...1024).contains(numLogsumexpSamples), "--num-logsumexp-samples must be between 1 and 1024")
     try require(
@@ -203,8 +205,8 @@ public struct Hyperparameters: ParsableArguments, Sendable {
     try require(
       confidenceWeightTemp >= 0 && confidenceWeightTemp.isFinite,
       "--confidence-weight-temp must not be negative")
-    try require(bcfmLambda >= 0 && bcfmLambda.isFinite, "--bcfm-lambda must not be negative")
-    try require(dcfmLambda >= 0 && dcfmLambda.isFinite, "--dcfm-lambda must not be negative")
+    try require(bcfmLambda >= 0 && bcfmLambda.isFinite, "--bcfm-lambda must be a finite number, 0 or more")
+    try require(dcfmLambda >= 0 && dcfmLambda.isFinite, "--dcfm-lambda must be a finite number, 0 or more")
     try require((1...1024).contains(numSamples), "--num-samples must be between 1 and 1024")
     try require((0...1e6).contains(actorFcScale), "--actor-fc-scale must be between 0 and 1000000")
   }

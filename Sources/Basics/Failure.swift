@@ -31,10 +31,11 @@ public struct Failure: Error, CustomStringConvertible, Equatable, Sendable {
   /// One line: what, where, and what to do.
   public let message: String
 
-  /// A failure with this code and line.
+  /// A failure with this code and line. The line may quote files and arguments: what would not show in a line is
+  /// replaced, and the end of what is very long is left out.
   public init(_ code: Code, _ message: String) {
     self.code = code
-    self.message = message
+    self.message = printable(message, limit: 4000)
   }
 
   /// Any error as a failure. An error that does not know its exit code counts as the system's.

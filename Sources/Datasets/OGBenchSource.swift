@@ -15,7 +15,7 @@ public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward:
 /// off: it ends there, too. Transition i leads from row i to row i + 1 wherever no episode ends in row i. An
 /// episode also ends where its file ends.
 public struct OGBenchSource: DatasetSource {
-  /// The path of the file or directory.
+  /// The path of the file or directory, or another name by which messages call it.
   public let path: String
   /// The sizes of the dataset and its layout in memory.
   public let plan: DatasetPlan
@@ -39,9 +39,10 @@ public struct OGBenchSource: DatasetSource {
   ///   - rule: computes rewards and masks when the files have none.
   ///   - member: names the member whose rows the rule needs.
   public init(
-    path: String, rewards rule: RewardRule? = nil, from member: String = "observations"
+    path: String, called name: String? = nil, rewards rule: RewardRule? = nil,
+    from member: String = "observations"
   ) throws(FileError) {
-    self.path = path
+    self.path = name ?? path
     self.rule = rule
     ruleMember = member
     shards = try Self.open(path)

@@ -23,7 +23,7 @@ public struct UnknownTask: Error, CustomStringConvertible {
     let mazes = PointMazeTask.benchmark.map { $0[0].maze.name }.joined(separator: ",")
     let behaviours = PointMazeTask.benchmarkBehaviours.map(\.rawValue).joined(separator: ",")
     return """
-      unknown task '\(name)'; embedded tasks are \(PointMazeTask.defaultName), \(PointMazeTask.scarceName) and \
+      unknown task '\(printable(name))'; embedded tasks are \(PointMazeTask.defaultName), \(PointMazeTask.scarceName) and \
       pointmaze-{\(mazes)}-{\(behaviours)}-singletask[-task{1,2,3,4,5}]-v0, and the same names after \
       'visual-' with images as observations
       """

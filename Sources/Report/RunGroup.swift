@@ -20,7 +20,8 @@ package struct RunGroup {
         members.append((settings, [run]))
       }
     }
-    let differing = differingNames(members.map(\.settings), order: runs.flatMap { $0.settings.map(\.name) })
+    let order = runs.flatMap { $0.settings.map(\.name) } + [unknown]
+    let differing = differingNames(members.map(\.settings), order: order)
     let telling = tellingNames(differing, members.map(\.settings))
     return members.enumerated().map { index, member in
       RunGroup(
@@ -41,8 +42,12 @@ package struct RunGroup {
 
   private static func seed(_ run: RecordedRun) -> Int { run["seed"].flatMap { Int($0) } ?? 0 }
 
+  /// What stands for the settings of a run whose settings cannot be read: nobody knows what else has the same.
+  private static let unknown = "directory"
+
   private static func identity(_ run: RecordedRun) -> [String: String] {
-    Dictionary(run.settings.map { ($0.name, $0.value) }) { $1 }.filter { $0.key != "seed" }
+    guard !run.settings.isEmpty else { return [unknown: run.directory.path] }
+    return Dictionary(run.settings.map { ($0.name, $0.value) }) { $1 }.filter { $0.key != "seed" }
   }
 
   /// The settings whose values differ, in the order of the configuration files.

@@ -83,15 +83,25 @@ public struct RunDirectory: Sendable {
   ///   - resuming: whether the directory may hold a run already.
   ///   - warn: is told when the file system has no locks.
   package func open(resuming: Bool, warn: (String) -> Void = { _ in }) throws -> RunLock {
+    // Before anything is made. What cannot be listed cannot be made either, and that is reported then.
+    if !resuming { try requireNoRun((try? namesIfPresent(in: checkpoints)) ?? []) }
     do { try createDirectory(checkpoints) } catch { throw Failure(error) }
     let lock = try RunLock(directory: path, warn: warn)
-    guard resuming || !FileManager.default.fileExists(atPath: training) else {
+    // Another process may have begun and ended one meanwhile.
+    if !resuming { try requireNoRun(namesIfPresent(in: checkpoints)) }
+    if lock.isExclusive { try removeLeftovers() }
+    return lock
+  }
+
+  /// Throws if there is something of a run that a new one would replace: its table, or a checkpoint among `names`.
+  private func requireNoRun(_ names: [String]) throws(Failure) {
+    guard !names.contains(where: { $0.hasSuffix(".safetensors") }),
+      !FileManager.default.fileExists(atPath: training)
+    else {
       throw Failure(
         .cannotCreate,
         "\(path): holds a run already; continue it with --resume auto, or choose another --run-dir")
     }
-    if lock.isExclusive { try removeLeftovers() }
-    return lock
   }
 
   /// The newest checkpoint that is whole, nil when there is none at all; the others that were looked at are reported to

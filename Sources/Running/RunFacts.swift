@@ -66,7 +66,7 @@ struct RunFacts {
       data.statistics.lines + scaleLines(data.spec.scales)
       + data.statistics.warnings(areClipped: true).map { "warning: \($0)" }
     let facts = ["\(program), \(ranks)"] + statistics
-    let text = facts.map { "# \($0)\n" }.joined() + repeated.yaml
+    let text = facts.map { "# \(printable($0, limit: .max))\n" }.joined() + repeated.yaml
     try writeFile(Array(text.utf8), path: directory.configuration)
   }
 }

@@ -88,10 +88,24 @@ final class RunState {
         .configuration,
         "\(origin): has done \(state.step) updates; leave out --steps, or give --steps \(state.step)")
     }
-    try checkpoint.read(into: NamedTensors(of: learner))
+    do { try checkpoint.read(into: NamedTensors(of: learner)) } catch {
+      throw try networkDifference(checkpoint).map {
+        Failure(.configuration, "\(origin): its networks were trained \($0); leave that out")
+      } ?? error
+    }
     learner.optimiserSteps = state.optimiserSteps
     step = state.step
     return state.online != nil
+  }
+
+  /// The first setting on which the sizes of networks depend and that is another one in a checkpoint; nil if there is none.
+  private func networkDifference(_ checkpoint: Checkpoint) throws -> String? {
+    let shaping: Set = [
+      "agent", "actor-hidden-dims", "value-hidden-dims", "layer-norm", "actor-layer-norm", "encoder",
+      "num-ensembles", "num-cosines", "embedding-dim",
+    ]
+    func settings(_ all: [Setting]) -> [Setting] { all.filter { shaping.contains($0.name) } }
+    return difference(settings(try checkpoint.configuration().identity), settings(configuration.identity))
   }
 
   private func restore(_ checkpoint: Checkpoint, from directory: RunDirectory) throws {

@@ -230,7 +230,22 @@ public struct Configuration: ParsableArguments, Sendable {
     let isPlain =
       !value.isEmpty
       && value.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.,_/".contains($0)) }
-    return isPlain ? value : "'" + value.replacing("'", with: "''") + "'"
+    if isPlain { return value }
+    // A file with these could not be read again: see `yaml`.
+    let needsEscapes =
+      looksLikeKeyThatIsList(value)
+      || value.unicodeScalars.contains { $0.properties.generalCategory == .control }
+    return needsEscapes ? escaped(value) : "'" + value.replacing("'", with: "''") + "'"
+  }
+
+  /// A text in double quotes, with numbers in place of all characters but letters and digits.
+  private func escaped(_ value: String) -> String {
+    let characters = value.unicodeScalars.map { scalar -> String in
+      guard !scalar.properties.isAlphabetic, scalar.properties.numericType == nil else { return "\(scalar)" }
+      let digits = String(scalar.value, radix: 16)
+      return "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+    }
+    return "\"\(characters.joined())\""
   }
 }
 

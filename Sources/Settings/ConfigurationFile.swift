@@ -66,6 +66,8 @@ public func yaml(_ text: String, file: String) throws -> Node? {
   try refuseKeysThatAreLists(text, file: file)
   do {
     return try Yams.compose(yaml: text)
+  } catch YamlError.duplicatedKeysInMapping(let names, _) {
+    throw Failure(.usage, "\(file): '\(printable(names.first ?? "?"))' is there twice; leave one out")
   } catch {
     let line = "\(error)".split(separator: "\n").first.map(String.init) ?? "not YAML"
     throw Failure(.usage, "\(file): not a YAML file: \(line)")
@@ -76,10 +78,24 @@ public func yaml(_ text: String, file: String) throws -> Node? {
 /// needs such keys. The parser compares them number by number, and a few lines of aliases can stand for more numbers than
 /// there is time for.
 private func refuseKeysThatAreLists(_ text: String, file: String) throws(Failure) {
+  var isHead = true
   for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
-  where line.contains(#/^[ \t]*(- +)*\?([ \t\r]|$)|[\[{,][ \t]*\?[ \t]|[\]}][ \t]*:|\*[\w-]+[ \t]*:/#) {
+  {
+    isHead = isHead && (line.first == "#" || line.isEmpty)
+    guard !isHead, looksLikeKeyThatIsList(withoutComment(line)) else { continue }
     throw Failure(.usage, "\(file):\(index + 1): a key that is no single word; write NAME: VALUE")
   }
+}
+
+/// Whether a line may have a key that is a list, a mapping or an alias.
+func looksLikeKeyThatIsList(_ line: some StringProtocol) -> Bool {
+  String(line).contains(#/^[ \t]*(- +)*\?([ \t\r]|$)|[\[{,][ \t]*\?[ \t]|[\]}][ \t]*:|\*[\w-]+[ \t]*:/#)
+}
+
+/// A line without the comment at its end. A comment with a quotation mark stays: what looks like one may stand in a text
+/// that begins in an earlier line, and this mark may end the text.
+private func withoutComment(_ line: Substring) -> Substring {
+  line.firstMatch(of: #/(^|[ \t])#[^'"]*$/#).map { line[..<$0.range.lowerBound] } ?? line
 }
 
 /// The arguments that give a setting the value that a YAML file has for it; none for null, which leaves it alone.

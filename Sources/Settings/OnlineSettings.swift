@@ -65,9 +65,11 @@ public struct OnlineSettings: ParsableArguments, Sendable {
   public func validate() throws {
     try require((0...1_000_000_000).contains(onlineSteps), "--online-steps must be between 0 and 1000000000")
     try require(
-      (onlineAlpha1 ?? 0) >= 0 && (onlineAlpha1 ?? 0).isFinite, "--online-alpha1 must not be negative")
+      (onlineAlpha1 ?? 0) >= 0 && (onlineAlpha1 ?? 0).isFinite,
+      "--online-alpha1 must be a finite number, 0 or more")
     try require(
-      (onlineAlpha2 ?? 0) >= 0 && (onlineAlpha2 ?? 0).isFinite, "--online-alpha2 must not be negative")
+      (onlineAlpha2 ?? 0) >= 0 && (onlineAlpha2 ?? 0).isFinite,
+      "--online-alpha2 must be a finite number, 0 or more")
     try require(
       (1...1_000_000_000_000).contains(bufferSize), "--buffer-size must be between 1 and 1000000000000")
     try require(

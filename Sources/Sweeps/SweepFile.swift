@@ -32,7 +32,9 @@ struct SweepFile {
         variants = try list(value.sequence, key, "a list of settings of single runs").map {
           try choices($0, of: key)
         }
-      case "seeds": seeds = try list(value.sequence, key, "a list such as [0, 1, 2]").map(seed)
+      case "seeds":
+        seeds = try list(value.sequence, key, "a list such as [0, 1, 2]").map(seed)
+        guard !seeds.isEmpty else { throw wrong(key, "needs at least one value") }
       case "ranks":
         guard let ranks = value.int, (1...65_536).contains(ranks) else {
           throw wrong(key, "needs a number of ranks")

@@ -90,18 +90,21 @@ public struct DatasetImport: Sendable {
         "\(source): no such file; --format, --columns, --convention and --episode-limit are for files and directories"
       )
     }
+    let published: DatasetImporter.Request
     switch try? NamedTask(name: source) {
     case .embedded(let task) where task.image != nil:
       throw Failure(.noInput, "\(source): nobody publishes these data: fan-dist dataset generate makes them")
-    case .embedded(let task): return .python(request(.ogbench, task.name))
-    case .gymnasium(let task) where task.source == .ogbench: return .python(request(.ogbench, task.name))
-    case .gymnasium(let task) where task.source == .minari: return .python(request(.minari, task.name))
+    case .embedded(let task): published = request(.ogbench, task.name)
+    case .gymnasium(let task) where task.source == .ogbench: published = request(.ogbench, task.name)
+    case .gymnasium(let task) where task.source == .minari: published = request(.minari, task.name)
     default:
       throw Failure(
         .noInput,
         "\(source): no such file, and not the name of a dataset: those are OGBench's NAME-singletask[-taskN]-v0 and minari:ID; D4RL's datasets are .hdf5 files"
       )
     }
+    try requireNoTask("\(source) says itself what rewards are")
+    return .python(published)
   }
 
   private func fileReader() throws -> Reader {
@@ -115,6 +118,7 @@ public struct DatasetImport: Sendable {
       throw Failure(.usage, "--from: \(source) is a file or a directory, not a name; leave it out")
     }
     guard isOGBench else {
+      try requireNoTask("\(source) says itself what rewards are")
       var request = request(.file, URL(fileURLWithPath: source).path)
       (request.format, request.columns) = (format?.rawValue, columns)
       (request.convention, request.episodeLimit) = (convention, episodeLimit)
@@ -124,6 +128,7 @@ public struct DatasetImport: Sendable {
     let task = try task.map { try namedTask($0) }
     let files = try openFiles(source, task: task?.embedded)
     if let task = task?.embedded { try requireFit(files, task) }
+    if files.hasRewards { try requireNoTask("\(source) has rewards") }
     guard case .gymnasium(let task) = task, !files.hasRewards else { return .own(files) }
     guard task.source == .ogbench else {
       throw Failure(
@@ -166,6 +171,15 @@ public struct DatasetImport: Sendable {
     guard scales.rewardRule != .lastStep else {
       throw Failure(.usage, "--reward-rule last-step: \(source) says itself what rewards are, or --env does")
     }
+  }
+
+  /// Throws if a task is given that would do nothing, for a reason.
+  private func requireNoTask(_ reason: String) throws(Failure) {
+    guard let task, scales.actionRange != .environment else { return }
+    throw Failure(
+      .usage,
+      "--env \(task): \(reason); it is for files without rewards and for --action-range environment, so leave it out"
+    )
   }
 
   /// The bounds of the actions of the environment that `task` names.
@@ -223,6 +237,7 @@ public struct DatasetImport: Sendable {
       try rows.forEachBlock(validation: validation) { block, file, first in
         if let scales {
           if case .refuse = rows.bounds { try requireInRange(block, scales, file ?? source, first) }
+          if let rewards = scales.rewards { try requireInRange(block, rewards, file ?? source, first) }
           block.scale(scales)
         }
         try writer.append(block, from: file ?? source, row: first)
@@ -246,6 +261,19 @@ public struct DatasetImport: Sendable {
       reason:
         "row \(first + row) column \(column) is \(value), outside \(middle - half) to \(middle + half); give --action-range a wider range, or data"
     )
+  }
+
+  /// Names the first reward that a scale makes too large.
+  private func requireInRange(
+    _ block: RowBlock, _ scale: DataScales.Rewards, _ file: String, _ first: Int
+  ) throws(Failure) {
+    for row in 0..<block.rows where block.rewards[row].isFinite {
+      guard !Float(scale.apply(to: Double(block.rewards[row]))).isFinite else { continue }
+      throw Failure(
+        .usage,
+        "\(file): row \(first + row): the reward \(block.rewards[row]) becomes too large; give --reward-scale and --reward-shift smaller numbers"
+      )
+    }
   }
 
   private static func validation(of directory: String) -> String {

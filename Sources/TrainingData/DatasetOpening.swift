@@ -33,14 +33,19 @@ func begins(_ path: String, with bytes: [UInt8]) -> Bool {
 
 /// Opens OGBench's files. The task gives rewards and masks when they hold none, by its rule: from the observations, or
 /// from the positions beside images.
-func openFiles(_ path: String, task: PointMazeTask?) throws(FileError) -> OGBenchSource {
+///
+/// - Parameter name: what messages call them; nil for the path.
+func openFiles(
+  _ path: String, task: PointMazeTask?, called name: String? = nil
+) throws(FileError) -> OGBenchSource {
   guard let task else { return try OGBenchSource(path: path) }
   guard task.image == nil else {
     return try OGBenchSource(
-      path: path, rewards: { task.environment.rewardAndMask(position: SIMD2($0[0], $0[1])) }, from: "qpos")
+      path: path, called: name,
+      rewards: { task.environment.rewardAndMask(position: SIMD2($0[0], $0[1])) }, from: "qpos")
   }
   return try OGBenchSource(
-    path: path, rewards: { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) })
+    path: path, called: name, rewards: { task.environment.rewardAndMask(observation: SIMD2($0[0], $0[1])) })
 }
 
 /// The behaviour dataset of an embedded task, always recorded with seed 0, so that all runs of the task train on the
@@ -60,8 +65,13 @@ func recordedDataset(_ task: PointMazeTask, validation: Bool) throws -> OGBenchS
   // What is open stays readable.
   defer { close(file) }
   let path = "/proc/self/fd/\(file)"
-  try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
-  return try openFiles(path, task: task)
+  do {
+    try BehaviourDataset(task: task, seed: 0, validation: validation).write(to: path)
+    return try openFiles(path, task: task, called: "the data of \(task.name)")
+  } catch {
+    throw Failure(
+      error.code, "\(NSTemporaryDirectory()): cannot hold the data of \(task.name): \(error.reason)")
+  }
 }
 
 /// The validation data that belong to the dataset at `path`, if there are any.

@@ -36,11 +36,11 @@ final class Console: @unchecked Sendable {
     }
   }
 
-  /// Prints a line.
+  /// Prints a line, which may quote files and their names.
   func say(_ line: String) {
     if style == .silent { return }
     endLine()
-    write(line + "\n")
+    write(printable(line, limit: .max) + "\n")
   }
 
   /// Leaves the redrawn line as it is and goes on below it.

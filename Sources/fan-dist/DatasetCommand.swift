@@ -1,5 +1,6 @@
 import Agents
 import ArgumentParser
+import ArrayFiles
 import Basics
 import Environments
 import Foundation
@@ -34,7 +35,7 @@ struct DatasetCommand: ParsableCommand {
 
     @Option(
       help:
-        "OGBench task whose rewards to compute for .npz files that hold none; environment of --action-range environment."
+        "OGBench task whose rewards to compute for .npz files that hold none; environment of --action-range environment. For nothing else."
     )
     var env: String?
 
@@ -124,11 +125,13 @@ struct DatasetCommand: ParsableCommand {
     func run() throws {
       let task = try embeddedTask(task)
       let path = out ?? task.datasetName + ".npz"
+      let companion = "\(path.dropLast(4))-val.npz"
+      for path in [path, companion] where isFile(path) {
+        throw Failure(.cannotCreate, "\(path): exists already; remove it, or name another file with --out")
+      }
       try write(BehaviourDataset(task: task, seed: seed, episodes: episodes), to: path)
       let few = episodes.map { max(1, $0 / 10) }
-      try write(
-        BehaviourDataset(task: task, seed: seed, episodes: few, validation: true),
-        to: path.dropLast(4) + "-val.npz")
+      try write(BehaviourDataset(task: task, seed: seed, episodes: few, validation: true), to: companion)
     }
 
     private func write(_ data: BehaviourDataset, to path: String) throws {

@@ -4,6 +4,7 @@ import Basics
 import Checkpoints
 import Export
 import Foundation
+import Settings
 
 /// `fan-dist export CHECKPOINT`: writes the policy for other programs.
 struct ExportCommand: ParsableCommand {
@@ -20,7 +21,12 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "File to write, ending in .safetensors or .onnx; can be given several times.")
   var out = ["policy.safetensors", "policy.onnx"]
 
-  func validate() throws { _ = try out.map(format) }
+  func validate() throws {
+    _ = try out.map(format)
+    for (index, path) in out.enumerated() where out[..<index].contains(where: { isSamePath($0, path) }) {
+      throw ValidationError("--out \(path) is given twice")
+    }
+  }
 
   func run() throws {
     for path in out { try requireNoCheckpoint(at: path) }
@@ -40,7 +46,7 @@ struct ExportCommand: ParsableCommand {
 
   /// Throws when a checkpoint would be replaced: no run could go on from the policy that takes its place.
   private func requireNoCheckpoint(at path: String) throws {
-    guard !isSameFile(path, checkpoint) else {
+    guard !isSamePath(path, checkpoint) else {
       throw Failure(.usage, "--out \(path): is the checkpoint itself; choose another name")
     }
     // The head of the file tells, whichever version wrote it. What cannot be read is no checkpoint.
@@ -50,10 +56,5 @@ struct ExportCommand: ParsableCommand {
         .cannotCreate,
         "--out \(path): is a checkpoint, from which a run can go on; choose another name, or remove it")
     }
-  }
-
-  private func isSameFile(_ first: String, _ second: String) -> Bool {
-    let paths = [first, second].map { URL(fileURLWithPath: $0).resolvingSymlinksInPath().standardizedFileURL }
-    return paths[0] == paths[1]
   }
 }

@@ -26,6 +26,7 @@ struct Job {
       launched = nil
       return
     }
+    try Self.requireOpenFiles()
     guard MPI.isLaunched else {
       launched = nil
       if MPI.tasksOfStep > 1 {
@@ -44,6 +45,19 @@ struct Job {
     watchdog.enter(nil)
     launched = world
     do throws(Failure) { try Launcher.requireTogether(world) } catch { try refuse(error.message) }
+  }
+
+  /// Throws if so few files may be open that MPI, or what waits for it, ends without a word.
+  private static func requireOpenFiles() throws(Failure) {
+    let fewest = 32
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < fewest else {
+      return
+    }
+    throw Failure(
+      .system,
+      "only \(limit.rlim_cur) files may be open at a time, and at least \(fewest) are needed: raise the limit (ulimit -n)"
+    )
   }
 
   /// Throws, on the first process with the line: the others cannot be reached.

@@ -70,6 +70,9 @@ struct Train: ParsableCommand {
     try requirePath(runDir, "--run-dir")
     try requirePath(from, "--from")
     try requirePath(saveRollouts, "--save-rollouts")
+    if let runDir, let saveRollouts, isSamePath(runDir, saveRollouts) {
+      throw ValidationError("--save-rollouts is --run-dir; name a directory of its own")
+    }
     if resume == .auto && runDir == nil {
       throw ValidationError("--resume auto needs --run-dir, to say which run to continue")
     }
@@ -170,7 +173,12 @@ struct Train: ParsableCommand {
       }
     }
     let named = try Train.parse(file + flags)
-    if let origin = named.from { return (try named.layered(file + flags, over: origin), nil) }
+    if let origin = named.from {
+      guard !(file + flags).contains(where: { $0 == "--preset" || $0.hasPrefix("--preset=") }) else {
+        throw Failure(.usage, "--preset: with --from, settings are those of the checkpoint; leave it out")
+      }
+      return (try named.layered(file + flags, over: origin), nil)
+    }
     let agent = named.settings.hyperparameters.agent
     if let config { try agent.requireReads(file, source: config) }
     try agent.requireReads(flags)

@@ -23,6 +23,37 @@ import Testing
     expectFailure(try run(built("fan-dist"), ["--lr", "--steps"]), 64, ["Missing value", "--lr"])
   }
 
+  /// A line stays one line that a terminal only shows, whatever it quotes.
+  @Test(arguments: ["--seed", "--env", "--agent", "--config", "--run-dir"])
+  func charactersThatDoNotShow(option: String) throws {
+    let folder = TemporaryDirectory()
+    let text = "\(option == "--run-dir" ? folder.file("file") + "/" : "")x\n\u{1B}[31mRED\u{7}"
+    _ = try folder.write("", to: "file")
+    let result = try run(built("fan-dist"), Runs.small + ["--steps", "5", option, text], in: folder.path)
+    #expect(![0, 128 + 4].contains(result.code), "\(result)")
+    expectFailure(result, result.code, ["?[31mRED?"])
+    #expect(!result.errors.contains("\u{1B}") && !result.errors.contains("\u{7}"))
+  }
+
+  @Test(arguments: [("-n 12", 71, "files may be open"), ("-f 100", 73, "too large")])
+  func limitsOfTheSystem(limit: String, code: Int32, line: String) throws {
+    let runs = Runs()
+    let command = runs.command("run", ["--steps", "5"])
+    let result = try run("bash", ["-c", "ulimit \(limit); exec \"$@\"", "bash"] + command)
+    expectFailure(result, code, [])
+    #expect(result.errors.lowercased().contains(line), "\(result)")
+  }
+
+  @Test(arguments: [["--lr", "inf"], ["--alpha1", "nan"], ["--alpha2=inf"]])
+  func numbersThatAreNotFinite(option: [String]) throws {
+    expectFailure(try run(built("fan-dist"), option), 64, ["must be a finite number"])
+  }
+
+  @Test func theEmbeddedDataHaveAName() throws {
+    let result = try Runs().train("run", "--steps", "5", "--encoder", "impala")
+    expectFailure(result, 64, ["the data of pointmaze-u-stitch-singletask-v0: observations are vectors"])
+  }
+
   @Test func resumeNeedsADirectory() throws {
     let folder = TemporaryDirectory()
     let file = try folder.write("seed: 1\n", to: "c.yaml")
@@ -41,7 +72,7 @@ import Testing
     ("seed: 1\n# a comment\nlearning_rate: 3\n", ["c.yaml:3", "learning"]),
     ("batch_size: 0\n", ["c.yaml", "batch"]), ("lr: fast\n", ["c.yaml", "lr"]),
     ("seed: 1\nsteps: [1\n", ["c.yaml"]), ("- seed\n- 1\n", ["c.yaml"]),
-    ("seed: 1\nlr: {a: 1}\n", ["c.yaml:2", "lr"]), ("seed: 1\nseed: 2\n", ["c.yaml"]),
+    ("seed: 1\nlr: {a: 1}\n", ["c.yaml:2", "lr"]), ("seed: 1\nseed: 2\n", ["c.yaml: 'seed' is there twice"]),
     ("layer_norm: 3\n", ["c.yaml", "layer-norm"]), ("resume: auto\n", ["c.yaml:1", "resume"]),
   ]) func wrongConfigurationFiles(text: String, parts: [String]) throws {
     let runs = Runs()
@@ -55,6 +86,24 @@ import Testing
       let path = runs.folder.file("nowhere")
       expectFailure(try runs.train("run", "--steps", "5", option, path), 66, [path])
     }
+  }
+
+  /// A new run replaces nothing of another, whatever of it is left, and a refused one leaves nothing.
+  @Test(arguments: [["train.csv"], ["config.yaml", "train.csv", "eval.csv"], ["checkpoints"]])
+  func directoriesThatHoldARun(lost: [String]) throws {
+    let runs = Runs()
+    try runs.complete("run", "--steps", "10", "--save-interval", "5")
+    for name in lost { try FileManager.default.removeItem(atPath: runs.folder.file("run/\(name)")) }
+    func files() throws -> [String: Data?] {
+      let names = try FileManager.default.subpathsOfDirectory(atPath: runs.folder.file("run"))
+      return Dictionary(
+        uniqueKeysWithValues: names.map {
+          ($0, FileManager.default.contents(atPath: runs.folder.file("run/\($0)")))
+        })
+    }
+    let before = try files()
+    expectFailure(try runs.train("run", "--steps", "5", "--seed", "9"), 73, ["holds a run already"])
+    #expect(try files() == before)
   }
 
   @Test func directoriesThatCannotBeMade() throws {

@@ -351,6 +351,9 @@ struct ImportTests {
       expectFailure(try dataset(folder.file(name + ".hdf5"), "--out", out), 65, [part])
       #expect(!FileManager.default.fileExists(atPath: out), "\(name)")
     }
+    expectFailure(
+      try dataset(folder.file("good.hdf5"), "--out", out, "--episode-limit", "5"), 65,
+      ["good.hdf5 has 'timeouts'", "leave --episode-limit out"])
     try require(dataset(folder.file("good.hdf5"), "--out", out))
   }
 

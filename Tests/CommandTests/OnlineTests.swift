@@ -110,6 +110,12 @@ import Testing
     expectFailure(result, 73, [path, "cannot be made in", file])
   }
 
+  @Test func rolloutsInTheRunsPlace() throws {
+    let result = try runs.train(
+      "run", "--steps", "5", "--online-steps", "1", "--save-rollouts", runs.folder.path + "/./run")
+    expectFailure(result, 64, ["--save-rollouts is --run-dir"])
+  }
+
   @Test func moreThanTheMachineHas() throws {
     let result = try runs.train(
       "run", "--online-steps", "1000000000", "--buffer-size", "1000000000000", "--updates-per-step", "0.0001")
@@ -239,8 +245,18 @@ import Testing
     try runs.complete("from", "--from", checkpoint, "--online-steps", "200", "--save-interval", "50")
     try expectSame("whole", "from")
     #expect(try runs.table("from").steps == Array(41...240))
-    let result = try runs.train("refused", "--from", checkpoint)
-    expectFailure(result, 64, ["--from needs --online-steps"])
+    for (options, code, line) in [
+      ([], 64, "--from needs --online-steps"),
+      (["--preset", "online"], 64, "--preset: with --from"),
+      (["--agent", "faql"], 78, "\(checkpoint): its networks were trained with --agent fan, not faql"),
+      (["--actor-hidden-dims", "8"], 78, "with --actor-hidden-dims 16,16, not 8"),
+    ] as [([String], Int32, String)] {
+      let online = options.isEmpty ? [] : ["--online-steps", "5"]
+      let command = [
+        built("fan-dist"), "train", "--from", checkpoint, "--run-dir", runs.folder.file("refused"),
+      ]
+      expectFailure(try run(ranks: nil, command + online + options), code, [line])
+    }
   }
 }
 

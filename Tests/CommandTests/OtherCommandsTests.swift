@@ -72,6 +72,14 @@ import Testing
         "generate", "--episodes", "30", "--seed", "3", "--out", folder.file("\(name).npz"))
       #expect(result.code == 0 && result.errors == "" && result.output.contains("630 rows"), "\(result)")
     }
+    // Neither file is replaced, not even by itself.
+    try FileManager.default.removeItem(atPath: folder.file("a-val.npz"))
+    expectFailure(try dataset("generate", "--out", folder.file("a.npz")), 73, ["a.npz: exists already"])
+    expectFailure(
+      try dataset("generate", "--out", folder.file("b-val.npz")), 73, ["b-val.npz: exists already"])
+    try FileManager.default.removeItem(atPath: folder.file("a.npz"))
+    try #require(
+      try dataset("generate", "--episodes", "30", "--seed", "3", "--out", folder.file("a.npz")).code == 0)
     for end in [".npz", "-val.npz"] {
       let contents = ["a", "b"].map { FileManager.default.contents(atPath: folder.file($0 + end)) }
       #expect(contents[0] != nil && contents[0] == contents[1], "\(end)")

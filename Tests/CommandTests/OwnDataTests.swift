@@ -445,15 +445,60 @@ struct OwnDataTests {
       try expectRefusal("cut.npz", [option, value], saying: ["\(option) is for d4rl, and this is npz"])
     }
     try expectRefusal("cut.npz", ["--from", folder.path], code: 64, saying: ["--from: ", "not a name"])
+    try expectRefusal(
+      "cut.npz", ["--env", "nowhere"], code: 64, saying: ["--env nowhere: ", "leave it out"])
     var fixture = DatasetFixture(episodes: 3)
     fixture.rewards = fixture.terminals
     try fixture.write(to: folder.file("ogbench.npz"))
     try expectRefusal(
       "ogbench.npz", ["--convention", "other"], code: 64,
       saying: ["--convention and --episode-limit are for D4RL's"])
+    try expectRefusal(
+      "ogbench.npz", ["--env", "cube-single-play-singletask-v0"], code: 64,
+      saying: ["--env cube-single-play-singletask-v0: ", "has rewards"])
+  }
+
+  @Test func numbersThatAScaleMakesTooLarge() throws {
+    _ = try folder.write("x,a,r,d\n1,0.5,1,0\n2,0.1,2,0\n3,0.2,3,1\n", to: "data.csv")
+    let columns = ["--columns", "observation=x,action=a,reward=r,terminal=d"]
+    try expectRefusal(
+      "data.csv", columns + ["--reward-scale", "1e39"], code: 64, saying: ["row 0", "--reward-scale"])
+  }
+
+  /// Actions that are words are as discrete as whole numbers; a name must be shown as it is written.
+  @Test func wordsInCSV() throws {
+    _ = try folder.write("größe,a,r,d\n1,true,1,0\n2,false,2,0\n3,true,3,1\n", to: "words.csv")
+    try expectRefusal(
+      "words.csv", ["--columns", "observation=größe,action=a,reward=r,terminal=d"],
+      saying: ["column 'a'", "discrete actions"])
+    try expectRefusal(
+      "words.csv", ["--columns", "observation=länge,action=a,reward=r,terminal=d"],
+      saying: ["no column 'länge'; there are größe, a"])
+    try Data([UInt8]("gr\u{F6}\u{DF}e,a,r,d\n".unicodeScalars.map { UInt8($0.value) }))
+      .write(to: URL(fileURLWithPath: folder.file("latin.csv")))
+    try expectRefusal(
+      "latin.csv", ["--columns", "observation=größe,action=a,reward=r,terminal=d"],
+      saying: ["line 1", "not UTF-8"])
   }
 
   // MARK: NumPy
+
+  @Test func npzWithMoreDataThanItsShapeSays() throws {
+    try python(
+      Self.steps + """
+        import io, zipfile
+        with zipfile.ZipFile(folder + "more.npz", "w") as file:
+            arrays = dict(observations=s, actions=a, rewards=r, terminals=terminal, timeouts=timeout)
+            for name, array in arrays.items():
+                data = io.BytesIO()
+                np.save(data, array)
+                text = data.getvalue()
+                if name == "actions": text = text.replace(b"(40, 2), ", b"(20, 2), ")
+                if name != "actions": text = text.replace(b"(40,", b"(20,")
+                file.writestr(name + ".npy", text)
+        """)
+    try expectRefusal("more.npz", saying: ["member", "more data than its shape (20 rows) says"])
+  }
 
   @Test func npzWithNextObservationsOrTimeouts() throws {
     try python(

@@ -146,6 +146,8 @@ private func action(_ line: String) throws -> [Double] {
     expectFailure(try policy.export(policy.checkpoint, to: same), 64, ["--out"])
     #expect(FileManager.default.contents(atPath: policy.checkpoint) == before)
     expectFailure(try policy.export(policy.checkpoint, to: policy.file("policy.pt")), 64, [".onnx"])
+    let twice = try policy.export(policy.checkpoint, to: policy.file("a.onnx"), policy.file("./a.onnx"))
+    expectFailure(twice, 64, ["a.onnx is given twice"])
     for name in ["policy.onnx", "policy.safetensors"] {
       let nowhere = policy.file("nowhere/\(name)")
       expectFailure(try policy.export(policy.checkpoint, to: nowhere), 73, [nowhere])

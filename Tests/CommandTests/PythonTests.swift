@@ -82,6 +82,24 @@ import Testing
     #expect(holds == [true, true, true, true, true])
   }
 
+  /// As the command, it takes observations in single precision.
+  @Test func observationsInDoublePrecision() throws {
+    try runs.complete("run", "--steps", "5", "--agent", "rebrac")
+    let script = """
+      policy = fan_dist.Policy.load(sys.argv[1])
+      observations = 3 * np.random.default_rng(0).standard_normal((200, 2))
+      print(json.dumps(np.array_equal(policy(observations), policy(observations.astype(np.float32)))))
+      for wrong in ([np.nan, 0], [1e39, 0]):
+          try:
+              policy(wrong)
+              print("taken")
+          except ValueError as error:
+              assert "too large" in str(error)
+      """
+    let result = try python(script, runs.folder.file("run/checkpoints/best.safetensors"))
+    #expect(result.code == 0 && result.output == "true\n", "\(result)")
+  }
+
   @Test func policiesThatSeeImagesAreRefused() throws {
     try runs.complete("run", runs.onImages(steps: 2))
     let policy = runs.folder.file("run/checkpoints/best.safetensors")

@@ -324,7 +324,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("grid: {alpha1: [1, -3]}", ":9: alpha1: --alpha1 must not be negative"),
+    ("grid: {alpha1: [1, -3]}", ":9: alpha1: --alpha1 must be a finite number, 0 or more"),
     ("grid:\n  alpa1: [1]", ":10: unknown setting 'alpa1'"),
     ("grid: {batch_size: [1]}", ":9: batch_size: is in the grid and under settings or runs"),
     ("grid: {lr: [x]}", ":9: lr: The value 'x' is invalid"),

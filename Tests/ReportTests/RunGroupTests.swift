@@ -24,6 +24,13 @@ import Testing
     #expect(groups.map { $0.runs.map(\.name) } == [["0", "2"], ["1"]])
   }
 
+  /// Nobody knows whether they belong together.
+  @Test func runsWhoseSettingsCannotBeReadAreGroupsOfTheirOwn() throws {
+    let groups = try groups("[broken", "lr: 1\n", "[broken", "")
+    #expect(groups.map { $0.runs.map(\.name) } == [["0"], ["1"], ["2"], ["3"]])
+    #expect(Set(groups.map(\.name)).count == 4)
+  }
+
   @Test func dashesAndUnderscoresAreTheSameSetting() throws {
     #expect(try groups("batch-size: 1\nseed: 0\n", "batch_size: 1\nseed: 1\n").count == 1)
   }

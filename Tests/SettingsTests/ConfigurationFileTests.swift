@@ -55,6 +55,26 @@ import Testing
       "\(failure?.message ?? "")")
   }
 
+  /// Comments may look like such keys; a text that begins in an earlier line may end in what looks like a comment.
+  @Test func commentsAreNoKeys() throws {
+    let text = "# scaled to [-1, 1]: (x - 'a')\nlr: 0.1  # of {a, b}: the better\n  # *a : b\nseed: 1\n"
+    #expect(try arguments(text) == ["--lr=0.1", "--seed=1"])
+    let hidden = "seed: &a [1]\nx: {\"text\n  # \": 1, *a : 2}"
+    let failure = #expect(throws: Failure.self) { try arguments(hidden) }
+    #expect(failure?.message.hasPrefix("c.yaml:3: a key") == true, "\(failure?.message ?? "")")
+  }
+
+  /// What the program writes, it reads.
+  @Test(arguments: [
+    "a]: b", "*x : {y} :", "two\nlines\u{1B}[31m", "it's \"q\" \\ [0]:", "größe ]: 9", "# no comment", "~",
+    "{\"a\": [1]}",
+  ])
+  func textsOfSettingsAreReadAgain(text: String) throws {
+    let file = try Configuration.parse(["--dataset", text, "--env", "a\(text)"]).yaml
+    let read = try arguments(file)
+    #expect(read.contains("--dataset=\(text)") && read.contains("--env=a\(text)"), "\(file)")
+  }
+
   @Test(arguments: ["env: \"a\\0b\"", "actor_hidden_dims: [\"6\\0\", 4]"]) func theCharacterNUL(text: String)
   {
     let failure = #expect(throws: Failure.self) { try arguments(text) }

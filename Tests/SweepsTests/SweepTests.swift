@@ -136,7 +136,7 @@ import Testing
 
   /// The line is that of the value, or of the key where the key is what is wrong.
   @Test(arguments: [
-    ("grid:\n  alpha1:\n    - 1\n    - -3", 4, "alpha1: --alpha1 must not be negative"),
+    ("grid:\n  alpha1:\n    - 1\n    - -3", 4, "alpha1: --alpha1 must be a finite number, 0 or more"),
     ("\ngrid:\n  alpa1: [1]", 3, "unknown setting 'alpa1'"),
     ("settings:\n  steps: 3\n  lr: x", 3, "lr: The value 'x' is invalid"),
     ("grid:\n  lr: 3", 2, "lr: needs a list of values"),
@@ -144,7 +144,7 @@ import Testing
     ("grid: [1]", 1, "grid: needs a mapping"), ("runs: {lr: 1}", 1, "runs: needs a list"),
     ("runs: [{lr: 1}, 3]", 1, "runs: needs a mapping"),
     ("runs:\n  - lr: 1\n  - 3\n  - lr: 2", 3, "runs: needs a mapping"),
-    ("\n\nseeds: 3", 3, "seeds: needs a list"),
+    ("\n\nseeds: 3", 3, "seeds: needs a list"), ("seeds: []", 1, "seeds: needs at least one value"),
     ("seeds:\n  - 1\n  - 4294967296", 3, "seeds: '4294967296' is not a seed"),
     ("seeds:\n  - one", 2, "seeds: 'one' is not a seed"),
     ("settings:\n  seed: 1", 2, "seed: give all seeds as seeds:"),

@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 
 /// The frames that fan-dist and a worker exchange; `frames.py` describes them.
@@ -60,9 +61,9 @@ enum WorkerFrame {
     bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
   }
 
-  /// The bytes that a worker wrote as one line of at most `limit` characters; unprintable bytes become `?`.
+  /// The bytes that a worker wrote as one line of at most `limit` characters, without those that do not print.
   static func shown(_ bytes: some Sequence<UInt8>, limit: Int = 200) -> String {
-    String(bytes.prefix(limit).map { (0x20..<0x7F).contains($0) ? Character(Unicode.Scalar($0)) : "?" })
+    printable(String(decoding: Array(bytes.prefix(4 * limit)), as: UTF8.self), limit: limit)
   }
 }
 

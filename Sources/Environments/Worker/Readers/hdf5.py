@@ -235,6 +235,8 @@ class D4RL(Source):
         self.reward_rule = "antmaze" if is_antmaze else None
         require_continuous(self.arrays["actions"].dtype, f"{path}: 'actions'")
         has_timeouts = has(self.file, "timeouts")
+        if has_timeouts and episode_limit is not None:
+            raise ValueError(f"{path} has 'timeouts', which say where episodes end: leave --episode-limit out")
         if not has_timeouts and has(self.file, "next_observations") and episode_limit is None:
             name = "next_observations"
             self.arrays[name] = hdf5_array(self.file, path, name, shapes["observations"])

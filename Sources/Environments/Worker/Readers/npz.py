@@ -25,7 +25,7 @@ class NpyStream:
             raise ValueError(
                 f"{self.place} is stored in Fortran order, column by column: store numpy.ascontiguousarray of it"
             )
-        self.rows, self.row_shape = shape[0], shape[1:]
+        self.rows, self.row_shape, self.taken = shape[0], shape[1:], 0
         self.row_bytes = self.dtype.itemsize * math.prod(self.row_shape)
         if self.row_bytes > LARGEST_ROW:
             raise ValueError(f"{self.place} has rows of shape {self.row_shape}, which are too large")
@@ -35,6 +35,11 @@ class NpyStream:
             data = self.file.read(count * self.row_bytes)
         if len(data) < count * self.row_bytes:
             raise ValueError(f"{self.place} is cut short")
+        self.taken += count
+        with naming(self.place):
+            # Reading to the end compares the checksum, too.
+            if self.taken == self.rows and self.file.read(1):
+                raise ValueError(f"{self.place} has more data than its shape ({self.rows} rows) says")
         return np.frombuffer(data, self.dtype).reshape(count, *self.row_shape)
 
 

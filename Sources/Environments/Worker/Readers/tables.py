@@ -120,6 +120,8 @@ class CSV(Table):
             raise ValueError(
                 f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line"
             )
+        if "\ufffd" in header:
+            raise ValueError(f"{name}: line 1 has bytes that are not UTF-8: save the file as UTF-8")
         self.spot = at(name, "line")
         super().__init__(name, columns, action_range, last_step, {})
 
@@ -151,12 +153,13 @@ class CSV(Table):
                 raise ValueError(f"{self.path}: line {reader.line_num}: {error}") from error
 
     def require_actions(self, columns):
-        """Refuses columns of whole numbers, written without a decimal point, of which there are several."""
+        """Refuses columns of whole numbers, written without a decimal point, or words, of which there are several."""
         first, whole, several = None, dict(enumerate(columns)), set()
         for _, fields in self.texts(columns):
             first = first or fields
             for i in list(whole):
-                if not fields[i].strip().lstrip("+-").isdigit():
+                field = fields[i].strip().lower()
+                if not field.lstrip("+-").isdigit() and field not in self.WORDS:
                     del whole[i]
                 elif fields[i] != first[i]:
                     several.add(i)
