@@ -11,8 +11,9 @@ enum Signals {
 
   private static let stops = [SIGUSR1, SIGTERM, SIGINT, SIGHUP]
 
-  /// Lets writes to a closed pipe, or beyond a limit on the size of files, fail instead of ending the process, and opens standard streams that are closed, so
-  /// that no file of ours takes their numbers. They cannot be written: what would be lost is an error.
+  /// Lets writes to a closed pipe, or beyond a limit on the size of files, fail instead of ending the process, and opens
+  /// standard streams that are closed, so that no file of ours takes their numbers. They cannot be written: what would be
+  /// lost is an error.
   static func tolerateClosedStreams() {
     for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
     for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
