@@ -1,4 +1,5 @@
 import ArgumentParser
+import Basics
 import Kernels
 import Networks
 
@@ -92,9 +93,8 @@ public enum AgentKind: String, CaseIterable, ExpressibleByArgument, CustomString
   /// The first hyperparameter that arguments set although none of some agents reads it.
   public static func firstUnread(in arguments: [String], by agents: [AgentKind]) -> String? {
     let known = Set(Hyperparameters.settingNames)
-    return arguments.lazy.filter { $0.hasPrefix("--") }.map { argument in
-      let name = String(argument.dropFirst(2).prefix { $0 != "=" })
-      return name.hasPrefix("no-") ? String(name.dropFirst(3)) : name
-    }.first { name in known.contains(name) && !agents.contains { $0.reads(name) } }
+    return optionNames(in: arguments).lazy
+      .map { $0.hasPrefix("no-") ? String($0.dropFirst(3)) : $0 }
+      .first { name in known.contains(name) && !agents.contains { $0.reads(name) } }
   }
 }

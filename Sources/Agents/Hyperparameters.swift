@@ -176,39 +176,32 @@ public struct Hyperparameters: ParsableArguments, Sendable {
 
   /// Rejects values outside their ranges.
   public func validate() throws {
-    try require(lr > 0 && lr.isFinite, "--lr must be a finite number above 0")
-    try require((1...1_048_576).contains(batchSize), "--batch-size must be between 1 and 1048576")
-    try require((0...1).contains(discount), "--discount must be between 0 and 1")
-    try require((0...1).contains(tau), "--tau must be between 0 and 1")
-    try require((0...1).contains(expectile), "--expectile must be between 0 and 1")
-    try require(alpha1 >= 0 && alpha1.isFinite, "--alpha1 must be a finite number, 0 or more")
-    try require(alpha2 >= 0 && alpha2.isFinite, "--alpha2 must be a finite number, 0 or more")
-    try require(alpha >= 0 && alpha.isFinite, "--alpha must be a finite number, 0 or more")
-    try require((1...1000).contains(flowSteps), "--flow-steps must be between 1 and 1000")
-    try require(alphaActor >= 0 && alphaActor.isFinite, "--alpha-actor must be a finite number, 0 or more")
-    try require(alphaCritic >= 0 && alphaCritic.isFinite, "--alpha-critic must be a finite number, 0 or more")
-    try require((1...1_000_000).contains(actorFreq), "--actor-freq must be between 1 and 1000000")
-    try require(actorNoise >= 0 && actorNoise.isFinite, "--actor-noise must be a finite number, 0 or more")
-    try require(
-      actorNoiseClip >= 0 && actorNoiseClip.isFinite, "--actor-noise-clip must be a finite number, 0 or more")
-    try require((1...1024).contains(numQuantiles), "--num-quantiles must be between 1 and 1024")
-    try require(kappa > 0 && kappa.isFinite, "--kappa must be a finite number above 0")
-    try require((1...65_536).contains(numCosines), "--num-cosines must be between 1 and 65536")
-    try require((1...65_536).contains(embeddingDim), "--embedding-dim must be between 1 and 65536")
-    try require(
-      alphaPenalty >= 0 && alphaPenalty.isFinite, "--alpha-penalty must be a finite number, 0 or more")
-    try require(
-      (1...1024).contains(numLogsumexpSamples), "--num-logsumexp-samples must be between 1 and 1024")
+    for (name, value) in [("lr", lr), ("kappa", kappa)] {
+      try require(value > 0 && value.isFinite, "--\(name) must be a finite number above 0")
+    }
+    for (name, share) in [("discount", discount), ("tau", tau), ("expectile", expectile)] {
+      try require((0...1).contains(share), "--\(name) must be between 0 and 1")
+    }
+    for (name, value) in [
+      ("alpha1", alpha1), ("alpha2", alpha2), ("alpha", alpha), ("alpha-actor", alphaActor),
+      ("alpha-critic", alphaCritic), ("alpha-penalty", alphaPenalty), ("actor-noise", actorNoise),
+      ("actor-noise-clip", actorNoiseClip), ("confidence-weight-temp", confidenceWeightTemp),
+      ("bcfm-lambda", bcfmLambda), ("dcfm-lambda", dcfmLambda),
+    ] {
+      try require(value >= 0 && value.isFinite, "--\(name) must be a finite number, 0 or more")
+    }
+    for (name, count, limit) in [
+      ("batch-size", batchSize, 1_048_576), ("flow-steps", flowSteps, 1000),
+      ("actor-freq", actorFreq, 1_000_000), ("num-quantiles", numQuantiles, 1024),
+      ("num-cosines", numCosines, 65_536), ("embedding-dim", embeddingDim, 65_536),
+      ("num-logsumexp-samples", numLogsumexpSamples, 1024), ("num-samples", numSamples, 1024),
+    ] {
+      try require((1...limit).contains(count), "--\(name) must be between 1 and \(limit)")
+    }
+    try require((0...1e6).contains(actorFcScale), "--actor-fc-scale must be between 0 and 1000000")
     try require(
       discount < 1 || !clipFlowReturns || !agent.reads("clip-flow-returns"),
       "--discount must be below 1, or returns have no limits to clip to; see --no-clip-flow-returns")
-    try require(
-      confidenceWeightTemp >= 0 && confidenceWeightTemp.isFinite,
-      "--confidence-weight-temp must not be negative")
-    try require(bcfmLambda >= 0 && bcfmLambda.isFinite, "--bcfm-lambda must be a finite number, 0 or more")
-    try require(dcfmLambda >= 0 && dcfmLambda.isFinite, "--dcfm-lambda must be a finite number, 0 or more")
-    try require((1...1024).contains(numSamples), "--num-samples must be between 1 and 1024")
-    try require((0...1e6).contains(actorFcScale), "--actor-fc-scale must be between 0 and 1000000")
   }
 }
 

@@ -10,9 +10,8 @@ import Basics
 public func requireNone(
   of names: [String], in arguments: [String], _ problem: (String) -> String
 ) throws(Failure) {
-  for argument in arguments where argument.hasPrefix("--") {
-    let name = String(argument.dropFirst(2).prefix { $0 != "=" })
-    guard !names.contains(name) else { throw Failure(.usage, problem("--\(name)")) }
+  if let name = optionNames(in: arguments).first(where: names.contains) {
+    throw Failure(.usage, problem("--\(name)"))
   }
 }
 

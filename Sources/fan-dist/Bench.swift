@@ -341,9 +341,7 @@ struct AgentList: ExpressibleByArgument {
 extension Bench {
   /// Times agents in turn and prints what an update and an action of each cost.
   private func compare(_ agents: [AgentKind], _ world: Communicator, _ releases: Releases) throws {
-    if Self.arguments.contains(where: { $0 == "--agent" || $0.hasPrefix("--agent=") }) {
-      throw Failure(.usage, "--agent and --agents: give one of them")
-    }
+    try Settings.requireNone(of: ["agent"], in: Self.arguments) { "\($0) and --agents: give one of them" }
     if let name = AgentKind.firstUnread(in: Self.arguments, by: agents) {
       throw Failure(.usage, "--\(name): not a setting of any of these agents")
     }

@@ -35,7 +35,7 @@ struct DatasetCommand: ParsableCommand {
 
     @Option(
       help:
-        "OGBench task whose rewards to compute for .npz files that hold none; environment of --action-range environment. For nothing else."
+        "OGBench task whose rewards to compute for .npz files that hold none; environment of --action-range environment."
     )
     var env: String?
 

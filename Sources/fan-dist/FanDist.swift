@@ -104,7 +104,7 @@ enum Main {
       job.finish(known.code.rawValue, message: "fan-dist: \(known.message)")
     }
     let line = FanDist.message(for: error).split(separator: "\n").joined(separator: " ")
-    let wrongUse = Failure(.usage, "\(printable(line, limit: 2000)); see fan-dist --help")
+    let wrongUse = Failure(.usage, "\(line.prefix(2000)); see fan-dist --help")
     job.finish(wrongUse.code.rawValue, message: "fan-dist: \(wrongUse.message)")
   }
 }

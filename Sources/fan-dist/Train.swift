@@ -174,8 +174,8 @@ struct Train: ParsableCommand {
     }
     let named = try Train.parse(file + flags)
     if let origin = named.from {
-      guard !(file + flags).contains(where: { $0 == "--preset" || $0.hasPrefix("--preset=") }) else {
-        throw Failure(.usage, "--preset: with --from, settings are those of the checkpoint; leave it out")
+      try Settings.requireNone(of: ["preset"], in: file + flags) {
+        "\($0): with --from, settings are those of the checkpoint; leave it out"
       }
       return (try named.layered(file + flags, over: origin), nil)
     }
@@ -208,7 +208,7 @@ struct Train: ParsableCommand {
     guard train.settings.online.onlineSteps > 0 else {
       throw Failure(.usage, "--from needs --online-steps, the updates of the online phase")
     }
-    let namesTask = arguments.contains { $0 == "--env" || $0.hasPrefix("--env=") }
+    let namesTask = optionNames(in: arguments).contains("env")
     let (task, options) = (train.settings.env, train.settings.environment)
     try requireGivenImports(
       env: namesTask ? task : nil, settings.environment, of: namedTask(task, options), called: task, options,
