@@ -219,7 +219,8 @@ let package = Package(
       name: "ParityTests", dependencies: ["ArrayFiles", "Kernels", "TestSupport"], exclude: ["Cases"],
       swiftSettings: numeric),
     .testTarget(
-      name: "CommandTests", dependencies: ["Agents", "ArrayFiles", "Basics", "Kernels", "TestSupport"],
+      name: "CommandTests",
+      dependencies: ["Agents", "ArrayFiles", "Basics", "Kernels", "TestRuns", "TestSupport"],
       exclude: ["Fixtures"],
       swiftSettings: numeric),
     .testTarget(name: "ArrayFilesTests", dependencies: ["ArrayFiles"], swiftSettings: numeric),

@@ -22,10 +22,15 @@ public struct Checkpoint {
     try file.verify(requiresFinite: true)
   }
 
-  /// The settings that its policy was trained with.
+  /// The settings that its policy was trained with; their task is a known one.
   public func configuration() throws -> Configuration {
     do {
-      return try Configuration.parse(try arguments(ofConfiguration: state.configuration, file: file.path))
+      let configuration = try Configuration.parse(
+        try arguments(ofConfiguration: state.configuration, file: file.path))
+      do { _ = try namedTask(configuration.env) } catch {
+        throw Failure(.data, "\(file.path): was trained for a task that is not known: \(error)")
+      }
+      return configuration
     } catch let failure as Failure {
       throw Failure(.data, failure.message)
     } catch {

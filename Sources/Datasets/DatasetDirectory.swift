@@ -58,9 +58,15 @@ public struct DatasetDirectory: DatasetSource {
   }
 
   /// The path of the validation data of the dataset at `path`; nil if there are none.
-  public static func validationPath(of path: String) -> String? {
+  ///
+  /// - Throws: `FileError` when there is something else in their place.
+  public static func validationPath(of path: String) throws(FileError) -> String? {
     let validation = "\(path)/\(validationName)"
-    return exists(at: validation) ? validation : nil
+    if exists(at: validation) { return validation }
+    guard FileManager.default.fileExists(atPath: validation) else { return nil }
+    throw FileError(
+      .malformed, file: validation,
+      reason: "has no \(DatasetManifest.fileName): copy the dataset again, or remove this from it")
   }
 
   /// The name of the subdirectory that holds a dataset's validation data.

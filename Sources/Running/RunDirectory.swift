@@ -130,6 +130,27 @@ public struct RunDirectory: Sendable {
     return nil
   }
 
+  /// Looks at what there is of a run of which there is no checkpoint, so that it begins anew: it may have ended before
+  /// it saved, and then the same rows are made again.
+  ///
+  /// - Parameters:
+  ///   - first: updates done when the run begins.
+  ///   - warn: is told that there is something.
+  /// - Throws: `Failure` when the tables tell of updates after a checkpoint: the rest of a run, which nothing may replace.
+  package func requireNothingSaved(
+    _ configuration: Configuration, from first: Int = 0, warn: (String) -> Void
+  ) throws(Failure) {
+    guard let last = rows(of: training).compactMap({ Int($0[0]) }).max() else { return }
+    let played = ["\(configuration.updates)", "policy", "done"]
+    guard !configuration.savesOnTheWay(from: first, to: last), !hasRow(played, in: evaluation) else {
+      throw Failure(
+        .data,
+        "\(checkpoints): has no checkpoint to continue from, although \(training) goes to update \(last): put one back, or to begin anew, move the directory \(path) away or choose another --run-dir"
+      )
+    }
+    warn("\(path): its run ended at update \(last) or later and had saved nothing; it begins anew")
+  }
+
   /// Whether a run of these settings has come to its end here: all updates done, saved and evaluated.
   ///
   /// False when in doubt: continuing a run that is finished does no harm. It evaluates again, or says what disagrees.
@@ -149,11 +170,16 @@ public struct RunDirectory: Sendable {
   }
 
   /// Whether a table has a row that begins with these fields.
-  private func hasRow(_ fields: [String], in path: String) -> Bool {
-    let text = try? String(contentsOfFile: path, encoding: .utf8)
-    return text?.split(whereSeparator: \.isNewline).contains { row in
-      row.split(separator: ",", omittingEmptySubsequences: false).starts(with: fields) { $0 == $1 }
-    } ?? false
+  private func hasRow(_ fields: [String], in table: String) -> Bool {
+    rows(of: table).contains { $0.starts(with: fields) { $0 == $1 } }
+  }
+
+  /// The fields of a table's lines; none if it cannot be read.
+  private func rows(of table: String) -> [[Substring]] {
+    let text = (try? String(contentsOfFile: table, encoding: .utf8)) ?? ""
+    return text.split(whereSeparator: \.isNewline).map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
   }
 
   /// How many periodic checkpoints stay.

@@ -107,6 +107,12 @@ extension Configuration {
   /// Whether a checkpoint is saved after an update, other than the last one.
   func savesOnTheWay(_ step: Int) -> Bool { (isDue(saveInterval, step) || isSwitch(step)) && step < updates }
 
+  /// Whether a run saves on the way from one update to another, both excluded.
+  func savesOnTheWay(from first: Int, to last: Int) -> Bool {
+    let isPeriodic = saveInterval > 0 && (last - 1) / saveInterval > first / saveInterval
+    return isPeriodic || (online.onlineSteps > 0 && first < steps && steps < last)
+  }
+
   /// Whether the online phase begins after an update.
   private func isSwitch(_ step: Int) -> Bool { step == steps && online.onlineSteps > 0 }
 

@@ -51,6 +51,10 @@ final class RunState {
         say("continuing \(request.directory.path) after update \(step)", false)
         return .resumed
       }
+      if request.resumes {
+        let first = request.origin == nil ? 0 : configuration.steps
+        try request.directory.requireNothingSaved(configuration, from: first) { say($0, true) }
+      }
       guard let origin = request.origin else { return .seed }
       let hasCollected = try begin(with: origin)
       say("beginning with \(origin), after its update \(step)", false)

@@ -63,7 +63,7 @@ public struct ExaminedDataset: Sendable {
 private func openWithValidation(_ path: String, task: PointMazeTask?) throws -> any DatasetSource {
   let source = try openDataset(path, task: task)
   if let task { try requireFit(source, task) }
-  if let path = validationPath(of: path) {
+  if let path = try validationPath(of: path) {
     let validation = try openDataset(path, task: task)
     try validation.rowSpec.requireFit(source.rowSpec, of: source.path, data: path)
   }

@@ -75,9 +75,9 @@ func recordedDataset(_ task: PointMazeTask, validation: Bool) throws -> OGBenchS
 }
 
 /// The validation data that belong to the dataset at `path`, if there are any.
-func validationPath(of path: String) -> String? {
+func validationPath(of path: String) throws(FileError) -> String? {
   DatasetDirectory.exists(at: path)
-    ? DatasetDirectory.validationPath(of: path) : OGBenchSource.companionPath(of: path)
+    ? try DatasetDirectory.validationPath(of: path) : OGBenchSource.companionPath(of: path)
 }
 
 /// Throws `FileError` unless the data have the task's sizes.

@@ -78,7 +78,7 @@ public struct SharedDataset {
         try recordedDataset(task, validation: true)
       }
     case .path(let path, let task):
-      let companion = validationPath(of: path)
+      let companion = try world.together { try validationPath(of: path) }
       // The first rank decides whether there is one, in case the others look at another disk.
       guard try world.broadcast([companion == nil ? 0 : 1])[0] == 1 else { return nil }
       return try SharedDataset(configuration, world: world, releases, task: task) {

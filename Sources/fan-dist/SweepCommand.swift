@@ -1,3 +1,4 @@
+import Agents
 import ArgumentParser
 import ArrayFiles
 import Basics
@@ -50,7 +51,11 @@ struct SweepCommand: ParsableCommand {
   @OptionGroup(title: "Gymnasium environments")
   var environments: RunWorkerOptions
 
-  func validate() throws { try requirePath(out, "--out") }
+  func validate() throws {
+    try requirePath(out, "--out")
+    if case .number(1) = jobs { return }
+    try require(!list && index == nil, "--jobs: --list trains nothing and --index one run; leave it out")
+  }
 
   /// Whether the command trains, and does not only print.
   var trains: Bool { !list }

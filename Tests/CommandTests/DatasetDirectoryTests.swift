@@ -35,6 +35,15 @@ import Testing
     #expect(try runs.table("memory").timeless == table && runs.table("disk").timeless == table)
   }
 
+  /// A copy of the directory that is not complete would train without them, in silence.
+  @Test func incompleteValidationDataAreRefused() throws {
+    _ = try importedFile()
+    try FileManager.default.removeItem(atPath: path + "/validation/manifest.json")
+    let parts = ["validation: has no manifest.json", "copy the dataset again"]
+    expectFailure(try runs.train("run", "--steps", "5", "--dataset", path), 65, parts)
+    expectFailure(try dataset("info", path), 65, parts)
+  }
+
   @Test func aRunGoesOnWithTheDirectory() throws {
     let file = try importedFile()
     try runs.complete("run", "--steps", "5", "--dataset", file)

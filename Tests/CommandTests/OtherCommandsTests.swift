@@ -2,6 +2,7 @@ import Agents
 import ArrayFiles
 import Foundation
 import Kernels
+import TestRuns
 import TestSupport
 import Testing
 
@@ -51,6 +52,9 @@ import Testing
       try SafetensorsWriter.write(path: bad, metadata: ["format": "pt"], tensors: [("x", [3], $0)])
     }
     expectFailure(try evaluate(bad), 65, ["bad.safetensors", "checkpoint"])
+    let foreign = runs.folder.file("foreign.safetensors")
+    try writeCheckpoint(smallConfiguration(.fan, ["--env=nowhere"]), step: 3, to: foreign)
+    expectFailure(try evaluate(foreign), 65, ["foreign.safetensors", "task that is not known", "nowhere"])
     expectFailure(try evaluate(runs.folder.file("none.safetensors")), 66, ["none.safetensors"])
     expectFailure(try evaluate(good, "--env", "nowhere"), 64, ["nowhere"])
     expectFailure(try evaluate(good, "--episodes", "0"), 64, ["--episodes"])

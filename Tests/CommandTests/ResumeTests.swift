@@ -206,6 +206,39 @@ import Testing
     #expect(try runs.table("run").steps == Array(1...40), "the run was touched")
   }
 
+  /// Somebody removed the checkpoints of a run whose tables and best policy are still worth something.
+  @Test func whenAllAreGoneTheRestIsNotReplaced() throws {
+    let runs = try fortyUpdates()
+    for step in [20, 30, 40] {
+      try FileManager.default.removeItem(atPath: runs.checkpoint("run", step))
+    }
+    for interval in ["10", "0"] {
+      let result = try runs.train(
+        "run", "--steps", "40", "--save-interval", interval, "--resume", "auto")
+      expectFailure(result, 65, ["no checkpoint to continue from", "update 40", "--run-dir"])
+    }
+    #expect(try runs.checkpoints("run") == ["best.safetensors"])
+    #expect(try runs.table("run").steps == Array(1...40), "the run was touched")
+  }
+
+  /// A run that was killed before it saved for the first time is made again.
+  @Test func aRunThatHadSavedNothingBeginsAnew() throws {
+    let runs = try fortyUpdates()
+    for step in [20, 30, 40] {
+      try FileManager.default.removeItem(atPath: runs.checkpoint("run", step))
+    }
+    let table = try runs.table("run").timeless
+    for file in ["train.csv", "eval.csv"] {
+      let path = runs.folder.file("run/\(file)")
+      let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+      let kept = lines.prefix { !$0.hasPrefix("11,") && !$0.hasPrefix("40,") }
+      _ = try runs.folder.write(kept.joined(separator: "\n") + "\n", to: "run/\(file)")
+    }
+    let result = try runs.complete("run", "--steps", "40", "--save-interval", "10", "--resume", "auto")
+    #expect(result.output.contains("ended at update 10 or later and had saved nothing"), "\(result.output)")
+    #expect(try runs.table("run").timeless == table)
+  }
+
   /// That checkpoints cannot be listed does not mean that there are none. (Root may list every directory: a file stands
   /// in its place.)
   @Test func checkpointsThatCannotBeListedAreAnError() throws {

@@ -311,6 +311,10 @@ import Testing
     expectFailure(try sweep(write("  steps: 5\n"), "--jobs=\(jobs)"), 64, ["--jobs"])
   }
 
+  @Test(arguments: ["--list", "--index=0"]) func jobsAreForSeveralRuns(option: String) throws {
+    expectFailure(try sweep(write("  steps: 5\n"), "--jobs=2", option), 64, ["--jobs", "leave it out"])
+  }
+
   /// Under a launcher a terminal is mpirun's; here it is the program's own.
   @Test(.enabled(if: hasScript, "script (package bsdutils) is not installed"))
   func aTableIsDrawnOnATerminal() throws {

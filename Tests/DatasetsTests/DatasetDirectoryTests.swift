@@ -225,9 +225,9 @@ import Testing
 
   @Test func validationDataAreFoundInASubdirectory() throws {
     try convert(try source(), to: path)
-    #expect(DatasetDirectory.validationPath(of: path) == nil)
+    #expect(try DatasetDirectory.validationPath(of: path) == nil)
     try convert(try source(), to: "\(path)/validation")
-    #expect(DatasetDirectory.validationPath(of: path) == "\(path)/validation")
+    #expect(try DatasetDirectory.validationPath(of: path) == "\(path)/validation")
     #expect(!DatasetDirectory.exists(at: folder.path))
   }
 }
