@@ -105,6 +105,11 @@ public struct OGBenchSource: DatasetSource {
 
   private static let validationSuffix = "-val.npz"
 
+  /// Whether the next state of a row of a file is the row after it, and not in a member of its own.
+  public static func hasRowsInOrder(_ file: NpzFile) -> Bool {
+    !OGBenchShard.nextMembers.contains { file.contains($0) }
+  }
+
   private static func shardPaths(_ path: String) throws(FileError) -> [String] {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue
@@ -266,14 +271,15 @@ private final class TerminalReader {
       try reader.read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
     }
     var hasNaN = false
-    for index in 0..<count where numbers[index] != 0 {
+    // The number that says that an episode goes on.
+    let goesOn: Float = member == OGBenchShard.validsMember ? 1 : 0
+    for index in 0..<count where numbers[index] != goesOn {
       ends[index] = 1
       hasEnd = true
       hasNaN = hasNaN || numbers[index].isNaN
     }
     guard !hasNaN else {
-      throw FileError(
-        .malformed, file: path, member: member, reason: "contains NaN; zero or another number is needed")
+      throw FileError(.malformed, file: path, member: member, reason: "contains NaN; 0 or 1 is needed")
     }
   }
 }
@@ -285,18 +291,25 @@ struct OGBenchShard: Sendable {
   let observation: ObservationSpace
   let actionSize: Int
   let hasRewards: Bool
-  /// The members that say where episodes end: `terminals`, and those of ``cutMembers`` that the file has.
+  /// The members that say where episodes end: `terminals`, and those of ``cutMembers`` that the file has; or
+  /// ``validsMember`` alone.
   let endMembers: [String]
   private let dtypes: [String: ElementType]
 
   /// Members that say where episodes were cut off: D4RL's and d3rlpy's name, and Minari's and Gymnasium's.
   private static let cutMembers = ["timeouts", "truncations", "truncated", "truncateds"]
+  /// A member of OGBench's compact arrays: 0 on the last row of an episode, from which no transition starts, 1 on all
+  /// others. Their `terminals` are 1 on the last two rows.
+  fileprivate static let validsMember = "valids"
+  /// Members that make every row a transition of its own.
+  fileprivate static let nextMembers = ["next_observations", "next_observation", "next_obs", "new_obs"]
   /// Members that OGBench's files have and nothing here needs.
   private static let simulatorMembers: Set = ["qpos", "qvel", "button_states"]
 
   /// The names of members that nothing reads, but for those that are known to be of no use.
   var unusedMembers: [String] {
-    let used = ["observations", "actions"] + (hasRewards ? ["rewards", "masks"] : []) + endMembers
+    let used =
+      ["observations", "actions", "terminals"] + (hasRewards ? ["rewards", "masks"] : []) + endMembers
     return file.memberNames.filter { !used.contains($0) && !Self.simulatorMembers.contains($0) }
   }
 
@@ -324,18 +337,19 @@ struct OGBenchShard: Sendable {
       dtypes[name] = try Self.column(try file.header(name), rows, name, path)
     }
     self.dtypes = dtypes
-    var endMembers = ["terminals"]
-    for name in Self.cutMembers where file.contains(name) {
-      _ = try Self.column(try file.header(name), rows, name, path)
-      endMembers.append(name)
+    var ends = [Self.validsMember]
+    if !file.contains(Self.validsMember) {
+      ends = ["terminals"]
+      for name in Self.cutMembers where file.contains(name) { ends.append(name) }
     }
-    self.endMembers = endMembers
+    endMembers = ends
+    for name in endMembers { _ = try Self.column(try file.header(name), rows, name, path) }
   }
 
   /// Refuses files whose rows are transitions of their own, each with its next state: reading each row's next state
   /// from the row after it would lose the last transition of each episode.
   private static func requireRowsInOrder(_ file: NpzFile) throws(FileError) {
-    for name in ["next_observations", "next_observation"] where file.contains(name) {
+    for name in nextMembers where file.contains(name) {
       throw FileError(
         .malformed, file: file.path, member: name,
         reason:

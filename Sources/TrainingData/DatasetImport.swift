@@ -148,7 +148,7 @@ public struct DatasetImport: Sendable {
       return URL(fileURLWithPath: source).pathExtension == "npz"
     }
     guard let file = try? NpzFile(path: source) else { return true }
-    return !file.contains("next_observations") && (file.contains("masks") || !file.contains("rewards"))
+    return OGBenchSource.hasRowsInOrder(file) && (file.contains("masks") || !file.contains("rewards"))
   }
 
   /// Whether a directory has a file that those of Minari, LeRobot or RLDS have.

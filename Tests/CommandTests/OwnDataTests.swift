@@ -305,6 +305,32 @@ struct OwnDataTests {
     try expectRefusal("old", saying: ["v1.6; v2 and v3 are read"])
   }
 
+  /// Success that is seen in several frames, and not only in the last, does not cut an episode in pieces.
+  @Test(.enabled(if: hasPyArrow, "pyarrow is not installed")) func leRobotSuccessBeforeTheEnd() throws {
+    try python(
+      Self.steps + """
+        import json, os, pyarrow as pa, pyarrow.parquet as pq
+        features = {"observation.state": 3, "action": 2, "next.reward": 1, "next.success": 1, "episode_index": 1}
+        os.makedirs(f"{folder}held/meta")
+        os.makedirs(f"{folder}held/data/chunk-000")
+        with open(f"{folder}held/meta/info.json", "w") as file:
+            json.dump({"codebase_version": "v3.0", "total_episodes": 4, "total_frames": n,
+                "features": {name: {"dtype": "float32", "shape": [size]} for name, size in features.items()}}, file)
+        success = np.arange(n) % 10 >= 7
+        success[39] = False
+        pq.write_table(pa.table({"observation.state": s.tolist(), "action": a.tolist(), "next.reward": r,
+            "next.success": success, "episode_index": np.repeat(range(4), 10)}),
+            f"{folder}held/data/chunk-000/file-000.parquet")
+        """)
+    try require(dataset("held"))
+    try python(
+      Self.steps + """
+        success = np.arange(n) % 10 >= 7
+        kept = np.arange(39)
+        check(s[kept], a[kept], r[kept], 1 - success[kept], s[np.where(kept % 10 == 9, kept, kept + 1)], [10, 10, 10, 9])
+        """)
+  }
+
   /// Files in the order of their numbers, with all rows that meta/info.json counts, each in its place.
   @Test(.enabled(if: hasPyArrow, "pyarrow is not installed")) func leRobotRowsInTheirPlaces() throws {
     try python(
@@ -498,6 +524,56 @@ struct OwnDataTests {
                 file.writestr(name + ".npy", text)
         """)
     try expectRefusal("more.npz", saying: ["member", "more data than its shape (20 rows) says"])
+  }
+
+  /// The same steps with the names of other projects, whose flags say in other ways what ended.
+  @Test func npzWithOtherFlags() throws {
+    try python(
+      Self.steps + """
+        after, ends = np.roll(s, -1, 0), terminal | timeout
+        after[9] = 7
+        def write(name, **flags): np.savez(f"{folder}{name}.npz", actions=a, rewards=r, **flags)
+        # Each step is a transition: OGBench's arrays, and those of replay buffers.
+        write("masks", observations=s, masks=1 - terminal, terminals=ends, next_observations=after)
+        write("next", obs=s, dones=ends, timeouts=timeout, next_obs=after)
+        write("new", obs=s, terminateds=terminal, truncateds=timeout, new_obs=after)
+        # The next state is that of the step after it.
+        write("dones", obs=s, dones=ends, truncated=timeout)
+        write("both", observations=s, terminals=terminal, dones=ends)
+        """)
+    for name in ["masks", "next", "new"] {
+      try require(dataset("\(name).npz"))
+      try python(
+        Self.steps + """
+          after = np.roll(s, -1, 0)
+          after[9] = 7
+          check(s, a, r, 1 - terminal, after, [10] * 4)
+          """)
+      try FileManager.default.removeItem(atPath: out)
+    }
+    for name in ["dones", "both"] {
+      try require(dataset("\(name).npz"))
+      try python(Self.steps + Self.expected)
+      try FileManager.default.removeItem(atPath: out)
+    }
+  }
+
+  /// OGBench's compact arrays: `terminals` are 1 on the last two rows of an episode, and `valids` 0 on the last.
+  @Test func compactArraysOfOGBench() throws {
+    try python(
+      Self.steps + """
+        place = np.arange(n) % 10
+        np.savez(folder + "compact.npz", observations=s.astype("f4"), actions=a.astype("f4"), rewards=r.astype("f4"),
+            masks=(place < 7).astype("f4"), terminals=(place > 7).astype("f4"), valids=(place < 9).astype("f4"))
+        """)
+    let result = try dataset("compact.npz")
+    try require(result)
+    #expect(!result.output.contains("warning") && !result.output.contains("not used"), "\(result)")
+    try python(
+      Self.steps + """
+        kept = np.flatnonzero(np.arange(n) % 10 < 9)
+        check(s[kept], a[kept], r[kept], kept % 10 < 7, s[kept + 1], [9] * 4)
+        """)
   }
 
   @Test func npzWithNextObservationsOrTimeouts() throws {
@@ -760,6 +836,41 @@ struct OwnDataTests {
       atPath: folder.file("empty"), withIntermediateDirectories: false)
     _ = try folder.write("{}", to: "empty/metadata.json")
     try expectRefusal("empty", saying: ["metadata.json: has no 'action_space'"])
+  }
+
+  /// An environment does not clip actions without bounds. Antmaze has the rewards of D4RL's own files.
+  @Test func minariBoundsAndRewards() throws {
+    try python(
+      """
+      import os
+      os.environ["MINARI_DATASETS_PATH"] = folder + "minari"
+      import gymnasium, minari
+      from minari.data_collector import EpisodeBuffer
+      buffers = [EpisodeBuffer(
+          observations=np.zeros((4, 3), np.float32), actions=np.array([[-3, 0.5], [0, 0], [1, 1]], np.float32),
+          rewards=[0.0, 1.0, 0.0], terminations=[False] * 3, truncations=[False, False, True])]
+      space = gymnasium.spaces.Box(np.array([-np.inf, -1]), np.array([np.inf, 1]), dtype=np.float32)
+      for name in ("test/free-v0", "D4RL/antmaze/own-v1"):
+          minari.create_dataset_from_buffers(name, buffers, env="Pendulum-v1", action_space=space)
+      """)
+    let free = "minari/test/free-v0"
+    try expectRefusal(free, saying: ["episode 0: step 0, actions column 0: is -3, outside -1 to 1"])
+    for (source, rewards, rule) in [
+      (free, [0, 1, 0], []), ("minari/D4RL/antmaze/own-v1", [-1, 0, -1], []),
+      ("minari/D4RL/antmaze/own-v1", [0, 1, 0], ["--reward-rule", "recorded"]),
+    ] {
+      let result = try run(
+        built("fan-dist"),
+        [
+          "dataset", "import", folder.file(source), "--out", out, "--python", pythonWithPackages!,
+          "--action-range", "-4,4",
+        ] + rule, timeout: 120)
+      try require(result)
+      try python(
+        "check(np.zeros((3, 3)), np.array([[-3, 0.5], [0, 0], [1, 1]]) / 4, \(rewards), [1] * 3, np.zeros((3, 3)), [3])"
+      )
+      try FileManager.default.removeItem(atPath: out)
+    }
   }
 
   /// Nothing outside the file is read, and what is wrong is named by episode, step and array.

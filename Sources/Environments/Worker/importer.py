@@ -52,8 +52,8 @@ def recognised(path, **options):
     return "parquet" if start.startswith(b"PAR1") else "csv"
 
 
-def minari_directory(name, **_):
-    return Minari(name, path=name)
+def minari_directory(name, action_range=None, **_):
+    return Minari(name, path=name, action_range=action_range)
 
 
 class Importer:
@@ -89,7 +89,7 @@ class Importer:
         elif source == "ogbench":
             source = OGBench(request["name"], request.get("files"), request.get("directory"))
         else:
-            source = Minari(request["name"], request.get("directory"))
+            source = Minari(request["name"], request.get("directory"), action_range=request.get("action_range"))
         self.is_image = len(source.observation_shape) == 3
         for what, count in ("an observation", math.prod(source.observation_shape)), ("an action", source.action_size):
             if count < 1:

@@ -10,7 +10,7 @@ class Minari(Source):
 
     OTHER_FORMAT = "{}: data_format is {:.80}, and only hdf5 is read: make the dataset with data_format='hdf5'"
 
-    def __init__(self, name, directory=None, path=None, **_):
+    def __init__(self, name, directory=None, path=None, action_range=None, **_):
         if directory:
             os.environ["MINARI_DATASETS_PATH"] = os.path.expanduser(directory)
         self.name, self.is_file = name, path is not None
@@ -23,8 +23,11 @@ class Minari(Source):
         if not hasattr(self.dataset.action_space, "low"):
             raise ValueError(
                 f"{name}: actions are {self.dataset.action_space}: only one box of numbers can be learned here; discrete actions cannot")
-        actions = boxes(self.dataset.action_space, "actions")
-        self.entries = boxes(self.observation_space(), "observations")
+        try:
+            actions = boxes(self.dataset.action_space, "actions")
+            self.entries = boxes(self.observation_space(), "observations")
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}") from error
         if any(box.dtype == np.uint8 for _, box in self.entries):
             raise ValueError(f"{name} has images for observations, which are not supported")
         self.observation_order = order(self.entries)
@@ -33,9 +36,15 @@ class Minari(Source):
             "files": folder, "reward": "as recorded", "read by": versions("minari", "h5py"),
         })
         bounds = zip(actions[0][1].low.ravel().tolist(), actions[0][1].high.ravel().tolist())
-        # Numbers without bounds are not scaled.
         largest = np.finfo(np.float32).max
-        self.action_range = [[low, high] if max(abs(low), abs(high)) < largest else [-1, 1] for low, high in bounds]
+        bounds = [[low, high] if max(abs(low), abs(high)) < largest else None for low, high in bounds]
+        # Numbers without bounds are not scaled. The environment clips the others alone.
+        self.action_range = [pair or [-1, 1] for pair in bounds]
+        given = (action_range or [[-np.inf, np.inf]]) * (self.action_size if len(action_range or [0]) == 1 else 1)
+        self.allowed = [[-np.inf, np.inf] if pair else list(range) for pair, range in zip(bounds, given)]
+        # As the published code has it for D4RL's own data.
+        if str(self.dataset.spec.dataset_id).startswith("D4RL/antmaze/"):
+            self.reward_rule = "antmaze"
         self.training = self.rows()
 
     @classmethod
@@ -130,7 +139,7 @@ class Minari(Source):
             }
             parts = [part[start : row[-1] + 1].reshape(len(row), -1) for part in observations]
             chunk |= {"observations": np.concatenate(parts, axis=1), "row": row}
-            check_numbers(chunk, row < steps, spot)
+            check_numbers(chunk, row < steps, spot, self.allowed)
             ended = flags(chunk["terminations"].reshape(-1), lambda i: f"{spot(chunk, i)}, terminations")
             masks = 1 - ended.astype(np.float32)
             yield chunk["observations"], chunk["actions"], chunk["rewards"].reshape(-1), masks, row == steps

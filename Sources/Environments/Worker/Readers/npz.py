@@ -45,15 +45,20 @@ class NpyStream:
 
 class NpzSteps(Source):
     """An .npz file with one transition or step a row: observations, actions, rewards, terminals, and as far as it has
-    them next_observations and timeouts.
+    them next_observations, timeouts and masks.
+
+    A task ended where masks are 0; without masks, where terminals are 1; without those, where an episode is done and
+    was not cut off.
     """
 
     NAMES = {
         "observations": ["observations", "obs"],
-        "next_observations": ["next_observations", "next_obs", "next_observation"],
+        "next_observations": NEXT,
         "actions": ["actions"],
         "rewards": ["rewards"],
-        "terminals": ["terminals", "terminations", "terminated", "dones"],
+        "masks": ["masks"],
+        "terminals": ["terminals", "terminations", "terminated", "terminateds"],
+        "dones": ["dones", "done", "dones_float"],
     }
 
     def __init__(self, name, action_range=None, last_step=False, **_):
@@ -64,7 +69,9 @@ class NpzSteps(Source):
             raise ValueError(f"{path}: is not a whole .npz file: {error}") from error
         present = {name.removesuffix(".npy") for name in archive.namelist()}
         found = {kind: next((name for name in names if name in present), None) for kind, names in self.NAMES.items()}
-        needed = ["observations", "actions", "terminals"] + ([] if last_step else ["rewards"])
+        needed = ["observations", "actions", *([] if last_step else ["rewards"])]
+        if not found["masks"] and not found["dones"]:
+            needed.append("terminals")
         for kind in needed:
             if not found[kind]:
                 raise ValueError(f"{path} has no '{kind}'; its members are {', '.join(sorted(present))[:300]}")
@@ -108,9 +115,11 @@ class NpzSteps(Source):
             },
         )
         labels = {kind: name for kind, name in found.items() if name}
-        self.training = rows_of(self.steps(path), path, action_range, labels=labels)
+        # Where a task ended with a mask, what else says that an episode ends decides whether it goes on.
+        terminal_ends = not found["masks"]
+        self.training = rows_of(self.steps(path, labels), path, action_range, terminal_ends, labels=labels)
 
-    def steps(self, path):
+    def steps(self, path, labels):
         streams, start = self.streams(), 0
         rows = streams["observations"].rows
         size = chunk_rows(streams["observations"].row_bytes)
@@ -123,10 +132,19 @@ class NpzSteps(Source):
                     chunk[kind] = images.reshape(count, *self.shape)
             chunk["actions"] = chunk["actions"].reshape(count, -1)
             chunk["rewards"] = chunk["rewards"].reshape(count) if "rewards" in chunk else np.zeros(count)
-            chunk["terminals"] = chunk["terminals"].reshape(count)
-            place = lambda name: lambda i: f"{path}: row {start + i}, {name}"
-            if cuts := [flags(chunk.pop(name).reshape(count), place(name)) for name in self.cuts]:
-                chunk["cuts"] = np.logical_or.reduce(cuts)
+            place = lambda name: lambda i: f"{path}: row {start + i}, {labels.get(name, name)}"
+            said = {
+                name: flags(chunk.pop(name).reshape(count), place(name))
+                for name in ("masks", "terminals", "dones", *self.cuts)
+                if name in chunk
+            }
+            cuts = np.logical_or.reduce([np.zeros(count, bool), *(said[name] for name in self.cuts)])
+            if "masks" in said:
+                ended = ~said["masks"]
+            else:
+                ended = said["terminals"] if "terminals" in said else said["dones"] & ~cuts
+            ends = [said[name] for name in ("terminals", "dones") if name in said]
+            chunk |= {"terminals": ended, "cuts": np.logical_or.reduce([cuts, *ends])}
             yield {**chunk, "row": np.arange(start, start + count)}
             start += count
 
@@ -143,11 +161,12 @@ def npz_chunks(path, names, optional):
     present = {name.removesuffix(".npy") for name in archive.namelist()}
     if missing := [name for name in names if name not in present]:
         raise ValueError(f"{path} has no {' and no '.join(map(repr, missing))}")
-    for name in sorted(NEXT & present):
+    for name in [name for name in NEXT if name in present]:
         raise ValueError(
             f"{path}: member '{name}': is not read: here the next state of a row is the row after it. Add to each episode a row with its final state, from the last {name}, set terminals on that row only, and leave {name} out"
         )
-    cuts = [name for name in CUTS if name in present]
+    # OGBench's compact arrays have terminals on the last two rows of an episode, and no transition from the last.
+    cuts = ["valids"] if "valids" in present else [name for name in CUTS if name in present]
     wanted = [*names, *optional, *cuts]
     arrays = {name: NpyStream(archive, path, name) for name in wanted if name in present}
     if len({array.rows for array in arrays.values()}) > 1:
@@ -158,8 +177,8 @@ def npz_chunks(path, names, optional):
         count = min(length, rows - start)
         chunk = {name: array.take(count) for name, array in arrays.items()}
         place = lambda name: lambda i: f"{path}: row {start + i}, {name}"
-        ends = [flags(chunk.pop(name).reshape(count), place(name)) for name in ("terminals", *cuts)]
-        chunk["terminals"] = np.logical_or.reduce(ends)
+        ends = {name: flags(chunk.pop(name).reshape(count), place(name)) for name in ("terminals", *cuts)}
+        chunk["terminals"] = ~ends["valids"] if "valids" in ends else np.logical_or.reduce(list(ends.values()))
         if start + count == rows:
             chunk["terminals"][-1] = True
         yield chunk

@@ -7,11 +7,11 @@ class RLDS(Source):
     """A TensorFlow dataset of episodes in RLDS's form, read by tensorflow_datasets: the directory that has
     features.json.
 
-    The last step of an episode is its final state. Observations that are dictionaries give their vectors; images and
-    texts beside them are not read.
+    The last step of an episode is its final state. Episodes that say that they are invalid are left out. Observations
+    that are dictionaries give their vectors; images and texts beside them are not read.
     """
 
-    def __init__(self, name, action_range=None, **_):
+    def __init__(self, name, action_range=None, last_step=False, **_):
         tfds = require_package("tensorflow_datasets", f"{name}: RLDS")
         path = name
         try:
@@ -29,10 +29,11 @@ class RLDS(Source):
             )
         require_continuous(action.np_dtype, f"{path}: 'action'")
         entries = list(observation.items()) if hasattr(observation, "items") else [(None, observation)]
+        # The shape of a dictionary in the dictionary is one, too.
         vectors = [
             (key, entry)
             for key, entry in entries
-            if entry.shape is not None
+            if isinstance(entry.shape, tuple)
             and len(entry.shape) <= 1
             and None not in entry.shape
             and np.dtype(entry.np_dtype).kind in "biuf"
@@ -40,56 +41,75 @@ class RLDS(Source):
         images = [
             (key, entry)
             for key, entry in entries
-            if entry.shape and len(entry.shape) == 3 and entry.np_dtype == np.uint8
+            if isinstance(entry.shape, tuple) and len(entry.shape) == 3 and entry.np_dtype == np.uint8
         ]
         if not vectors and len(images) != 1:
             raise ValueError(
                 f"{path}: observations have neither vectors nor a single image, but {', '.join(str(key) for key, _ in entries)[:200]}"
             )
+        if "reward" not in steps and not last_step:
+            raise ValueError(
+                f"{path}: steps have no reward: give --reward-rule last-step, for demonstrations that each solve the task"
+            )
+        splits = list(builder.info.splits)
+        validation = next((split for split in ("validation", "val") if split in splits), None)
+        training = "train" if "train" in splits else next((split for split in splits if split != validation), None)
+        if training is None:
+            raise ValueError(f"{path}: has no split with episodes")
         self.taken = vectors or images
-        shape = (
-            [sum(math.prod(entry.shape) for _, entry in vectors)]
-            if vectors
-            else layout(np.uint8, images[0][1].shape, f"{path}: images")[0]
-        )
+        if vectors:
+            shape = [sum(math.prod(entry.shape) for _, entry in vectors)]
+        else:
+            shape, self.moves = layout(np.uint8, self.image_shape(training), f"{path}: images")
         unread = [key for key, _ in entries if key not in [taken for taken, _ in self.taken]]
+        others = [split for split in splits if split not in (training, validation)]
         super().__init__(
             shape,
             math.prod(action.shape),
             {
                 "source": builder.info.full_name,
                 "files": path,
-                "reward": "as recorded",
+                "reward": "as recorded" if "reward" in steps else "none recorded",
                 "read by": versions("tensorflow-datasets"),
+                **({"splits that are not read": ", ".join(others)[:300]} if others else {}),
                 **({"entries of observations that are not read": ", ".join(unread)[:300]} if unread else {}),
             },
         )
         if vectors and vectors[0][0] is not None:
             self.observation_order = [f"{key} ({math.prod(entry.shape)})" for key, entry in vectors]
-        splits = list(builder.info.splits)
-        validation = next((split for split in ("validation", "val") if split in splits), None)
-        training = "train" if "train" in splits else next((split for split in splits if split != validation), None)
-        if training is None:
-            raise ValueError(f"{path}: has no split with episodes")
-        self.training = self.rows(training, action_range)
-        self.validation = self.rows(validation, action_range) if validation else None
+        self.training = self.rows(training, action_range, last_step)
+        self.validation = self.rows(validation, action_range, last_step) if validation else None
 
-    def rows(self, split, action_range):
-        episodes = self.tfds.as_numpy(self.builder.as_dataset(split=split, shuffle_files=False))
-        for number, episode in enumerate(episodes):
+    def episodes(self, split):
+        return self.tfds.as_numpy(self.builder.as_dataset(split=split, shuffle_files=False))
+
+    def image_shape(self, split):
+        """The shape of the images, which the first one tells where the description leaves it open."""
+        ((key, entry),) = self.taken
+        if None not in entry.shape:
+            return entry.shape
+        for episode in self.episodes(split):
+            for step in episode["steps"]:
+                return np.shape(step["observation"] if key is None else step["observation"][key])
+        raise ValueError(f"{self.path}: has no images")
+
+    def rows(self, split, action_range, last_step):
+        lost = 0
+        for number, episode in enumerate(self.episodes(split)):
             steps = list(episode["steps"])
-            if len(steps) < 2:
+            if len(steps) < 2 or episode.get("invalid", False):
                 continue
             place, n = f"{self.path}: {split}: episode {number}", len(steps)
             parts = [
                 np.stack([step["observation"] if key is None else step["observation"][key] for step in steps])
                 for key, _ in self.taken
             ]
-            observations = (
-                parts[0]
-                if len(self.observation_shape) == 3
-                else np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
-            )
+            if len(self.observation_shape) == 3:
+                observations = np.moveaxis(parts[0], 1, 3) if self.moves else parts[0]
+                if observations.shape[1:] != self.observation_shape:
+                    raise ValueError(f"{place}: has images of shape {parts[0].shape[1:]}, not as the first one")
+            else:
+                observations = np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
             actions = np.stack([step["action"] for step in steps]).reshape(n, -1)
             rewards = np.array([step.get("reward", 0) for step in steps])
             terminals = np.arange(n) == n - 1
@@ -106,4 +126,10 @@ class RLDS(Source):
             masks = np.ones(n, np.float32)
             # What the last step says of the end of the task belongs to the transition that leads to it.
             masks[-2] = 1 - flags(is_terminal, lambda _: f"{place}: row {n - 1}, is_terminal")[0]
+            lost += not last_step and rewards[-1] != 0
             yield observations, actions, rewards, masks, terminals
+        if lost:
+            print(
+                f"{self.path}: {split}: {lost} episodes have a reward in their last step, which is a final state in RLDS and not read; for demonstrations that each solve the task, --reward-rule last-step gives it to the step before",
+                file=sys.stderr,
+            )

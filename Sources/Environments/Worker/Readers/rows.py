@@ -12,9 +12,9 @@ import re
 # The number of rows that are read at a time, where the format allows it, and the bytes of images.
 CHUNK, CHUNK_BYTES = 16_384, 64 << 20
 # Members of an .npz file that say where episodes were cut off, and members that make every row a transition of its
-# own, which are refused. OGBenchSource.swift knows the same ones.
+# own, which OGBench's files do not have. OGBenchSource.swift knows the same ones.
 CUTS = ["timeouts", "truncations", "truncated", "truncateds"]
-NEXT = {"next_observations", "next_observation"}
+NEXT = ["next_observations", "next_observation", "next_obs", "new_obs"]
 # The largest row and the largest piece of an HDF5 file that is unpacked at once, in bytes.
 LARGEST_ROW, LARGEST_PIECE = 64 << 20, 256 << 20
 # Actions may lie this far outside their range, in parts of half the range, because of rounding.

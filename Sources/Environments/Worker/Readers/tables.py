@@ -18,6 +18,9 @@ class Table(Source):
     the rows.
     """
 
+    # Whether an episode ends where its task did, or goes on to where its number changes.
+    terminal_ends = True
+
     SORT = "every row is an episode: the rows of one must stand together, so sort the file by '{}'"
 
     def __init__(self, path, columns, action_range, last_step, provenance):
@@ -71,7 +74,7 @@ class Table(Source):
             kind: [f"column '{name}'" for name in names for _ in range(widths[name])] for kind, names in chosen.items()
         }
         steps = self.steps(chunk_rows(8 * sum(widths.values())))
-        self.training = rows_of(steps, path, action_range, spot=self.spot, labels=labels)
+        self.training = rows_of(steps, path, action_range, self.terminal_ends, self.spot, labels)
 
     def find(self, patterns):
         """The columns that some names, or patterns such as obs_*, stand for, in their order in the table."""
@@ -330,10 +333,12 @@ def check_image(shape, first, advice=""):
 class LeRobot(Parquet):
     """A LeRobot dataset of format 2 or 3: a directory with meta/info.json and Parquet files in data/.
 
-    The last frame of an episode is its final state, unless the task ended there. Images in the tables, or those of
-    videos, are read when they are named as the observation.
+    The last frame of an episode is its final state, unless the task ended there. Success in several of its frames, or
+    in one before the last, does not cut it. Images in the tables, or those of videos, are read when they are named as
+    the observation.
     """
 
+    terminal_ends = False
     image = video = image_shape = None
     # The columns that every dataset of this kind counts its rows with.
     EPISODE, FRAME = "episode_index", "frame_index"
@@ -355,8 +360,8 @@ class LeRobot(Parquet):
         states = [feature for feature in ("observation.state", "observation.environment_state") if feature in kinds]
         if states:
             chosen["observation"] = states
-        if "next.done" in kinds:
-            chosen["terminal"] = ["next.success" if "next.success" in kinds else "next.done"]
+        if ends := [feature for feature in ("next.success", "next.done") if feature in kinds]:
+            chosen["terminal"] = ends[:1]
         if last_step or "next.reward" not in kinds:
             del chosen["reward"]
         chosen |= columns or {}
