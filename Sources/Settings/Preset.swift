@@ -17,6 +17,7 @@ public struct Preset: Sendable {
   /// Where settings were published.
   public enum Source: String, Sendable {
     case fan = "github.com/brianlsy98/FAN, bash_scripts"
+    case fanOnline = "github.com/brianlsy98/FAN, offline-to-online"
     case fql = "github.com/seohongpark/fql, README.md"
     case fqlPaper = "FQL's paper (arXiv 2502.02538)"
     case rebrac = "github.com/tinkoff-ai/CORL, configs/offline/rebrac"
@@ -27,6 +28,9 @@ public struct Preset: Sendable {
     .fan: .fan, .faql: .fan, .nfql: .fan, .nbrac: .fan, .fql: .fql, .rebrac: .fqlPaper,
     .iqn: .valueFlows, .codac: .valueFlows, .valueFlows: .valueFlows,
   ]
+  private static let usualOnlineSources: [AgentKind: Source] = [
+    .fan: .fanOnline, .faql: .fanOnline, .fql: .fql, .iqn: .valueFlows,
+  ]
 
   /// The tasks it is for: a shell pattern for their names.
   public let tasks: String
@@ -34,19 +38,23 @@ public struct Preset: Sendable {
   private let common: String
   /// Settings of single agents, written likewise.
   private let particular: [AgentKind: String]
-  /// Settings of single agents for training that goes on online, on top of those; nil if there is no such preset.
+  /// Settings of single agents for training that goes on online, on top of those; nil if there is no such preset. Agents
+  /// whose published settings are the same have an empty text.
   private let online: [AgentKind: String]?
   /// Settings of all agents for the same.
   private let onlineCommon: String
   /// Where they are from, of agents whose settings are not from their usual source.
   private let sources: [AgentKind: Source]
+  /// The same of settings for training that goes on online.
+  private let onlineSources: [AgentKind: Source]
   /// What people should know about them, by agent.
   public let notes: [AgentKind: String]
 
   private init(
     _ tasks: String, common: String = "", _ particular: [AgentKind: String],
     online: [AgentKind: String]? = nil, onlineCommon: String = publishedOnline,
-    sources: [AgentKind: Source] = [:], notes: [AgentKind: String] = [:]
+    sources: [AgentKind: Source] = [:], onlineSources: [AgentKind: Source] = [:],
+    notes: [AgentKind: String] = [:]
   ) {
     self.tasks = tasks
     self.common = common
@@ -54,6 +62,7 @@ public struct Preset: Sendable {
     self.online = online
     self.onlineCommon = onlineCommon
     self.sources = sources
+    self.onlineSources = onlineSources
     self.notes = notes
   }
 
@@ -125,7 +134,8 @@ public struct Preset: Sendable {
     // OGBench.
     Preset(
       "antmaze-large-navigate-singletask*",
-      [.fql: "q-agg=min alpha=10", .rebrac: "alpha-actor=0.003 alpha-critic=0.01"]),
+      [.fql: "q-agg=min alpha=10", .rebrac: "alpha-actor=0.003 alpha-critic=0.01"],
+      online: [.fql: "q-agg=mean alpha=10", .iqn: "kappa=0.7"], onlineSources: [.fql: .valueFlows]),
     Preset(
       "antmaze-giant-navigate-singletask*",
       [
@@ -133,8 +143,9 @@ public struct Preset: Sendable {
         .rebrac: "discount=0.995 alpha-actor=0.003 alpha-critic=0.01",
       ]),
     Preset(
-      "humanoidmaze-{medium,large}-navigate-singletask*",
-      [.fql: "discount=0.995 alpha=30", .rebrac: "discount=0.995 alpha-actor=0.01 alpha-critic=0.01"]),
+      "humanoidmaze-medium-navigate-singletask*", humanoidMaze,
+      online: [.fql: "discount=0.995 alpha=100", .iqn: "discount=0.995 kappa=0.7"]),
+    Preset("humanoidmaze-large-navigate-singletask*", humanoidMaze),
     Preset(
       "antsoccer-arena-navigate-singletask*",
       [
@@ -142,7 +153,7 @@ public struct Preset: Sendable {
         .nfql: "alpha=30", .fql: "discount=0.995 alpha=10",
         .rebrac: "discount=0.995 alpha-actor=0.01 alpha-critic=0.01",
       ],
-      online: [.fan: "alpha1=10 alpha2=0 online-alpha1=10 online-alpha2=0"]),
+      online: [.fan: "alpha1=10 alpha2=0 online-alpha1=10 online-alpha2=0", .fql: "alpha=30"]),
     Preset("cube-single-play-singletask*", [.fql: "alpha=300", .rebrac: "alpha-actor=1 alpha-critic=0"]),
     Preset(
       "cube-double-play-singletask*",
@@ -154,7 +165,7 @@ public struct Preset: Sendable {
       ],
       online: [
         .fan: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0",
-        .faql: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0",
+        .faql: "alpha1=100 alpha2=0 online-alpha1=30 online-alpha2=0", .fql: "", .iqn: "",
       ]),
     Preset(
       "cube-triple-play-singletask*",
@@ -162,7 +173,9 @@ public struct Preset: Sendable {
         .fql: "discount=0.995 alpha=300", .rebrac: "discount=0.995 alpha-actor=0.03 alpha-critic=0",
         .iqn: "discount=0.995 kappa=0.8", .codac: "discount=0.995 kappa=0.95 alpha=100",
         .valueFlows: "discount=0.995 bcfm-lambda=3 confidence-weight-temp=0.03",
-      ], sources: [.fql: .valueFlows, .rebrac: .valueFlows]),
+      ],
+      online: [.fql: "", .iqn: ""], sources: [.fql: .valueFlows, .rebrac: .valueFlows],
+      onlineSources: [.fql: .valueFlows]),
     Preset(
       "scene-play-singletask*",
       [
@@ -170,7 +183,7 @@ public struct Preset: Sendable {
         .nfql: "alpha=300", .fql: "alpha=300", .rebrac: "alpha-actor=0.1 alpha-critic=0.01",
         .iqn: "kappa=0.95", .codac: "kappa=0.95 alpha=100", .valueFlows: "ret-agg=min",
       ],
-      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=10 online-alpha2=0"]),
+      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=10 online-alpha2=0", .fql: "", .iqn: ""]),
     Preset(
       "puzzle-3x3-play-singletask*",
       [
@@ -188,7 +201,9 @@ public struct Preset: Sendable {
         .iqn: "kappa=0.95", .codac: "kappa=0.95 alpha=1000",
         .valueFlows: "bcfm-lambda=3 confidence-weight-temp=100 q-agg=min",
       ],
-      online: [.fan: "alpha1=100 alpha2=3 online-alpha1=100 online-alpha2=0"]),
+      online: [
+        .fan: "alpha1=100 alpha2=3 online-alpha1=100 online-alpha2=0", .fql: "", .iqn: "kappa=0.8",
+      ]),
 
     // D4RL.
     antmaze("umaze", fql: "alpha=10", rebrac: "alpha-actor=0.003 alpha-critic=0.002"),
@@ -205,7 +220,7 @@ public struct Preset: Sendable {
     adroit(
       "pen", "cloned", fan: "alpha1=1000 alpha2=0", also: "alpha2=1", fql: 10_000, rebrac: (0.05, 0.5),
       iqn: "kappa=0.8 quantile-agg=min", codac: "kappa=0.8 alpha=10000",
-      valueFlows: "bcfm-lambda=3 q-agg=min"),
+      valueFlows: "bcfm-lambda=3 q-agg=min", online: [.fql: "alpha=1000"]),
     adroit(
       "pen", "expert", fan: "alpha1=1000 alpha2=0", also: "alpha2=1", fql: 3000, rebrac: (0.01, 0.01),
       iqn: "kappa=0.8 quantile-agg=min", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
@@ -217,7 +232,7 @@ public struct Preset: Sendable {
     adroit(
       "door", "cloned", fan: "alpha1=3000 alpha2=10", also: "alpha1=10000", fql: 30_000, rebrac: (0.01, 0.1),
       iqn: "quantile-agg=min", codac: "alpha=30000 alpha-penalty=0.01",
-      valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min"),
+      valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min", online: [.fql: "alpha=1000"]),
     adroit(
       "door", "expert", fan: "alpha1=3000 alpha2=10", also: "alpha1=10000", fql: 30_000, rebrac: (0.05, 0.01),
       iqn: "", codac: "alpha=10000 alpha-penalty=0.01", valueFlows: "bcfm-lambda=10 ret-agg=min q-agg=min"),
@@ -227,7 +242,7 @@ public struct Preset: Sendable {
     adroit(
       "hammer", "cloned", fan: "alpha1=10000 alpha2=0.3", also: "alpha2=1", fql: 10_000, rebrac: (0.1, 0.5),
       iqn: "kappa=0.7 quantile-agg=min", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
-      valueFlows: "bcfm-lambda=3 q-agg=min"),
+      valueFlows: "bcfm-lambda=3 q-agg=min", online: [.fql: "alpha=1000"]),
     adroit(
       "hammer", "expert", fan: "alpha1=10000 alpha2=0.3", also: "alpha2=1", fql: 30_000, rebrac: (0.01, 0.01),
       iqn: "kappa=0.7", codac: "kappa=0.8 alpha=10000 alpha-penalty=0.01",
@@ -239,11 +254,15 @@ public struct Preset: Sendable {
     adroit(
       "relocate", "cloned", fan: "alpha1=10000 alpha2=10", also: "alpha1=30000", fql: 30_000,
       rebrac: (0.1, 0.01), iqn: "", codac: "alpha=30000 alpha-penalty=0.01",
-      valueFlows: "bcfm-lambda=3 q-agg=min"),
+      valueFlows: "bcfm-lambda=3 q-agg=min", online: [.fql: "alpha=10000"]),
     adroit(
       "relocate", "expert", fan: "alpha1=10000 alpha2=10", also: "alpha1=30000", fql: 30_000,
       rebrac: (0.05, 0.01), iqn: "quantile-agg=min", codac: "alpha=10000",
       valueFlows: "bcfm-lambda=3 ret-agg=min q-agg=min"),
+  ]
+
+  private static let humanoidMaze: [AgentKind: String] = [
+    .fql: "discount=0.995 alpha=30", .rebrac: "discount=0.995 alpha-actor=0.01 alpha-critic=0.01",
   ]
 
   // MARK: Images
@@ -275,13 +294,17 @@ public struct Preset: Sendable {
     if fan { particular[.fan] = "\(fanInD4RL) alpha1=3 alpha2=0.03" }
     return Preset(
       "{antmaze-\(name),minari:D4RL/antmaze/\(name)}-v*", common: updatesInD4RL, particular,
-      sources: [.rebrac: .rebrac],
-      notes: [.rebrac: "published with networks of ReLU and a learning rate of 0.00005 for the critics"])
+      online: [.fql: ""], sources: [.rebrac: .rebrac],
+      notes: [
+        .rebrac:
+          "published with networks of ReLU, a learning rate of 0.00005 for the critics, and data imported with --reward-rule antmaze-rebrac"
+      ])
   }
 
   private static func adroit(
     _ task: String, _ data: String, fan: String, also: String, fql alpha: Int,
-    rebrac: (actor: Double, critic: Double), iqn: String, codac: String, valueFlows: String
+    rebrac: (actor: Double, critic: Double), iqn: String, codac: String, valueFlows: String,
+    online: [AgentKind: String]? = nil
   ) -> Preset {
     Preset(
       "{\(task)-\(data),minari:D4RL/\(task)/\(data)}-v*", common: updatesInD4RL,
@@ -290,7 +313,7 @@ public struct Preset: Sendable {
         .rebrac: "\(rebracInD4RL) alpha-actor=\(rebrac.actor) alpha-critic=\(rebrac.critic)",
         .iqn: iqn, .codac: codac, .valueFlows: valueFlows,
       ],
-      sources: [.rebrac: .rebrac],
+      online: online, sources: [.rebrac: .rebrac],
       notes: [.fan: "published as well: \(also)", .rebrac: "published with networks of ReLU"])
   }
 
@@ -316,10 +339,13 @@ public struct Preset: Sendable {
   private static func name(_ argument: String) -> Substring { argument.prefix { $0 != "=" } }
 
   /// Where an agent's settings for these tasks were published; nil if they were not.
-  public func source(for agent: AgentKind) -> Source? {
+  public func source(for agent: AgentKind, _ kind: PresetKind = .offline) -> Source? {
     // The settings for the mazes are this project's.
-    guard !tasks.contains("pointmaze"), particular[agent] != nil else { return nil }
-    return sources[agent] ?? Self.usualSources[agent]
+    guard !tasks.contains("pointmaze") else { return nil }
+    if kind == .online, online?[agent] != nil {
+      return onlineSources[agent] ?? Self.usualOnlineSources[agent]
+    }
+    return particular[agent] == nil ? nil : sources[agent] ?? Self.usualSources[agent]
   }
 
   /// Says which settings of the preset apply beside what arguments set, and where they are from; nil if none does.
@@ -330,8 +356,12 @@ public struct Preset: Sendable {
     let applied = arguments(for: agent, kind).filter { !set.contains(Self.name($0)) }
     guard !applied.isEmpty else { return nil }
     let words = kind == .online && hasOnline ? "online preset" : "preset"
-    let origin = source(for: agent).map { " from \($0.rawValue)" } ?? ""
-    let note = notes[agent].map { " (\($0))" } ?? ""
+    let origin = source(for: agent, kind).map { " from \($0.rawValue)" } ?? ""
+    let isForDataAlone =
+      kind == .online && hasOnline && online?[agent] == nil && source(for: agent) != nil
+    let remarks = [notes[agent], isForDataAlone ? "published for training on the dataset alone" : nil]
+      .compactMap(\.self)
+    let note = remarks.isEmpty ? "" : " (\(remarks.joined(separator: "; ")))"
     return "\(words) of \(tasks)\(origin): \(applied.joined(separator: " "))\(note)"
   }
 }

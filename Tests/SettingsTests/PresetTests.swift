@@ -110,6 +110,28 @@ struct PresetTests {
     }
   }
 
+  /// Published for others' runs that go on online; where nothing was, the settings for the dataset alone stay.
+  @Test(arguments: [
+    ("antmaze-large-navigate-singletask-v0", "fql", ["10.0", "mean"], "chongyi-zheng/value-flows"),
+    ("humanoidmaze-medium-navigate-singletask-v0", "fql", ["100.0", "mean"], "seohongpark/fql"),
+    ("antsoccer-arena-navigate-singletask-v0", "fql", ["30.0", "mean"], "seohongpark/fql"),
+    ("door-cloned-v1", "fql", ["1000.0", "min"], "seohongpark/fql"),
+    ("minari:D4RL/relocate/cloned-v2", "fql", ["10000.0", "min"], "seohongpark/fql"),
+    ("antmaze-large-play-v2", "fql", ["3.0", "mean"], "seohongpark/fql"),
+    ("puzzle-4x4-play-singletask-v0", "iqn", ["0.8"], "chongyi-zheng/value-flows"),
+    ("humanoidmaze-medium-navigate-singletask-v0", "iqn", ["0.7"], "chongyi-zheng/value-flows"),
+    ("scene-play-singletask-v0", "nfql", ["300.0"], "published for training on the dataset alone"),
+  ]) func onlineOfOthers(task: String, agent: String, values: [String], said: String) throws {
+    let asked = ["--env", task, "--agent", agent, "--preset", "online"]
+    let configuration = try Configuration.layered(asked)
+    let settings = Dictionary(uniqueKeysWithValues: configuration.allSettings.map { ($0.name, $0.value) })
+    let names = agent == "iqn" ? ["kappa"] : ["alpha", "q-agg"]
+    #expect(zip(names, values).allSatisfy { settings[$0] == $1 }, "\(settings)")
+    #expect(configuration.steps == 1_000_000 && configuration.online.onlineSteps == 1_000_000)
+    let line = try #require(Preset.named(task)?.applied(to: AgentKind(rawValue: agent)!, .online, beside: []))
+    #expect(line.contains(said), "\(line)")
+  }
+
   @Test func anOnlinePresetCanBeLeftOut() throws {
     let settings = try settings(
       "--env", "scene-play-singletask-v0", "--preset", "offline", "--online-steps", "5")
