@@ -40,8 +40,10 @@ class Minari(Source):
         bounds = [[low, high] if max(abs(low), abs(high)) < largest else None for low, high in bounds]
         # Numbers without bounds are not scaled. The environment clips the others alone.
         self.action_range = [pair or [-1, 1] for pair in bounds]
-        given = (action_range or [[-np.inf, np.inf]]) * (self.action_size if len(action_range or [0]) == 1 else 1)
-        self.allowed = [[-np.inf, np.inf] if pair else list(range) for pair, range in zip(bounds, given)]
+        given = action_range or [[-np.inf, np.inf]]
+        if len(given) == 1:
+            given = given * self.action_size
+        self.allowed = [[-np.inf, np.inf] if pair else wanted for pair, wanted in zip(bounds, given)]
         # As the published code has it for D4RL's own data.
         if str(self.dataset.spec.dataset_id).startswith("D4RL/antmaze/"):
             self.reward_rule = "antmaze"
