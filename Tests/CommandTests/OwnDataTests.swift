@@ -21,6 +21,10 @@ struct OwnDataTests {
   var out: String { folder.file("out") }
 
   private func dataset(_ source: String, _ options: String...) throws -> CommandResult {
+    try dataset(source, options)
+  }
+
+  private func dataset(_ source: String, _ options: [String]) throws -> CommandResult {
     try run(
       built("fan-dist"),
       ["dataset", "import", folder.file(source), "--out", out, "--python", pythonWithPackages!] + options,
@@ -36,11 +40,7 @@ struct OwnDataTests {
     _ source: String, _ options: [String] = [], code: Int32 = 65, saying parts: [String],
     location: SourceLocation = #_sourceLocation
   ) throws {
-    let result = try run(
-      built("fan-dist"),
-      ["dataset", "import", folder.file(source), "--out", out, "--python", pythonWithPackages!] + options,
-      timeout: 120)
-    expectFailure(result, code, parts, location: location)
+    expectFailure(try dataset(source, options), code, parts, location: location)
     for path in [out, out + ".partial"] {
       #expect(!FileManager.default.fileExists(atPath: path), "\(source)", sourceLocation: location)
     }
@@ -85,6 +85,12 @@ struct OwnDataTests {
   private static let expected = """
     kept = np.flatnonzero(~timeout)
     check(s[kept], a[kept], r[kept], 1 - terminal[kept], np.roll(s, -1, 0)[kept], [9, 10, 10, 10])
+    """
+  /// What becomes of them where each step is a transition, and the next state of the cut-off one is 7.
+  private static let expectedWithNext = """
+    after = np.roll(s, -1, 0)
+    after[9] = 7
+    check(s, a, r, 1 - terminal, after, [10] * 4)
     """
 
   // MARK: Tables
@@ -543,12 +549,7 @@ struct OwnDataTests {
         """)
     for name in ["masks", "next", "new"] {
       try require(dataset("\(name).npz"))
-      try python(
-        Self.steps + """
-          after = np.roll(s, -1, 0)
-          after[9] = 7
-          check(s, a, r, 1 - terminal, after, [10] * 4)
-          """)
+      try python(Self.steps + Self.expectedWithNext)
       try FileManager.default.removeItem(atPath: out)
     }
     for name in ["dones", "both"] {
@@ -595,12 +596,7 @@ struct OwnDataTests {
     let result = try dataset("next.npz")
     try require(result)
     #expect(result.output.contains("members that are not used: infos"), "\(result)")
-    try python(
-      Self.steps + """
-        after = np.roll(s, -1, 0)
-        after[9] = 7
-        check(s, a, r, 1 - terminal, after, [10] * 4)
-        """)
+    try python(Self.steps + Self.expectedWithNext)
     try FileManager.default.removeItem(atPath: out)
     for name in ["cut.npz", "cuts.npz"] {
       try require(dataset(name))
@@ -859,13 +855,7 @@ struct OwnDataTests {
       (free, [0, 1, 0], []), ("minari/D4RL/antmaze/own-v1", [-1, 0, -1], []),
       ("minari/D4RL/antmaze/own-v1", [0, 1, 0], ["--reward-rule", "recorded"]),
     ] {
-      let result = try run(
-        built("fan-dist"),
-        [
-          "dataset", "import", folder.file(source), "--out", out, "--python", pythonWithPackages!,
-          "--action-range", "-4,4",
-        ] + rule, timeout: 120)
-      try require(result)
+      try require(dataset(source, ["--action-range", "-4,4"] + rule))
       try python(
         "check(np.zeros((3, 3)), np.array([[-3, 0.5], [0, 0], [1, 1]]) / 4, \(rewards), [1] * 3, np.zeros((3, 3)), [3])"
       )
