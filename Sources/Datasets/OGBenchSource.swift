@@ -10,8 +10,8 @@ public typealias RewardRule = @Sendable (UnsafeBufferPointer<Float>) -> (reward:
 /// headers and `terminals`.
 ///
 /// Members: `observations` (rows, O), or (rows, height, width, 3) bytes for images, `actions` (rows, A), `terminals` (rows), and optionally `rewards` and
-/// `masks` (rows), of any number type. `terminals` is not zero on the last row of each episode, whose action
-/// is not used. `timeouts` or `truncations` (rows), if a file has them, are not zero where an episode was cut
+/// `masks` (rows), of any number type. `terminals` is 1 on the last row of each episode, whose action
+/// is not used, and 0 on the others. `timeouts` or `truncations` (rows), if a file has them, are 1 where an episode was cut
 /// off: it ends there, too. Transition i leads from row i to row i + 1 wherever no episode ends in row i. An
 /// episode also ends where its file ends.
 public struct OGBenchSource: DatasetSource {
@@ -242,13 +242,13 @@ private final class ShardReader {
 private final class TerminalReader {
   /// Whether a terminal that is not zero has been read.
   private(set) var hasEnd = false
-  private let readers: [(member: String, reader: NpzArrayReader)]
+  private let readers: [(member: OGBenchShard.EndMember, reader: NpzArrayReader)]
   private let path: String
   private var numbers: [Float] = []
 
   init(_ shard: OGBenchShard) throws(FileError) {
-    var readers: [(String, NpzArrayReader)] = []
-    for member in shard.endMembers { readers.append((member, try shard.file.reader(member))) }
+    var readers: [(OGBenchShard.EndMember, NpzArrayReader)] = []
+    for member in shard.endMembers { readers.append((member, try shard.file.reader(member.name))) }
     self.readers = readers
     path = shard.file.path
   }
@@ -264,43 +264,51 @@ private final class TerminalReader {
   }
 
   private func add(
-    _ member: String, _ reader: NpzArrayReader, _ count: Int, to ends: UnsafeMutablePointer<UInt8>
+    _ member: OGBenchShard.EndMember, _ reader: NpzArrayReader, _ count: Int,
+    to ends: UnsafeMutablePointer<UInt8>
   ) throws(FileError) {
     if numbers.count < count { numbers = [Float](repeating: 0, count: count) }
     try numbers.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
       try reader.read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
     }
-    var hasNaN = false
-    // The number that says that an episode goes on.
-    let goesOn: Float = member == OGBenchShard.validsMember ? 1 : 0
-    for index in 0..<count where numbers[index] != goesOn {
+    var wrong: Float?
+    for index in 0..<count where numbers[index] != member.goesOn {
       ends[index] = 1
       hasEnd = true
-      hasNaN = hasNaN || numbers[index].isNaN
+      if numbers[index] != 1 - member.goesOn { wrong = numbers[index] }
     }
-    guard !hasNaN else {
-      throw FileError(.malformed, file: path, member: member, reason: "contains NaN; 0 or 1 is needed")
+    if let wrong {
+      let value = wrong.isNaN ? "NaN" : "\(wrong)"
+      throw FileError(
+        .malformed, file: path, member: member.name, reason: "contains \(value); 0 or 1 is needed")
     }
   }
 }
 
 /// One file of a dataset and what its headers say.
 struct OGBenchShard: Sendable {
+  /// A member that says where episodes end.
+  struct EndMember: Sendable {
+    let name: String
+    /// The number on rows where the episode goes on.
+    let goesOn: Float
+  }
+
   let file: NpzFile
   let rows: Int
   let observation: ObservationSpace
   let actionSize: Int
   let hasRewards: Bool
-  /// The members that say where episodes end: `terminals`, and those of ``cutMembers`` that the file has; or
-  /// ``validsMember`` alone.
-  let endMembers: [String]
+  /// The members that say where episodes end: ``valids`` alone if the file has it; else `terminals`, and those of
+  /// ``cutMembers`` that the file has.
+  let endMembers: [EndMember]
   private let dtypes: [String: ElementType]
 
   /// Members that say where episodes were cut off: D4RL's and d3rlpy's name, and Minari's and Gymnasium's.
   private static let cutMembers = ["timeouts", "truncations", "truncated", "truncateds"]
   /// A member of OGBench's compact arrays: 0 on the last row of an episode, from which no transition starts, 1 on all
   /// others. Their `terminals` are 1 on the last two rows.
-  fileprivate static let validsMember = "valids"
+  private static let valids = EndMember(name: "valids", goesOn: 1)
   /// Members that make every row a transition of its own.
   fileprivate static let nextMembers = ["next_observations", "next_observation", "next_obs", "new_obs"]
   /// Members that OGBench's files have and nothing here needs.
@@ -309,7 +317,8 @@ struct OGBenchShard: Sendable {
   /// The names of members that nothing reads, but for those that are known to be of no use.
   var unusedMembers: [String] {
     let used =
-      ["observations", "actions", "terminals"] + (hasRewards ? ["rewards", "masks"] : []) + endMembers
+      ["observations", "actions", "terminals"] + (hasRewards ? ["rewards", "masks"] : [])
+      + endMembers.map(\.name)
     return file.memberNames.filter { !used.contains($0) && !Self.simulatorMembers.contains($0) }
   }
 
@@ -337,13 +346,13 @@ struct OGBenchShard: Sendable {
       dtypes[name] = try Self.column(try file.header(name), rows, name, path)
     }
     self.dtypes = dtypes
-    var ends = [Self.validsMember]
-    if !file.contains(Self.validsMember) {
-      ends = ["terminals"]
-      for name in Self.cutMembers where file.contains(name) { ends.append(name) }
+    endMembers =
+      file.contains(Self.valids.name)
+      ? [Self.valids]
+      : (["terminals"] + Self.cutMembers.filter(file.contains)).map { EndMember(name: $0, goesOn: 0) }
+    for member in endMembers {
+      _ = try Self.column(try file.header(member.name), rows, member.name, path)
     }
-    endMembers = ends
-    for name in endMembers { _ = try Self.column(try file.header(name), rows, name, path) }
   }
 
   /// Refuses files whose rows are transitions of their own, each with its next state: reading each row's next state
@@ -447,10 +456,13 @@ struct OGBenchShard: Sendable {
   private static func hasRewards(_ file: NpzFile) throws(FileError) -> Bool {
     let hasRewards = file.contains("rewards")
     guard hasRewards == file.contains("masks") else {
-      let (present, missing) = hasRewards ? ("rewards", "masks") : ("masks", "rewards")
+      let (present, missing, otherwise) =
+        hasRewards
+        ? ("rewards", "masks", "let fan-dist dataset import read the file, which knows other forms")
+        : ("masks", "rewards", "remove masks")
       throw FileError(
         .malformed, file: file.path, member: missing,
-        reason: "is missing although the file has \(present); add it, one number a row, or remove \(present)")
+        reason: "is missing although the file has \(present); add it, one number a row, or \(otherwise)")
     }
     return hasRewards
   }

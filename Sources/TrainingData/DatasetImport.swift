@@ -243,8 +243,10 @@ public struct DatasetImport: Sendable {
         try writer.append(block, from: file ?? source, row: first)
         progress.add(block.rows)
       }
+      var provenance = rows.provenance.merging(["written by": "fan-dist \(version)"]) { $1 }
+      if !rows.notes.isEmpty { provenance["note"] = rows.notes.joined(separator: "; ") }
       _ = try writer.finish(
-        provenance: rows.provenance.merging(["written by": "fan-dist \(version)"]) { $1 },
+        provenance: provenance,
         observationOrder: rows.spec.observationOrder, scales: scales)
     }
   }

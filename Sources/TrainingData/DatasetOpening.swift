@@ -9,20 +9,22 @@ import Foundation
 /// - Parameter task: gives rewards and masks when the data hold none.
 func openDataset(_ path: String, task: PointMazeTask?) throws -> any DatasetSource {
   if DatasetDirectory.exists(at: path) { return try DatasetDirectory(path: path) }
-  if let kind = kindToImport(path) {
+  if let (kind, options) = kindToImport(path) {
+    let command = shellCommand(["fan-dist", "dataset", "import", path])
     throw FileError(
       .malformed, file: path,
-      reason: "is \(kind): fan-dist dataset import \(path) --out DIRECTORY makes a dataset directory of it")
+      reason: "is \(kind): \(command) --out DIRECTORY\(options) makes a dataset directory of it")
   }
   return try openFiles(path, task: task)
 }
 
-/// What a file or a directory is that must be imported first; nil for all others.
-private func kindToImport(_ path: String) -> String? {
-  if DatasetImport.isOfAnotherProject(directory: path) { return "a dataset of another project" }
-  if begins(path, with: [0x89, 0x48, 0x44, 0x46]) { return "an HDF5 file" }
-  if begins(path, with: Array("PAR1".utf8)) { return "a Parquet file" }
-  return URL(fileURLWithPath: path).pathExtension == "csv" && isFile(path) ? "a CSV file" : nil
+/// What a file or a directory is that must be imported first, and the options that this needs; nil for all others.
+private func kindToImport(_ path: String) -> (kind: String, options: String)? {
+  let columns = " --columns observation=…,action=…,reward=…,terminal=…"
+  if DatasetImport.isOfAnotherProject(directory: path) { return ("a dataset of another project", "") }
+  if begins(path, with: [0x89, 0x48, 0x44, 0x46]) { return ("an HDF5 file", "") }
+  if begins(path, with: Array("PAR1".utf8)) { return ("a Parquet file", columns) }
+  return URL(fileURLWithPath: path).pathExtension == "csv" && isFile(path) ? ("a CSV file", columns) : nil
 }
 
 /// Whether a file begins with these bytes.

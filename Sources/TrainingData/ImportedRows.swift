@@ -10,6 +10,8 @@ protocol ImportedRows: AnyObject {
   var spec: DataSpec { get }
   /// Where they come from, as keys and values for people to read.
   var provenance: [String: String] { get }
+  /// What people should know of the rows that have been passed, a line each.
+  var notes: [String] { get }
   /// Whether there are validation data.
   var hasValidation: Bool { get }
   /// What to do with actions outside [−1, 1], or outside what that stands for.
@@ -49,6 +51,7 @@ final class FileRows: ImportedRows {
   }
 
   var spec: DataSpec { training.rowSpec }
+  var notes: [String] { [] }
   var hasValidation: Bool { validation != nil }
   var bounds: ActionBounds { .refuse }
   var actionRanges: [ClosedRange<Float>]? { nil }
@@ -93,6 +96,7 @@ final class PythonRows: ImportedRows {
       observationOrder: data.observationOrder)
   }
   var provenance: [String: String] { data.provenance }
+  var notes: [String] { importer.notes }
   var hasValidation: Bool { data.hasValidation }
   var bounds: ActionBounds { data.clipsActions ? .clip : .refuse }
   var actionRanges: [ClosedRange<Float>]? { data.actionRanges }

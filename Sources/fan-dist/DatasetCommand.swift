@@ -46,7 +46,7 @@ struct DatasetCommand: ParsableCommand {
       help: ArgumentHelp(
         "Which columns of a CSV, Parquet or LeRobot table are what: observation=x,y,action=a,reward=r,terminal=done.",
         discussion:
-          "Others are timeout, episode (a number that changes where an episode begins) and next_observation. A name may end in *.",
+          "Others are timeout, episode (a number, text or date that changes where an episode begins) and next_observation. A name may hold *.",
         valueName: "columns"), transform: TableColumns.init)
     var columns: TableColumns?
 

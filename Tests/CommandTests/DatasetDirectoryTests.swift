@@ -133,11 +133,15 @@ import Testing
   /// Files of other projects are no damaged datasets: people are told to import them.
   @Test func filesOfOtherProjectsAreToBeImported() throws {
     let hdf5 = [0x89] + Array("HDF\r\n".utf8)
-    for (name, bytes) in [("a.csv", Array("x,y\n".utf8)), ("b.hdf5", hdf5), ("c", Array("PAR1".utf8))] {
+    for (name, bytes, options) in [
+      ("a b.csv", Array("x,y\n".utf8), "--columns observation="), ("b.hdf5", hdf5, "--out DIRECTORY makes"),
+      ("c", Array("PAR1".utf8), "--columns observation="),
+    ] {
       try Data(bytes).write(to: URL(fileURLWithPath: runs.folder.file(name)))
       let file = runs.folder.file(name)
-      expectFailure(try dataset("info", file), 65, [file, "fan-dist dataset import"])
-      expectFailure(try runs.train("run", "--dataset", file), 65, [file, "fan-dist dataset import"])
+      let command = "fan-dist dataset import " + (name == "a b.csv" ? "'\(file)'" : file)
+      expectFailure(try dataset("info", file), 65, [command, options])
+      expectFailure(try runs.train("run", "--dataset", file), 65, [command, options])
     }
   }
 

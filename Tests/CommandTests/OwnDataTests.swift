@@ -115,6 +115,20 @@ struct OwnDataTests {
     try python(Self.steps + Self.expected)
   }
 
+  /// Quotes may hold line breaks, also in names, and stand behind a space.
+  @Test func quotesInCSV() throws {
+    try python(
+      Self.steps + """
+        with open(folder + "data.csv", "w") as file:
+            print('"x0\\nmm", "x1", "x2", "u", v, "r", done, cut', file=file)
+            for i in range(n):
+                cells = map(str, [*s[i], *a[i], r[i], terminal[i], timeout[i]])
+                print(*(f'"{cell}"' for cell in cells), sep=", ", file=file)
+        """)
+    try require(dataset("data.csv", Self.columns[0], Self.columns[1]))
+    try python(Self.steps + Self.expected)
+  }
+
   @Test func wrongCSVIsNamedByLineAndColumn() throws {
     let header = "x0,x1,u,v,r,done,cut"
     let good = (0..<20).map { "\($0).5,1,0.\($0),-0.5,1,\($0 % 10 == 9 ? 1 : 0),0" }
@@ -157,6 +171,25 @@ struct OwnDataTests {
     try expectRefusal(
       "data.csv", ["--columns", "observation=x0,action=done,reward=r,terminal=done"],
       saying: ["column 'done' holds int64: discrete actions cannot be learned"])
+    for (names, part) in [
+      (
+        "observation=*,action=u,v,reward=r,terminal=done",
+        "column 'u' is taken twice, as observation and action"
+      ),
+      ("observation=x0,x*,action=u,v,reward=r,terminal=done", "column 'x0' is taken twice"),
+      ("observation=x0,action=u,v,reward=r,terminal=done,timeout=done", "as terminal and timeout"),
+    ] {
+      try expectRefusal("data.csv", ["--columns", names], saying: [part])
+    }
+    try write("data.csv", line: 5, "3,\"4,5\",0.1,0.2,1,0,0")
+    try expectRefusal("data.csv", Self.columns, saying: ["column 'x1': is '4,5'", "with a point"])
+    for (name, start, part) in [
+      ("packed.csv.gz", [0x1f, 0x8b, 8], "is compressed: unpack it with gunzip"),
+      ("wide.csv", [0xff, 0xfe, 0x78, 0], "is UTF-16"), ("empty.csv", [], "is empty"),
+    ] as [(String, [UInt8], String)] {
+      try Data(start).write(to: URL(fileURLWithPath: folder.file(name)))
+      try expectRefusal(name, Self.columns, saying: [part])
+    }
     _ = try folder.write("hello\n", to: "text.txt")
     try expectRefusal("text.txt", saying: ["is no file of a kind that is known"])
     _ = try folder.write(String(repeating: "x", count: 3 << 20), to: "long.txt")
@@ -180,6 +213,9 @@ struct OwnDataTests {
                     print(*s[i % n], *actions[i % n], r[i % n], ids[i], 1, 2, sep=",", file=file)
         write("large", np.repeat([2**53, 2**53 + 1, 2**62, 2**62 + 1], 10))
         write("small", np.repeat(["0.1", "0.6", "inf", "1e300"], 10))
+        write("texts", np.repeat(["run a", "run b", "2026-01-02", "true"], 10))
+        write("returning", np.repeat(["a", "b", "a", "b"], 10))
+        write("unnamed", np.repeat(["a", "b", "nan", "c"], 10))
         write("mixed", np.arange(n) % 2)
         whole = np.arange(2 * n).reshape(n, 2) % 3 - 1
         write("whole", np.arange(20_000) // 10, whole.astype(object))
@@ -187,11 +223,16 @@ struct OwnDataTests {
             file.write(open(folder + "whole.csv").read() + "1,2,3,0.5,0.5,1,9,1,2\\n")
         """)
     let columns = ["--columns", "observation=o[*],action=u,v,reward=r,episode=episode"]
-    for name in ["large.csv", "small.csv"] {
-      try require(dataset(name, columns[0], columns[1]))
+    for name in ["large.csv", "small.csv", "texts.csv", "returning.csv"] {
+      let result = try dataset(name, columns)
+      try require(result)
+      let again = "note: \(folder.file("returning.csv")): line 22: episode a comes again after others"
+      #expect(result.output.contains(again) == (name == "returning.csv"), "\(result)")
       try python(Self.steps + Self.cutOff)
       try FileManager.default.removeItem(atPath: out)
     }
+    try expectRefusal(
+      "unnamed.csv", columns, saying: ["line 22, column 'episode': is nan, and names no episode"])
     try expectRefusal(
       "mixed.csv", columns,
       saying: ["gives no transitions", "the rows of one must stand together, so sort the file by 'episode'"])
@@ -225,6 +266,11 @@ struct OwnDataTests {
         pq.write_table(pa.table(table), folder + "empty.parquet")
         table["x"] = pa.array(s.tolist(), pa.list_(pa.float64()))
         pq.write_table(pa.table(table).slice(0, 0), folder + "none.parquet")
+        days = np.repeat(np.array(["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]), 10)
+        for name, column in {"texts": days, "categories": pa.array(days).dictionary_encode(),
+            "dates": days.astype("datetime64[D]"), "records": pa.array([{"day": day} for day in days]),
+            "gaps": pa.array([*days[:39], None])}.items():
+            pq.write_table(pa.table({**table, "episode": column}), f"{folder}{name}.parquet")
         table["episode"] = 2**60 + np.repeat(range(4), 10)
         unused = pa.array(["1"] * n)
         table = pa.table(table).append_column("unused", unused).append_column("unused", unused)
@@ -241,9 +287,14 @@ struct OwnDataTests {
       "shifted.parquet", columns, saying: ["row 20, column 'x': has 2 numbers, the first row 3"])
     try expectRefusal("empty.parquet", columns, saying: ["empty.parquet: has no numbers in an observation"])
     try expectRefusal("none.parquet", columns, saying: ["none.parquet: has no rows"])
-    try require(dataset("large.parquet", "--columns", "observation=x,action=u,reward=r,episode=episode"))
-    try python(Self.steps + Self.cutOff)
-    try FileManager.default.removeItem(atPath: out)
+    let episodes = ["--columns", "observation=x,action=u,reward=r,episode=episode"]
+    for name in ["large", "texts", "categories", "dates"] {
+      try require(dataset(name + ".parquet", episodes))
+      try python(Self.steps + Self.cutOff)
+      try FileManager.default.removeItem(atPath: out)
+    }
+    try expectRefusal("records.parquet", episodes, saying: ["column 'episode': holds struct<day: string>"])
+    try expectRefusal("gaps.parquet", episodes, saying: ["row 39, column 'episode': is empty"])
     try expectRefusal("null.parquet", columns, saying: ["row 0, column 'x': is empty"])
     try expectRefusal("cut.parquet", columns, saying: ["cut.parquet"])
     try expectRefusal(
@@ -607,6 +658,21 @@ struct OwnDataTests {
     try expectRefusal("short.npz", saying: ["member 'rewards' has shape (39,)", "(40, 3)"])
     try expectRefusal("pickled.npz", saying: ["member 'rewards' holds Python objects, not numbers"])
     try expectRefusal("nan.npz", saying: ["row 3, observations column 1: is nan"])
+  }
+
+  @Test func npzWithValidationData() throws {
+    try python(
+      Self.steps + """
+        np.savez(folder + "own.npz", observations=s, actions=a, rewards=r, terminals=terminal, timeouts=timeout)
+        np.savez(folder + "own-val.npz", observations=s[10:], actions=a[10:], rewards=r[10:], terminals=terminal[10:])
+        np.savez(folder + "wide.npz", observations=s, actions=a, rewards=r, terminals=terminal)
+        np.savez(folder + "wide-val.npz", observations=a, actions=a, rewards=r, terminals=terminal)
+        """)
+    try expectRefusal("wide.npz", saying: ["wide-val.npz: has observations of shape (2,)", "(3,)"])
+    try require(dataset("own.npz"))
+    try python(Self.steps + Self.expected)
+    let validation = try run(built("fan-dist"), ["dataset", "info", out + "/validation"])
+    #expect(validation.output.contains("33 rows, 30 transitions in 3 episodes"), "\(validation)")
   }
 
   /// Whether the next step begins elsewhere is seen in each column by its own size, and not in rounding.

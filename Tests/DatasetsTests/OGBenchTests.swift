@@ -135,7 +135,8 @@ private let noReward: RewardRule = { _ in (0, 1) }
     #expect(try refusal { $0.rewards![1] = .infinity }.contains("'rewards': row 1 is inf"))
     #expect(try refusal { $0.masks![1] = 1.5 }.contains("'masks': row 1 is 1.5, outside [0, 1]"))
     #expect(try refusal { $0.masks![1] = -.nan }.contains("'masks': row 1 is"))
-    #expect(try refusal { $0.terminals[1] = .nan }.contains("'terminals': contains NaN"))
+    #expect(try refusal { $0.terminals[1] = .nan }.contains("'terminals': contains NaN; 0 or 1 is needed"))
+    #expect(try refusal { $0.terminals[1] = 2 }.contains("'terminals': contains 2.0; 0 or 1 is needed"))
   }
 
   /// What the last row of an episode holds beside its state is documented as unused.

@@ -71,6 +71,8 @@ public final class DatasetImporter {
 
   /// The reader's description of the data.
   public let description: Description
+  /// What people should know of the data that have been read to their end, a line each.
+  public private(set) var notes: [String] = []
   private let process: WorkerProcess
   private let python: String
 
@@ -116,11 +118,17 @@ public final class DatasetImporter {
       return try process.receive(.rows)
     }
     let count = answer.count < 4 ? limit + 1 : Int(WorkerFrame.word(answer, at: 0) as UInt32)
+    if count == 0 {
+      notes = answer[4...].split(separator: UInt8(ascii: "\n")).map {
+        printable(String(decoding: $0, as: UTF8.self))
+      }
+      return nil
+    }
     guard count <= limit, answer.count == 4 + count * size else {
       throw ImportFailure(
         .broken, "the reader (\(python)) answered with \(answer.count) bytes, not whole rows")
     }
-    return count == 0 ? nil : Rows(count: count, bytes: answer[4...])
+    return Rows(count: count, bytes: answer[4...])
   }
 
   private static func asking(

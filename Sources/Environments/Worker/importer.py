@@ -10,8 +10,9 @@ kind of frame:
     5 rows    limit u32
               count u32, count x observation, count x A f32, count x reward f32, count x mask f32, count x terminal u8
 
-The answer to `rows` holds the next rows, at most `limit`. An answer without rows ends the training data; the answers
-after it hold the validation data, if there are any, and end in the same way.
+The answer to `rows` holds the next rows, at most `limit`. An answer without rows ends the training data and holds, in
+UTF-8, a line for each thing that people should know of them; the answers after it hold the validation data, if there
+are any, and end in the same way.
 
 A row is a state and the action taken in it. Every row of an episode but the last starts a transition to the next row.
 The last row, whose terminal is 1, holds the final state; where no action, reward and mask were recorded for it, they
@@ -113,7 +114,7 @@ class Importer:
                 self.chunk = self.next_chunk()
             if self.chunk is None:
                 self.parts.pop(0)
-                return struct.pack("<I", 0)
+                return struct.pack("<I", 0) + "\n".join(" ".join(note.split())[:1000] for note in notes).encode()
         part, rest = [array[:limit] for array in self.chunk], [array[limit:] for array in self.chunk]
         self.chunk = rest if len(rest[0]) else None
         types = ["u1" if self.is_image else "<f4"] + ["<f4"] * 3 + ["u1"]

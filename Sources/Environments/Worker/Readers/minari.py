@@ -100,7 +100,7 @@ class Minari(Source):
         try:
             environment = self.dataset.recover_environment(eval_env=True).observation_space
         except Exception as error:
-            print(f"{self.name}: entries in the order of their keys, as there is no environment: {error}", file=sys.stderr)
+            notes.append(f"entries of observations in the order of their keys, as there is no environment: {error}")
             return space
         return environment if environment == space else space
 

@@ -45,7 +45,7 @@ class NpyStream:
 
 class NpzSteps(Source):
     """An .npz file with one transition or step a row: observations, actions, rewards, terminals, and as far as it has
-    them next_observations, timeouts and masks.
+    them next_observations, timeouts and masks. NAME-val.npz beside NAME.npz has the validation data.
 
     A task ended where masks are 0; without masks, where terminals are 1; without those, where an episode is done and
     was not cut off.
@@ -118,6 +118,15 @@ class NpzSteps(Source):
         # Where a task ended with a mask, what else says that an episode ends decides whether it goes on.
         terminal_ends = not found["masks"]
         self.training = rows_of(self.steps(path, labels), path, action_range, terminal_ends, labels=labels)
+        companion = path.removesuffix(".npz") + "-val.npz"
+        if path.endswith(".npz") and os.path.exists(companion):
+            held_out = NpzSteps(companion, action_range, last_step)
+            sizes = [(source.observation_shape, source.action_size) for source in (held_out, self)]
+            if sizes[0] != sizes[1]:
+                raise ValueError(
+                    f"{companion}: has observations of shape {sizes[0][0]} and {sizes[0][1]} numbers an action, but {path} has {sizes[1][0]} and {sizes[1][1]}"
+                )
+            self.validation = held_out.training
 
     def steps(self, path, labels):
         streams, start = self.streams(), 0

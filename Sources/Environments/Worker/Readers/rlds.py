@@ -129,7 +129,6 @@ class RLDS(Source):
             lost += not last_step and rewards[-1] != 0
             yield observations, actions, rewards, masks, terminals
         if lost:
-            print(
-                f"{self.path}: {split}: {lost} episodes have a reward in their last step, which is a final state in RLDS and not read; for demonstrations that each solve the task, --reward-rule last-step gives it to the step before",
-                file=sys.stderr,
+            notes.append(
+                f"{split}: {lost} episodes have a reward in their last step, which is a final state in RLDS and not read; for demonstrations that each solve the task, --reward-rule last-step gives it to the step before"
             )

@@ -21,6 +21,10 @@ LARGEST_ROW, LARGEST_PIECE = 64 << 20, 256 << 20
 TOLERANCE = 1e-6
 
 
+# Lines on what people should know of the data and would not expect. They go into the manifest.
+notes = []
+
+
 class Source:
     """A dataset and its sizes: the dimensions of an observation, (O) or (height, width, 3), and A.
 

@@ -1,7 +1,9 @@
 """Readers of tables: CSV, Parquet and the tables of LeRobot. Part of the importing program, after rows.py."""
 
 import bisect
+import codecs
 import collections
+import contextlib
 import csv
 import glob
 import itertools
@@ -14,14 +16,14 @@ class Table(Source):
 
     A subclass has `names`, the names of the columns, `width`, how many numbers one holds, `spot`, which names a row in
     messages, and `read`, which generates (numbers, ids, rows) for a list of columns: the numbers of each column, rows ×
-    numbers; the columns of episodes' numbers as the file has them, because all their digits count; and the numbers of
-    the rows.
+    numbers; what tells episodes apart, as the file has it, because all its digits count (None if no column does); and
+    the numbers of the rows.
     """
 
     # Whether an episode ends where its task did, or goes on to where its number changes.
     terminal_ends = True
 
-    SORT = "every row is an episode: the rows of one must stand together, so sort the file by '{}'"
+    SORT = "sort the file by '{}'"
 
     def __init__(self, path, columns, action_range, last_step, provenance):
         kinds = {
@@ -34,7 +36,8 @@ class Table(Source):
             "episode": "episode",
         }
         self.path = path
-        chosen = {kinds[kind]: self.find(names) for kind, names in (columns or {}).items()}
+        columns = {kind: columns[kind] for kind in kinds if kind in (columns or {})}
+        chosen = {kinds[kind]: self.find(names) for kind, names in columns.items()}
         hint = f"name columns with --columns observation=...,action=...,reward=...,terminal=...; there are {', '.join(self.names)[:300]}"
         for kind in ("observations", "actions"):
             if not chosen.get(kind):
@@ -54,6 +57,7 @@ class Table(Source):
             )
         self.chosen = chosen
         self.require_actions(chosen["actions"])
+        self.require_one_role(columns)
         unused = [name for name in self.names if name not in widths]
         super().__init__(
             [size["observations"]],
@@ -69,7 +73,8 @@ class Table(Source):
             },
         )
         if "episode" in chosen:
-            self.advice = self.SORT.format(chosen["episode"][0])
+            sort = self.SORT.format(*chosen["episode"])
+            self.advice = f"every row is an episode: the rows of one must stand together, so {sort}"
         labels = {
             kind: [f"column '{name}'" for name in names for _ in range(widths[name])] for kind, names in chosen.items()
         }
@@ -90,18 +95,57 @@ class Table(Source):
             raise ValueError(f"{self.path}: two columns are called '{double[0]}'")
         return found
 
+    def require_one_role(self, columns):
+        """Refuses columns that are named twice: an observation that holds the reward, say, tells what comes later."""
+        roles = [(kind, name) for kind, names in columns.items() if kind != "episode" for name in self.find(names)]
+        counts = collections.Counter(name for _, name in roles)
+        if double := [name for _, name in roles if counts[name] > 1]:
+            kinds = [kind for kind, name in roles if name == double[0]]
+            raise ValueError(
+                f"{self.path}: column '{double[0]}' is taken twice, as {' and '.join(kinds)}; name each column once"
+            )
+
     def steps(self, size):
-        columns = [name for names in self.chosen.values() for name in names]
+        chosen = {kind: names for kind, names in self.chosen.items() if kind != "episode"}
+        columns = list(dict.fromkeys(itertools.chain(*chosen.values())))
+        episodes = Episodes()
         for numbers, ids, rows in self.read(columns, size):
-            chunk = {kind: np.concatenate([numbers[name] for name in names], 1) for kind, names in self.chosen.items()}
+            chunk = {kind: np.concatenate([numbers[name] for name in names], 1) for kind, names in chosen.items()}
             for kind in {"rewards", "terminals", "cuts"} & set(chunk):
                 chunk[kind] = chunk[kind].reshape(-1)
-            if "episode" in chunk:
-                (name,) = self.chosen["episode"]
-                chunk["episode"] = ids[name].reshape(-1)
-                if (wrong := np.isnan(numbers[name])).any():
-                    raise ValueError(f"{self.spot({'row': rows}, wrong.argmax())}, column '{name}': is not a number")
+            if ids is not None:
+                chunk["episode"] = ids
+                if (i := episodes.first_return(ids)) is not None:
+                    notes.append(
+                        f"{self.spot({'row': rows}, i)}: episode {str(ids[i])[:80]} comes again after others, and what follows counts as another one; if it is the same, {self.SORT.format(*self.chosen['episode'])}"
+                    )
             yield {"rewards": np.zeros(len(rows)), "terminals": np.zeros(len(rows), bool), **chunk, "row": rows}
+
+
+class Episodes:
+    """The episodes that have begun in a table, to notice when one comes again after others."""
+
+    # No more than these are kept, however many a file has.
+    MOST = 1 << 20
+
+    def __init__(self):
+        self.seen, self.last = set(), None
+
+    def first_return(self, ids):
+        """Where in the next rows an episode comes again, for the first time in the table; None if nowhere."""
+        if not len(ids):
+            return None
+        begins = np.append(self.last is None or ids[0] != self.last, ids[1:] != ids[:-1])
+        self.last = ids[-1]
+        if self.seen is None:
+            return None
+        for i in np.flatnonzero(begins):
+            if ids[i] in self.seen:
+                self.seen = None
+                return i
+            if len(self.seen) < self.MOST:
+                self.seen.add(ids[i])
+        return None
 
 
 class CSV(Table):
@@ -109,16 +153,18 @@ class CSV(Table):
 
     WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
     LONGEST_LINE = 1 << 20
+    # What unpacks a file that begins so.
+    COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
     def __init__(self, name, columns=None, action_range=None, last_step=False, **_):
         self.path = name
+        self.require_text()
         with open(name, newline="", encoding="utf-8-sig", errors="replace") as file:
             header = file.readline(self.LONGEST_LINE)
-        self.delimiter = max(",;\t", key=header.count)
-        try:
-            self.names = [field.strip() for field in next(csv.reader([header], delimiter=self.delimiter), [])]
-        except csv.Error:
+            self.delimiter = max(",;\t", key=header.count)
             self.names = []
+            with contextlib.suppress(csv.Error):
+                self.names = [field.strip() for field in next(self.reader(itertools.chain([header], self.lines(file))), [])]
         if len(self.names) < 2 or "\0" in header:
             raise ValueError(
                 f"{name}: is no file of a kind that is known; a CSV file has the names of its columns in its first line"
@@ -128,8 +174,23 @@ class CSV(Table):
         self.spot = at(name, "line")
         super().__init__(name, columns, action_range, last_step, {})
 
+    def require_text(self):
+        """Refuses files that say at their beginning that they are no plain text."""
+        with open(self.path, "rb") as file:
+            start = file.read(6)
+        if not start:
+            raise ValueError(f"{self.path}: is empty")
+        for signature, program in self.COMPRESSED.items():
+            if start.startswith(signature):
+                raise ValueError(f"{self.path}: is compressed: unpack it with {program}")
+        if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise ValueError(f"{self.path}: is UTF-16: save the file as UTF-8")
+
     def width(self, name):
         return 1
+
+    def reader(self, lines):
+        return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
 
     def lines(self, file):
         while line := file.readline(self.LONGEST_LINE):
@@ -142,7 +203,7 @@ class CSV(Table):
         places = {name: place for place, name in enumerate(self.names)}
         places = [places[name] for name in columns]
         with open(self.path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.reader(self.lines(file), delimiter=self.delimiter)
+            reader = self.reader(self.lines(file))
             next(reader)
             try:
                 for row in reader:
@@ -169,29 +230,32 @@ class CSV(Table):
             if not whole:
                 return
         for i in sorted(several & set(whole)):
-            require_continuous(np.int64, f"{self.path}: column '{whole[i]}'")
+            kind = np.bool_ if first[i].strip().lower() in self.WORDS else np.int64
+            require_continuous(kind, f"{self.path}: column '{whole[i]}'")
 
     def read(self, columns, size):
-        rows = self.texts(columns)
+        episode = self.chosen.get("episode", [])
+        rows = self.texts([*columns, *episode])
         while chunk := list(itertools.islice(rows, CHUNK)):
             lines, fields = zip(*chunk)
-            try:
-                values = np.array(fields, np.float64)
-                # Python takes 1_0 for ten.
-                is_plain = not any("_" in field for row in fields for field in row)
-            except ValueError:
-                is_plain = False
-            if not is_plain:
-                values = np.array(
-                    [[self.number(*cell) for cell in zip(row, columns, [line] * len(row))] for line, row in chunk]
-                )
-            places = {name: place for place, name in enumerate(columns)}
-            numbers = {name: values[:, [place]] for name, place in places.items()}
-            ids = {
-                name: np.array([row[places[name]].strip() for row in fields], object)
-                for name in self.chosen.get("episode", [])
-            }
+            values = self.numbers(lines, [row[: len(columns)] for row in fields], columns)
+            numbers = {name: values[:, [place]] for place, name in enumerate(columns)}
+            ids = None
+            if episode:
+                ids = np.array([self.id(row[-1], *episode, line) for line, row in chunk], object)
             yield numbers, ids, np.array(lines)
+
+    def numbers(self, lines, fields, columns):
+        """The numbers in some fields, rows × columns."""
+        try:
+            # Python takes 1_0 for ten.
+            if not any("_" in field for row in fields for field in row):
+                return np.array(fields, np.float64)
+        except ValueError:
+            pass
+        return np.array(
+            [[self.number(*cell, line) for cell in zip(row, columns)] for line, row in zip(lines, fields)]
+        )
 
     def number(self, field, column, line):
         word = self.WORDS.get(field.strip().lower())
@@ -199,7 +263,14 @@ class CSV(Table):
             return float("" if "_" in field else field) if word is None else word
         except ValueError:
             what = f"'{field[:80]}'" if field.strip() else "empty"
-            raise ValueError(f"{self.path}: line {line}, column '{column}': is {what}, not a number") from None
+            advice = "; write decimals with a point" if "," in field else ""
+            raise ValueError(f"{self.path}: line {line}, column '{column}': is {what}, not a number{advice}") from None
+
+    def id(self, field, column, line):
+        """A text that tells an episode from others. Programs write nan where they have none."""
+        if (id := field.strip()).lower() in ("", "nan"):
+            raise ValueError(f"{self.path}: line {line}, column '{column}': is {id or 'empty'}, and names no episode")
+        return id
 
 
 class Parquet(Table):
@@ -271,25 +342,42 @@ class Parquet(Table):
             require_continuous(self.element(name).to_pandas_dtype(), f"{self.path}: column '{name}'")
 
     def read(self, columns, size):
-        first = 0
+        first, episode = 0, self.chosen.get("episode", [])
         for path in self.files:
             self.firsts.append(first)
             start = first
-            for batch in self.batches(path, size, columns):
+            for batch in self.batches(path, size, list(dict.fromkeys([*columns, *episode]))):
                 for name in columns:
-                    self.require_type(batch.schema, path, name)
-                numbers = {
-                    name: self.numbers(batch.column(batch.schema.get_field_index(name)), name, path, first - start)
-                    for name in columns
-                }
-                yield numbers, numbers, np.arange(first, first + len(batch))
+                    self.element(name, batch.schema, path)
+                column = lambda name: batch.column(batch.schema.get_field_index(name))
+                numbers = {name: self.numbers(column(name), name, path, first - start) for name in columns}
+                ids = self.ids(column(*episode), *episode, path, first - start) if episode else None
+                yield numbers, ids, np.arange(first, first + len(batch))
                 first += len(batch)
 
-    def require_type(self, schema, path, name):
-        """Requires that a column holds numbers, and that all digits of an episode's number can be compared."""
-        type, expected = self.element(name, schema, path), self.element(name)
-        if type != expected and name in self.chosen.get("episode", []):
-            raise ValueError(f"{path}: column '{name}': holds {type}, but {expected} in {self.files[0]}")
+    def ids(self, array, name, path, first):
+        """What tells episodes apart in a column: numbers, texts or dates as they are stored, so that all digits count."""
+        import pyarrow
+
+        expected = self.schema.field(name).type
+        if array.type != expected:
+            raise ValueError(f"{path}: column '{name}': holds {array.type}, but {expected} in {self.files[0]}")
+        if pyarrow.types.is_nested(expected) and not is_list(expected):
+            raise ValueError(f"{path}: column '{name}': holds {expected}; an episode has a number, a text or a date")
+        if is_list(expected):
+            ids = self.numbers(array, name, path, first).reshape(-1)
+        else:
+            array = array.dictionary_decode() if pyarrow.types.is_dictionary(expected) else array
+            self.require_whole(array, lambda i: f"{path}: row {first + i}, column '{name}'")
+            ids = array.to_numpy(zero_copy_only=False)
+        if (wrong := ids != ids).any():
+            raise ValueError(f"{path}: row {first + wrong.argmax()}, column '{name}': is nan, and names no episode")
+        return ids
+
+    def require_whole(self, array, place):
+        """Refuses an array in which something is missing; `place` names an entry of it."""
+        if array.null_count:
+            raise ValueError(f"{place(array.is_null().to_numpy(zero_copy_only=False).argmax())}: is empty")
 
     def numbers(self, array, name, path, first):
         """A column's numbers, rows × width, as they are stored; `first` is the number of the first row in its file."""
@@ -298,8 +386,7 @@ class Parquet(Table):
         width, rows, entries = self.width(name), len(array), 1
         place = lambda i: f"{path}: row {first + i // max(entries, 1)}, column '{name}'"
         for length in [*self.lengths[name], None]:
-            if array.null_count:
-                raise ValueError(f"{place(array.is_null().to_numpy(zero_copy_only=False).argmax())}: is empty")
+            self.require_whole(array, place)
             if is_list(array.type) != (length is not None):
                 raise ValueError(f"{path}: column '{name}': holds {array.type}, which the first row does not")
             if length is not None:
