@@ -49,6 +49,22 @@ package struct CSVTable {
     return table
   }
 
+  /// The table with the last row of each update alone: a run that continues with other settings of evaluation has several.
+  var newest: CSVTable {
+    var table = self
+    table.rows = rows.indices.filter { $0 + 1 == rows.count || rows[$0 + 1][0] != rows[$0][0] }.map {
+      rows[$0]
+    }
+    return table
+  }
+
+  /// The table of the rows whose update fits a condition.
+  func filtered(_ isWanted: (Double) -> Bool) -> CSVTable {
+    var table = self
+    table.rows = rows.filter { isWanted(Double($0[0]) ?? 0) }
+    return table
+  }
+
   /// The numbers of a column and their updates, without fields that are not numbers; empty if there is no
   /// such column.
   ///

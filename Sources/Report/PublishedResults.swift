@@ -10,6 +10,8 @@ struct PublishedResults {
     let tasks: [String]
     /// The number of a run's last evaluations whose mean is its figure.
     let last: Int
+    /// Whether it reports normalised scores, not success.
+    let isScored: Bool
     /// The number of seeds.
     let seeds: Int
     /// The figures as printed, by source and agent.
@@ -37,10 +39,10 @@ struct PublishedResults {
     self.groups = groups.map { group in
       guard let name = group["name"]?.string, let tasks = group["tasks"]?.array(of: String.self),
         let last = group["last"]?.int, let seeds = group["seeds"]?.int,
-        let figures = group["figures"]?.mapping
+        let figures = group["figures"]?.mapping, let measure = group["measure"]?.string
       else { preconditionFailure("published.yaml: a group lacks something") }
       return Group(
-        name: name, tasks: tasks, last: last, seeds: seeds,
+        name: name, tasks: tasks, last: last, isScored: measure == "normalised score", seeds: seeds,
         figures: figures.map { source, agents in
           (source.string ?? "", pairs(agents.mapping ?? [:]).map { (agent: $0.0, figure: $0.1) })
         })

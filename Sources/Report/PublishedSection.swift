@@ -16,7 +16,7 @@ func published(_ runs: [RecordedRun]) -> Markup {
   return section(
     "Beside published figures",
     """
-    100 × success, or the normalised score where there is one. “here” is the mean over tasks of the means over seeds \
+    100 × success; of D4RL's tasks the normalised score, where there is one. “here” is the mean over tasks of the means over seeds \
     and, in brackets, its 95 % bootstrap interval over seeds. The last column says where settings differ from the \
     published ones; it cannot say whether the data are the same.
     """,
@@ -74,7 +74,7 @@ private struct PublishedRow {
   private func figures(_ group: PublishedResults.Group) -> [[Double]] {
     var byTask = [[Double]](repeating: [], count: group.tasks.count)
     for run in runs {
-      if let index = group.index(of: run.task), let figure = run.figure(last: group.last) {
+      if let index = group.index(of: run.task), let figure = run.figure(group) {
         byTask[index].append(figure)
       }
     }
@@ -102,8 +102,8 @@ private struct PublishedRow {
   /// What a reader should know before comparing.
   func remarks(_ group: PublishedResults.Group) -> String {
     let unfinished = runs.count { $0.lastStep < $0.steps ?? 0 }
-    let unknown = runs.count { $0.figure(last: group.last) == nil }
-    let short = runs.count { ($0.scores?.count ?? 0) < group.last }
+    let unknown = runs.count { $0.figure(group) == nil }
+    let short = runs.count { $0.scores(group).count < group.last }
     let remarks =
       differences
       + (unfinished > 0 ? ["\(unfinished) of \(runs.count) runs not finished"] : [])
@@ -151,16 +151,24 @@ extension RecordedRun {
       env: self["env"] ?? "", kwargs: self["env_kwargs"].flatMap { try? EnvironmentArguments($0) })
   }
 
-  /// 100 × success, or the normalised score where there is one, of all evaluations.
-  fileprivate var scores: [Double]? {
-    let scores = evaluations?.values("normalised_score").map(\.value) ?? []
-    if !scores.isEmpty { return scores }
-    return evaluations?.values("success").map { 100 * $0.value }
+  /// What a group reports, of all evaluations: normalised scores if there are any, or 100 × success.
+  fileprivate func scores(_ group: PublishedResults.Group) -> [Double] {
+    let table = evaluationsOnTime
+    let scores = group.isScored ? table?.values("normalised_score").map(\.value) ?? [] : []
+    return scores.isEmpty ? table?.values("success").map { 100 * $0.value } ?? [] : scores
   }
 
-  /// The mean over the last evaluations, as many as there are.
-  fileprivate func figure(last count: Int) -> Double? {
-    guard let scores, !scores.isEmpty else { return nil }
-    return mean(Array(scores.suffix(count)))
+  /// The evaluations after each interval and at the end. A run that was made longer has another at its former end.
+  private var evaluationsOnTime: CSVTable? {
+    let interval = self["eval_interval"].flatMap(Double.init) ?? 0
+    return evaluations?.filtered { update in
+      interval <= 0 || update.truncatingRemainder(dividingBy: interval) == 0 || update == Double(steps ?? 0)
+    }
+  }
+
+  /// The mean over a group's number of last evaluations, or as many as there are.
+  fileprivate func figure(_ group: PublishedResults.Group) -> Double? {
+    let scores = scores(group)
+    return scores.isEmpty ? nil : mean(Array(scores.suffix(group.last)))
   }
 }

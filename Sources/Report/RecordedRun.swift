@@ -67,7 +67,7 @@ package struct RecordedRun {
   private mutating func results(_ path: String, mayBeMissing: Bool) -> (CSVTable?, CSVTable?) {
     if mayBeMissing && !FileManager.default.fileExists(atPath: path) { return (nil, nil) }
     let all = table(path)
-    return (all?.filtered("actor", is: "policy"), all?.filtered("actor", is: "behaviour"))
+    return (all?.filtered("actor", is: "policy").newest, all?.filtered("actor", is: "behaviour").newest)
   }
 
   private mutating func table(_ path: String) -> CSVTable? {

@@ -35,6 +35,26 @@ import Testing
     #expect(row == ["FAN", "30.0", "1 of 5", "1", "46 ± 11", "–", "nothing"])
   }
 
+  /// OGBench's figures are success, whatever a run's own scores are.
+  @Test func successCountsInOGBench() throws {
+    try runs.write(
+      "run", configuration: "agent: fan\nenv: cube-double-play-singletask-task1-v0\n",
+      evaluation: "step,actor,status,success,normalised_score\n100000,policy,done,0.3,65\n")
+    #expect(try rows().first?[1] == "30.0")
+  }
+
+  /// An update counts once, as it was evaluated last, and not the end that a run had before it was made longer.
+  @Test func eachIntervalCountsOnce() throws {
+    let figures = [(100, 0.1), (200, 0.2), (250, 0.9), (300, 0.3), (400, 0.9), (400, 0.4)]
+    try runs.write(
+      "run",
+      configuration:
+        "agent: fan\nenv: cube-double-play-singletask-task1-v0\nsteps: 400\neval_interval: 100\n",
+      evaluation: "step,actor,status,success\n"
+        + figures.map { "\($0),policy,done,\($1)\n" }.joined())
+    #expect(try rows().first?[1] == "30.0")
+  }
+
   @Test func theLastEvaluationCountsInD4RL() throws {
     try write("run", "minari:D4RL/door/human-v2", [1, 2, 3, 4, 5], column: "normalised_score")
     let row = try #require(try rows().first)
