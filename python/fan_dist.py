@@ -11,6 +11,7 @@
 import json
 import math
 import os
+import re
 import zlib
 
 import numpy as np
@@ -34,7 +35,7 @@ class Policy:
     KEYS = {
         "format", "version", "step", "optimiser_steps", "configuration", "dataset_digest", "observation_size",
         "action_size", "observation_order", "smallest_reward", "largest_reward", "success", "return", "agent", "env",
-        "acting", "networks", "inputs", "outputs", "scales", "online", "value",
+        "acting", "networks", "inputs", "outputs", "scales", "online", "value", "validation_digest",
     }
     # What the settings that acting depends on may be, as `fan-dist train` has it: the largest whole number, or words.
     LARGEST = {"flow_steps": 1000, "num_samples": 1024, "num_quantiles": 1024}
@@ -128,8 +129,13 @@ class Policy:
     def _columns(self, what, size, path):
         """The shift and the scale of each column, as the single-precision numbers that they are; 0 and 1 without any."""
         columns = self.scales.get(what) or {"shift": [0] * size, "scale": [1] * size}
-        shift, scale = (np.array(columns[name], np.float32).astype(np.float64) for name in ("shift", "scale"))
-        if shift.shape != (size,) or scale.shape != (size,) or not (np.isfinite(shift).all() and (scale > 0).all()):
+        lists = [columns[name] for name in ("shift", "scale")]
+        if not all(type(value) in (int, float) for values in lists for value in values):
+            raise ValueError(f"{path}: its scales are not numbers")
+        with np.errstate(over="ignore"):
+            shift, scale = (np.array(values, np.float32).astype(np.float64) for values in lists)
+        is_finite = np.isfinite(shift).all() and np.isfinite(scale).all()
+        if shift.shape != (size,) or scale.shape != (size,) or not (is_finite and (scale > 0).all()):
             raise ValueError(f"{path}: its scales do not fit its sizes")
         return shift, scale
 
@@ -142,6 +148,8 @@ class Policy:
         without it, from a fresh one.
         """
         # In single precision first, as the networks were trained: of large numbers it keeps what the data kept.
+        if np.iscomplexobj(observation):
+            raise ValueError("the observation has complex numbers")
         with np.errstate(over="ignore"):
             observation = np.asarray(observation, np.float32).astype(np.float64)
         batch = np.atleast_2d(observation)
@@ -150,6 +158,8 @@ class Policy:
         if not np.isfinite(batch).all():
             raise ValueError("the observation has numbers that are not finite, or too large")
         rng = rng if rng is not None else np.random.default_rng()
+        if not hasattr(rng, "standard_normal"):
+            raise ValueError(f"rng is {type(rng).__name__}, not a numpy.random.Generator")
         unknown = set(inputs) - set(self.inputs)
         if unknown:
             raise ValueError(f"there is no input {min(unknown)!r}; there are {', '.join(self.inputs) or 'none'}")
@@ -162,6 +172,8 @@ class Policy:
             drawn[name] = np.asarray(inputs[name], np.float64)
             if drawn[name].size != math.prod(shape):
                 raise ValueError(f"'{name}' has shape {drawn[name].shape}, not {shape}")
+            if not np.isfinite(drawn[name]).all():
+                raise ValueError(f"'{name}' has numbers that are not finite")
             drawn[name] = drawn[name].reshape(shape)
         (shift, scale), (action_shift, action_scale) = self._observation_map, self._action_map
         action = np.clip(self._act((batch - shift) / scale, **drawn), -1, 1)
@@ -315,8 +327,12 @@ def settings(text):
     for line in text.splitlines():
         name, colon, value = line.partition(": ")
         if colon and not line.startswith("#"):
-            quoted = len(value) > 1 and value[0] == value[-1] == "'"
-            found[name] = value[1:-1].replace("''", "'") if quoted else value
+            quote = value[0] if len(value) > 1 and value[0] == value[-1] else ""
+            if quote == "'":
+                value = value[1:-1].replace("''", "'")
+            elif quote == '"':
+                value = re.sub(r"\\U([0-9a-f]{8})", lambda code: chr(int(code[1], 16)), value[1:-1])
+            found[name] = value
     return found
 
 
@@ -334,12 +350,13 @@ def read_safetensors(path):
         places = {name: (entry["dtype"], entry["shape"], *entry["data_offsets"]) for name, entry in header.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not a safetensors file: its header is wrong") from error
-    if check_digits is not None:
-        # The checksum is that of the file with zeros in place of the checksum.
-        text = b'"crc32":"' + str(check_digits).encode() + b'"'
-        zeroed = data[: 8 + length].replace(text, b'"crc32":"00000000"', 1) + data[8 + length :]
-        if f"{zlib.crc32(zeroed):08x}" != check_digits:
-            raise ValueError(f"{path}: is damaged: its checksum is wrong")
+    if check_digits is None:
+        raise ValueError(f"{path}: has no checksum, as all files of fan-dist have")
+    # The checksum is that of the file with zeros in place of the checksum.
+    text = b'"crc32":"' + str(check_digits).encode() + b'"'
+    zeroed = data[: 8 + length].replace(text, b'"crc32":"00000000"', 1) + data[8 + length :]
+    if f"{zlib.crc32(zeroed):08x}" != check_digits:
+        raise ValueError(f"{path}: is damaged: its checksum is wrong")
     if max((end for *_, end in places.values()), default=0) != len(data) - 8 - length:
         raise ValueError(f"{path}: is damaged: it does not end with its last tensor")
     tensors = {}

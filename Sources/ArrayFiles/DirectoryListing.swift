@@ -12,8 +12,11 @@ public func namesIfPresent(in directory: String) throws(FileError) -> [String] {
 }
 
 /// What the system says about an error of Foundation's.
-func systemReason(_ error: any Error) -> String {
-  let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-  guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
-  return String(cString: strerror(Int32(underlying.code)))
+public func systemReason(_ error: any Error) -> String {
+  let own = error as NSError
+  let reasons = [own, own.userInfo[NSUnderlyingErrorKey] as? NSError].compactMap(\.self)
+  guard let reason = reasons.first(where: { $0.domain == NSPOSIXErrorDomain }) else {
+    return error.localizedDescription
+  }
+  return String(cString: strerror(Int32(reason.code)))
 }

@@ -84,17 +84,20 @@ public func requireGivenImports(
   _ options: EnvironmentOptions, path: String
 ) throws(Failure) {
   guard env != nil || !named.importsModule else {
-    throw Failure(.usage, "\(path): was trained for \(task); give --env \(task) to import that Python module")
+    throw Failure(
+      .usage,
+      "\(path): was trained for \(task); give \(shellCommand(["--env", task])) to import that Python module")
   }
   if given.envWrapper == nil, let wrapper = options.envWrapper {
     throw Failure(
       .usage,
-      "\(path): was trained with a wrapper; give --env-wrapper \(wrapper) to import that Python module")
+      "\(path): was trained with a wrapper; give \(shellCommand(["--env-wrapper", wrapper])) to import that Python module"
+    )
   }
   if given.envKwargs == nil, let arguments = options.envKwargs, arguments.mayImport {
     throw Failure(
       .usage,
-      "\(path): was trained with arguments that may name a Python module; give --env-kwargs '\(arguments)' to use them"
+      "\(path): was trained with arguments that may name a Python module; give \(shellCommand(["--env-kwargs", arguments.description])) to use them"
     )
   }
 }

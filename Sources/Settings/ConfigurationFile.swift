@@ -1,5 +1,27 @@
+import ArrayFiles
 import Basics
+import Foundation
 import Yams
+
+/// The text of a configuration file or a sweep.
+///
+/// - Throws: `Failure` that says why it cannot be read.
+public func textOfSettings(_ path: String) throws(Failure) -> String {
+  let data: Data?
+  do {
+    let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+    defer { try? file.close() }
+    data = try file.read(upToCount: largestFile + 1)
+  } catch { throw Failure(.noInput, "\(path): cannot be read: \(systemReason(error))") }
+  guard let data else { return "" }
+  guard data.count <= largestFile else {
+    throw Failure(.usage, "\(path): has more than \(largestFile >> 20) MiB; settings take less")
+  }
+  return String(decoding: data, as: UTF8.self)
+}
+
+/// The largest file of settings that is read, in bytes.
+private let largestFile = 4 << 20
 
 /// Settings from a configuration file as arguments for the command line's parser, so that a file and flags are
 /// checked by the same rules.

@@ -79,7 +79,7 @@ public struct EnvironmentArguments: CustomStringConvertible, Equatable, Sendable
   private static let longest = 4096
 
   /// Parses `KEY=VALUE,KEY=VALUE` or a JSON object. A VALUE that is JSON, such as 3, true or "a", is that; any other is
-  /// a text.
+  /// a text, unless it looks like a value of Python.
   ///
   /// - Throws: `ValidationError` that says what is wrong.
   @Sendable public init(_ argument: String) throws {
@@ -134,9 +134,19 @@ public struct EnvironmentArguments: CustomStringConvertible, Equatable, Sendable
         "'\(printable(String(pair)))' is not KEY=VALUE; values with commas need JSON, {\"key\": [1, 2]}")
       try require(object[parts[0]] == nil, "'\(printable(parts[0]))' is given twice")
       let value = try? JSONSerialization.jsonObject(with: Data(parts[1].utf8), options: .fragmentsAllowed)
+      // As a text, False would count as true.
+      try require(
+        value != nil || !isLikePython(parts[1]),
+        "'\(printable(String(pair)))': write false, true, null or a number as JSON has them, such as 0.5, or a text in double quotes"
+      )
       object[parts[0]] = value ?? parts[1]
     }
     return object
+  }
+
+  /// Whether a text that is no JSON is a number or a constant for Python.
+  private static func isLikePython(_ text: String) -> Bool {
+    ["False", "True", "None"].contains(text) || Double(text) != nil
   }
 
   private static func texts(_ value: Any) -> [String] {

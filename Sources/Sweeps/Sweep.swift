@@ -32,10 +32,7 @@ public struct Sweep: Sendable {
   ///
   /// - Throws: `Failure` that names the file and, where they are known, the line and the key.
   public init(path: String) throws {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw Failure(.noInput, "\(path): cannot read this sweep")
-    }
-    let file = try SweepFile(text: String(decoding: data, as: UTF8.self), path: path)
+    let file = try SweepFile(text: textOfSettings(path), path: path)
     ranks = file.ranks
     runs = try file.seeds.flatMap { seed in
       try file.combinations.map { choices in try Self.run(file, choices + [seed]) }

@@ -25,13 +25,14 @@ struct SweepFile {
       switch key.string {
       case "settings": common = try choices(value, of: key)
       case "grid":
-        grid = try merged(try list(value.mapping, key, "a mapping of settings to lists"), file: path).map {
-          try alternatives($0.key, $0.value)
-        }
+        let lists = try merged(try list(value.mapping, key, "a mapping of settings to lists"), file: path)
+        // Before the values are looked at, which takes a while.
+        try requireFew(lists.map { max($0.value.sequence?.count ?? 1, 1) })
+        grid = try lists.map { try alternatives($0.key, $0.value) }
       case "runs":
-        variants = try list(value.sequence, key, "a list of settings of single runs").map {
-          try choices($0, of: key)
-        }
+        let runs = try list(value.sequence, key, "a list of settings of single runs")
+        try requireFew([runs.count])
+        variants = try runs.map { try choices($0, of: key) }
       case "seeds":
         seeds = try list(value.sequence, key, "a list such as [0, 1, 2]").map(seed)
         guard !seeds.isEmpty else { throw wrong(key, "needs at least one value") }
@@ -89,7 +90,7 @@ struct SweepFile {
   // MARK: Rules
 
   /// Throws if a setting of the grid also appears under `settings` or `runs`, because its value would be
-  /// ambiguous, or if the number of runs is not accepted. A setting under both `settings` and `runs` is
+  /// ambiguous, or if there are too many runs. A setting under both `settings` and `runs` is
   /// allowed; `runs` takes precedence.
   private func requireOnePlace(_ mapping: Node.Mapping) throws {
     let elsewhere = Set((common + variants.joined()).map(\.key))
@@ -97,7 +98,12 @@ struct SweepFile {
       guard elsewhere.contains((key.string ?? "").replacing("-", with: "_")) else { continue }
       throw wrong(key, "is in the grid and under settings or runs")
     }
-    let count = grid.reduce(variants.count * seeds.count) { min($0, Self.limit + 1) * $1.count }
+    try requireFew([variants.count, seeds.count] + grid.map(\.count))
+  }
+
+  /// Throws unless lists of these lengths have few enough combinations, and at least one.
+  private func requireFew(_ counts: [Int]) throws {
+    let count = counts.reduce(1) { min($0, Self.limit + 1) * $1 }
     guard (1...Self.limit).contains(count) else {
       throw Failure(.usage, "\(path): \(count == 0 ? "no" : "more than \(Self.limit)") runs")
     }

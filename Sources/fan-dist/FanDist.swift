@@ -32,14 +32,15 @@ enum Main {
     Signals.tolerateClosedStreams()
     let parsed = Result { try FanDist.parseAsRoot(arguments(CommandLine.arguments.dropFirst())) }
     let command = try? parsed.get()
-    let handlesStops = command is Train || command is SweepCommand || command is DatasetCommand.Import
+    let trainsSweep = (command as? SweepCommand)?.trains ?? false
+    let handlesStops = command is Train || trainsSweep || command is DatasetCommand.Import
     // Before MPI starts, which takes a second, and again in case it has changed that.
     handlesStops ? Signals.catchStops() : Signals.release()
     let job: Job
     do {
       job = try Job(
         patience: (command as? Train)?.patience ?? Job.usualPatience,
-        needsRanks: command is Train || command is Bench || (command as? SweepCommand)?.trains ?? false)
+        needsRanks: command is Train || command is Bench || trainsSweep)
     } catch {
       endUnconnected(Failure(error))
     }

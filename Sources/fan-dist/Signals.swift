@@ -12,11 +12,13 @@ enum Signals {
   private static let stops = [SIGUSR1, SIGTERM, SIGINT, SIGHUP]
 
   /// Lets writes to a closed pipe, or beyond a limit on the size of files, fail instead of ending the process, and opens
-  /// standard streams that are closed, so that no file of ours takes their numbers. They cannot be written: what would be
-  /// lost is an error.
+  /// standard streams that are closed, so that no file of ours takes their numbers. They cannot be read or written: what
+  /// is missing there, or would be lost, is an error.
   static func tolerateClosedStreams() {
     for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
-    for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
+    for stream in 0...2 where fcntl(Int32(stream), F_GETFD) < 0 {
+      _ = open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY)
+    }
   }
 
   /// Handles these signals from now on. Those that have arrived since the start of the program (`CProcesses` holds

@@ -163,10 +163,7 @@ struct Train: ParsableCommand {
     if flags.first == "train" { flags.removeFirst() }
     var file: [String] = []
     if let config {
-      guard let data = FileManager.default.contents(atPath: config) else {
-        throw Failure(.noInput, "\(config): cannot read this configuration file")
-      }
-      file = try arguments(ofConfiguration: String(decoding: data, as: UTF8.self), file: config)
+      file = try arguments(ofConfiguration: textOfSettings(config), file: config)
       do { _ = try Train.parse(file) } catch {
         throw Failure(
           .usage, "\(config): \(Train.message(for: error).split(separator: "\n").joined(separator: " "))")

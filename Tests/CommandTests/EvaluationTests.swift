@@ -197,6 +197,18 @@ struct RealEnvironmentTests {
     }
   }
 
+  @Test func aVideoOfWhatDoesNotRender() throws {
+    let trained = try train("--eval-episodes", "0", "--env-wrapper", "faulty_environment:Invisible")
+    try #require(trained.code == 0, "\(trained)")
+    let arguments = [
+      "evaluate", runs.folder.file("run/checkpoints/step-000000060.safetensors"), "--env", Self.name,
+      "--env-wrapper", "faulty_environment:Invisible", "--python", pythonWithPackages!, "--video",
+      runs.folder.file("video.gif"),
+    ]
+    let played = try run(built("fan-dist"), arguments, environment: environment)
+    expectFailure(played, 69, ["the environment renders nothing"])
+  }
+
   // MARK: Something goes wrong
 
   @Test func aKilledWorkerIsReplaced() throws {

@@ -33,6 +33,12 @@ import Testing
     }
   }
 
+  /// A stream that was never opened is not one without lines.
+  @Test func closedInputIsAFailure() throws {
+    expectFailure(
+      try shell("$0 act c.safetensors <&-", in: trained()), 66, ["standard input: cannot be read"])
+  }
+
   /// An error keeps its exit code when nobody can read about it.
   @Test(arguments: ["2> /dev/full", "2>&-", "> /dev/full 2>&1", ">&- 2>&-"])
   func errorsThatCannotBeWrittenKeepTheirCode(streams: String) throws {

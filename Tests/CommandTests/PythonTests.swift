@@ -130,14 +130,18 @@ import Testing
           return zeroed.replace(b'"crc32":"00000000"', b'"crc32":"%08x"' % zlib.crc32(zeroed))
       print(json.dumps([message(body) for body in (
           lambda: policy([1, 2, 3]), lambda: policy([1, 2], nose=[0, 0]), lambda: policy([1, 2], noise=[0]),
+          lambda: policy([1, 2], noise=[0, np.nan]), lambda: policy([1, 2j]), lambda: policy([1, 2], 3),
           lambda: load(b"x"), lambda: load(data[:-8]),
+          lambda: load(data.replace(b'"crc32":', b'"crc33":')),
           lambda: load(signed(data.replace(b'"step":', b'"news":'))),
           lambda: load(signed(data.replace(b'"observation_size":"2"', b'"observation_size":"3"'))))]))
       """
     let messages: [String] = try value(python(script, policy, runs.folder.file("damaged")))
     let parts = [
-      "(3,); its size is 2", "'nose'; there are noise", "'noise' has shape (1,)", "not a safetensors file",
-      "its checksum is wrong", "says 'news'", "do not fit its sizes",
+      "(3,); its size is 2", "'nose'; there are noise", "'noise' has shape (1,)",
+      "'noise' has numbers that are not finite", "complex", "rng is int, not a numpy.random.Generator",
+      "not a safetensors file",
+      "its checksum is wrong", "has no checksum", "says 'news'", "do not fit its sizes",
     ]
     for (message, part) in zip(messages, parts) { #expect(message.contains(part), "\(message)") }
   }
@@ -182,6 +186,8 @@ import Testing
           message(iqn, setting("quantile_agg", "max")), message(iqn, setting("clip_flow_actions", "True")),
           message(flows, setting("discount", "1.0")), message(flows, told("smallest_reward", "nan")),
           message(iqn, told("action_size", str(10**12))), message(iqn, told("scales", "[" * 100_000)),
+          message(iqn, told("scales", json.dumps({"actions": {"shift": [0, 0], "scale": [1, "1"]}}))),
+          message(iqn, told("scales", json.dumps({"actions": {"shift": [0, 0], "scale": [1, 1e300]}}))),
           message(iqn, broken)]))
       """
     let best = "checkpoints/best.safetensors"
@@ -196,6 +202,7 @@ import Testing
       "quantile_agg is 'max', not one of mean, min",
       "clip_flow_actions is 'True', not one of true, false", "discount is '1.0'", "smallest_reward",
       "action_size is '1000000000000'", "its scales cannot be read",
+      "its scales are not numbers", "its scales do not fit",
       "tensor 'critic/dense0/bias' has numbers that are not finite",
     ]
     try #require(messages.count == parts.count)
@@ -268,5 +275,14 @@ import Testing
       """
     let holds: [Bool] = try value(python(script, runs.folder.path))
     #expect(holds == [true, true, true, true, true, true])
+  }
+
+  /// Whatever needs quotes in a configuration file is the text that it was.
+  @Test func settingsAreReadAsTheyWereGiven() throws {
+    let directory = runs.folder.file("it's \u{2028} \"a\" \\ \u{1F600}\u{85}")
+    try DatasetFixture(episodes: 4).write(to: directory + ".npz")
+    try runs.complete("run", "--steps", "1", "--dataset", directory + ".npz", "--eval-episodes", "0")
+    let script = "print(json.dumps(fan_dist.Run.load(sys.argv[1]).settings['dataset'] == sys.argv[2]))"
+    #expect(try value(python(script, runs.folder.file("run"), directory + ".npz")) == true)
   }
 }

@@ -13,6 +13,7 @@ import Testing
     ("b=2,a=true,c=1e3,d=", #"{"a":true,"b":2,"c":1000.0,"d":""}"#),
     ("a=1.0,b=1,c=-0.5,d=1e-9", #"{"a":1.0,"b":1,"c":-0.5,"d":1e-09}"#),
     (#"mode="3",other=x=y"#, #"{"mode":"3","other":"x=y"}"#),
+    (#"a="False",b=False2,c=1_0"#, #"{"a":"False","b":"False2","c":"1_0"}"#),
     (#"{"sizes": [1, 2], "deep": {"k": null}}"#, #"{"deep":{"k":null},"sizes":[1,2]}"#),
     // Equal keys of different objects, and texts that look like keys.
     (#"{"a": {"a": "a\":"}, "b": [{"c": 1}, {"c": 1}]}"#, #"{"a":{"a":"a\":"},"b":[{"c":1},{"c":1}]}"#),
@@ -26,7 +27,8 @@ import Testing
     (["--env-kwargs", "{\"a\": }"], "not a JSON object"),
     (["--env-kwargs", #"{"a": 1, "b": {"a": "a"}, "\u0061" : 2}"#], "'a' is given twice"),
     (["--env-kwargs", #"{"a": [{"b": "\"", "c": {}, "b": 2}]}"#], "'b' is given twice"),
-    (["--env-kwargs", "a b=1"], "'a b'"),
+    (["--env-kwargs", "a b=1"], "'a b'"), (["--env-kwargs", "a=False"], "'a=False': write false"),
+    (["--env-kwargs", "a=.5"], "'a=.5'"), (["--env-kwargs", "a=1,b=None"], "'b=None'"),
     (["--env-kwargs", "=1"], "''"), (["--env-kwargs", "a=" + String(repeating: "x", count: 5000)], "4096"),
     (["--max-episode-steps", "0"], "between 1 and 100000"), (["--env-wrapper", "module"], "MODULE:CLASS"),
     (["--env-wrapper", "os:system('x')"], "MODULE:CLASS"),

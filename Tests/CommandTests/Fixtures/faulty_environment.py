@@ -66,6 +66,13 @@ class Constant(gymnasium.Wrapper):
         return place, self.unwrapped.stride, *rest
 
 
+class Invisible(gymnasium.Wrapper):
+    """Renders nothing, as gymnasium.Env does by itself."""
+
+    def render(self):
+        raise NotImplementedError
+
+
 class Scored(Point):
     """Names its reference returns as D4RL's environments do."""
 
