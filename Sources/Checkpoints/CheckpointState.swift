@@ -23,6 +23,9 @@ public struct CheckpointState: Sendable {
   public var configuration: String
   /// Digest of the dataset, hexadecimal.
   public var datasetDigest: String
+  /// Digest of the validation data, or ``noValidation``; nil if they were not read, or the file is of a version that did
+  /// not write it.
+  public var validationDigest: String?
   /// What the agent knows about the dataset.
   public var spec: DataSpec
   /// The score of its policy, if it was saved because that was the best; nil when it was saved for another reason.
@@ -31,6 +34,9 @@ public struct CheckpointState: Sendable {
   public var judgedValue: Double?
   /// Where the online phase of the run is, if it has one and has begun it.
   public var online: OnlineState?
+
+  /// What stands for the digest of validation data where there are none.
+  public static let noValidation = "none"
 
   /// The state as a file's metadata: texts by name.
   public var metadata: [String: String] {
@@ -50,6 +56,7 @@ public struct CheckpointState: Sendable {
     if let scales = spec.scales, let text = try? Self.encoder.encode(scales) {
       metadata["scales"] = String(decoding: text, as: UTF8.self)
     }
+    if let validationDigest { metadata["validation_digest"] = validationDigest }
     if let online { metadata["online"] = online.text }
     if let judgedValue { metadata["value"] = "\(judgedValue)" }
     if let score {
@@ -104,6 +111,7 @@ public struct CheckpointState: Sendable {
     optimiserSteps = try number("optimiser_steps")
     configuration = try text("configuration")
     datasetDigest = try text("dataset_digest")
+    validationDigest = file.metadata["validation_digest"]
     let rewards = (try reward("smallest_reward"), try reward("largest_reward"))
     guard rewards.0 <= rewards.1 else {
       throw FileError(.malformed, file: file.path, reason: "the smallest reward is larger than the largest")

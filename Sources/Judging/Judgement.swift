@@ -99,6 +99,13 @@ public struct Judgement: Sendable {
     }
     let validation = try BatchSource.validation(
       configuration, at: location, like: data.data, world: world, releases, warn: { _ in })
+    let digest = validation?.data.digest ?? CheckpointState.noValidation
+    if let expected = saved.state.validationDigest, expected != digest {
+      throw Failure(
+        .configuration,
+        "\(data.data.path): its validation data have digest \(digest), but the run had \(expected); name the data to judge it by with --dataset"
+      )
+    }
     return validation.map { ($0, "the run's validation data") }
       ?? (data, "the run's training data, because there are no validation data")
   }

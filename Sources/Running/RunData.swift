@@ -1,5 +1,6 @@
 import Agents
 import Basics
+import Checkpoints
 import Environments
 import MPI
 import Settings
@@ -14,6 +15,10 @@ struct RunData {
   /// Whether there are validation data, also if they are too few for this number of ranks.
   let hasValidationData: Bool
 
+  /// The digest of the validation data for checkpoints; nil if they were left out.
+  var validationDigest: String? {
+    validation?.data.digest ?? (hasValidationData ? nil : CheckpointState.noValidation)
+  }
   /// What an agent needs to know about the data.
   var spec: DataSpec { training.data.spec }
   /// The most rows of a batch that this rank has.

@@ -158,7 +158,10 @@ public struct RunDirectory: Sendable {
     guard let checkpoint = try? newestCheckpoint(rejected: { _ in }),
       checkpoint.state.step == configuration.updates,
       let trained = try? checkpoint.configuration(), trained.identity == configuration.identity,
-      trained.dataset == configuration.dataset
+      trained.dataset == configuration.dataset,
+      ![configuration.dataset, configuration.valDataset].contains(where: {
+        hasChanged($0, since: checkpoint.state.step)
+      })
     else { return false }
     let (hyperparameters, last) = (configuration.hyperparameters, "\(configuration.updates)")
     let clones = hyperparameters.agent.behaviour(checkpoint.state.spec, hyperparameters, rows: 1) != nil
@@ -168,6 +171,17 @@ public struct RunDirectory: Sendable {
         && (configuration.fqeInterval == nil || hasRow([last, actor], in: judgement))
     }
   }
+
+  /// Whether the data at a path may have changed since a checkpoint was written.
+  private func hasChanged(_ data: String?, since step: Int) -> Bool {
+    guard let data else { return false }
+    let files = [data] + ((try? namesIfPresent(in: data)) ?? []).map { "\(data)/\($0)" }
+    var (saved, status) = (stat(), stat())
+    guard stat(checkpoint(step: step), &saved) == 0 else { return true }
+    return files.contains { stat($0, &status) == 0 && seconds(status.st_ctim) > seconds(saved.st_mtim) }
+  }
+
+  private func seconds(_ time: timespec) -> Double { Double(time.tv_sec) + Double(time.tv_nsec) / 1e9 }
 
   /// Whether a table has a row that begins with these fields.
   private func hasRow(_ fields: [String], in table: String) -> Bool {
@@ -198,11 +212,11 @@ public struct RunDirectory: Sendable {
     try? FileManager.default.removeItem(atPath: path(purpose, step: step))
   }
 
-  /// What the best policy so far says about itself; nil if there is none. One that cannot be read is put aside, so that
+  /// The best policy so far; nil if there is none. One that cannot be read is put aside, so that
   /// what replaces it, perhaps a worse one, does not destroy it.
-  func bestState(_ logger: Logger) throws -> CheckpointState? {
+  func bestSoFar(_ logger: Logger) throws -> Checkpoint? {
     let problem: any Error
-    do { return try Checkpoint(path: best).state } catch { problem = error }
+    do { return try Checkpoint(path: best) } catch { problem = error }
     var status = stat()
     if lstat(best, &status) != 0 && errno == ENOENT { return nil }
     let aside = unreadableBest

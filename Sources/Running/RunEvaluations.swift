@@ -71,7 +71,7 @@ final class RunEvaluations {
     logger = host.logger
     self.task = configuration.env
     needsEnvironment = !request.evalAnyway
-    let best = try isResumed ? directory.bestState(host.logger)?.score : nil
+    let best = try isResumed ? directory.bestSoFar(host.logger)?.state.score : nil
     let cancellation = Cancellation()
     let environment = task.environment(
       seed: configuration.seed, episodes: episodes, frames: configuration.frameStack,

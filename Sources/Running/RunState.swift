@@ -16,6 +16,7 @@ final class RunState {
 
   private let configuration: Configuration
   private let datasetDigest: String
+  private let validationDigest: String?
   private let spec: DataSpec
   /// What to do when the parameters are not finite.
   var remedy = SharedDataset.usualRemedy
@@ -27,10 +28,13 @@ final class RunState {
   var environmentOrder: [String]?
 
   /// The state before the first update.
-  init(_ learner: Learner, _ configuration: Configuration, datasetDigest: String, _ spec: DataSpec) {
+  init(
+    _ learner: Learner, _ configuration: Configuration, datasetDigest: String, validationDigest: String?,
+    _ spec: DataSpec
+  ) {
     self.learner = learner
     self.configuration = configuration
-    self.datasetDigest = datasetDigest
+    (self.datasetDigest, self.validationDigest) = (datasetDigest, validationDigest)
     self.spec = spec
   }
 
@@ -49,6 +53,9 @@ final class RunState {
       if request.resumes, let checkpoint = try request.directory.newestCheckpoint(rejected: rejected) {
         try restore(checkpoint, from: request.directory)
         say("continuing \(request.directory.path) after update \(step)", false)
+        if let change = try changedMeasure(since: checkpoint) {
+          say("\(change): what is measured before update \(step) and after it does not compare", true)
+        }
         return .resumed
       }
       if request.resumes {
@@ -157,6 +164,17 @@ final class RunState {
     step = state.step
   }
 
+  /// What has changed, since a checkpoint of the same run, in how its policies are judged without an environment; nil if
+  /// nothing has.
+  private func changedMeasure(since checkpoint: Checkpoint) throws -> String? {
+    if let now = validationDigest, let before = checkpoint.state.validationDigest, before != now {
+      return "the validation data had digest \(before) and have \(now)"
+    }
+    let before = try checkpoint.configuration()
+    guard before.fqeInterval != nil, configuration.fqeInterval != nil else { return nil }
+    return difference(before.fittedQ.settings, configuration.fittedQ.settings).map { "judged \($0)" }
+  }
+
   // MARK: Checkpoints
 
   /// A copy to be evaluated while the run goes on. This rank may take it alone: the others change the numbers only
@@ -184,9 +202,11 @@ final class RunState {
   }
 
   private var checkpointState: CheckpointState {
-    CheckpointState(
+    var state = CheckpointState(
       step: step, optimiserSteps: learner.optimiserSteps, configuration: configuration.yaml,
       datasetDigest: datasetDigest, spec: spec.ordered(environmentOrder))
+    state.validationDigest = validationDigest
+    return state
   }
 
   // MARK: Replicas

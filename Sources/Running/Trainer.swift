@@ -136,7 +136,9 @@ public final class Trainer {
       return try request.directory.open(
         resuming: request.resumes, warn: { host.logger.warning("\($0)") })
     }
-    state = RunState(learner, configuration, datasetDigest: data.training.data.digest, data.spec)
+    state = RunState(
+      learner, configuration, datasetDigest: data.training.data.digest,
+      validationDigest: data.validationDigest, data.spec)
     state.remedy = data.training.data.remedy
     let isResumed = try state.start(request, world: world) { line, isWarning in
       isWarning ? host.logger.warning("\(line)") : host.logger.info("\(line)")

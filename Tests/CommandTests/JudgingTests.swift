@@ -69,6 +69,22 @@ import Testing
     expectFailure(try judge([]), 78, ["data.npz", "digest", "--dataset"])
   }
 
+  @Test func validationDataThatHaveChangedAreRefused() throws {
+    let data = try train()
+    var heldOut = DatasetFixture(episodes: 4)
+    heldOut.rewards = heldOut.terminals.map { _ in -1 }
+    try heldOut.write(to: runs.folder.file("data-val.npz"))
+    expectFailure(try judge([]), 78, [data, "the run had none", "--dataset"])
+    try FileManager.default.removeItem(atPath: runs.folder.file("run"))
+    try runs.complete("run", "--dataset", data, "--steps", "10", "--eval-episodes", "0", "--discount", "0.5")
+    #expect(try line(judge(["--fqe-updates", "20"]), "judged by ").contains("validation data, 4 episodes"))
+    heldOut.rewards = heldOut.terminals.map { _ in -2 }
+    try heldOut.write(to: runs.folder.file("data-val.npz"))
+    expectFailure(try judge([]), 78, ["its validation data have digest", "--dataset"])
+    try FileManager.default.removeItem(atPath: runs.folder.file("data-val.npz"))
+    expectFailure(try judge([]), 78, ["its validation data have digest none"])
+  }
+
   @Test func theSameCommandGivesTheSameNumbers() throws {
     let data = try train()
     let options = ["--fqe-updates", "20", "--fqe-seeds", "1", "--dataset", data]
@@ -197,6 +213,34 @@ import Testing
     let again = try runs.complete("run", ranks: ranks, try judged("--steps", "20", "--resume", "auto"))
     #expect(again.output.contains("judged by recorded episodes: value "), "\(again)")
     #expect(try runs.table("run", "fqe.csv").steps == [5, 10, 10, 15, 20, 20])
+  }
+
+  /// A run may go on with other validation data. Values of these take the place of the best, even smaller ones.
+  @Test func otherValidationDataAreSaid() throws {
+    let options = try judged()
+    try runs.complete("run", options + ["--steps", "5"])
+    var heldOut = DatasetFixture(episodes: 6)
+    heldOut.rewards = heldOut.terminals.map { _ in -9 }
+    try heldOut.write(to: runs.folder.file("held-out.npz"))
+    let result = try runs.complete("run", options + ["--steps", "10", "--resume", "auto"])
+    #expect(result.output.contains("the validation data had digest "), "\(result)")
+    let best = try SafetensorsFile(path: runs.folder.file("run/checkpoints/best.safetensors"))
+    #expect(best.metadata["step"] == "10")
+  }
+
+  /// Networks of other sizes, or that learn longer, judge in another way.
+  @Test func otherNetworksAreSaid() throws {
+    try runs.complete("run", judged("--steps", "5"))
+    let values = try runs.table("run", "fqe.csv").numbers("value")
+    try #require(values.allSatisfy { $0 < 0 })
+    // Networks that have learned nothing find everything worse or better, and are not compared.
+    for (steps, updates) in [(10, 1), (15, 200)] {
+      let result = try runs.complete(
+        "run", judged("--steps", "\(steps)", "--resume", "auto", "--fqe-updates", "\(updates)"))
+      #expect(result.output.contains("judged with --fqe-updates "), "\(result)")
+      let best = try SafetensorsFile(path: runs.folder.file("run/checkpoints/best.safetensors"))
+      #expect(best.metadata["step"] == "\(steps)")
+    }
   }
 
   /// A judgement that a signal interrupts is made when the run continues.

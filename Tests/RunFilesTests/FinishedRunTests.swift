@@ -12,11 +12,11 @@ import Testing
 
   /// Writes the last checkpoint of a run of 40 updates, and its evaluations.
   private func write(
-    step: Int = 40,
+    step: Int = 40, settings: [String] = [],
     evaluations: [String] = ["20,policy,done,50", "40,policy,done,50", "40,behaviour,done,50"]
   ) throws {
     try writeCheckpoint(
-      smallConfiguration(.fan, ["--steps=40"]), step: step, to: directory.checkpoint(step: step))
+      smallConfiguration(.fan, ["--steps=40"] + settings), step: step, to: directory.checkpoint(step: step))
     let rows = ["step,actor,status,episodes"] + evaluations
     _ = try folder.write(rows.joined(separator: "\n") + "\n", to: "run/eval.csv")
   }
@@ -74,6 +74,22 @@ import Testing
   @Test func aRunOnOtherDataIsNotFinished() throws {
     try write()
     #expect(try !isFinished("--dataset=other.npz"))
+  }
+
+  /// Whether they are other ones is seen when the run continues.
+  @Test func aRunWhoseDataMayHaveChangedIsNotFinished() throws {
+    try FileManager.default.createDirectory(
+      atPath: folder.file("data"), withIntermediateDirectories: false)
+    for (data, changed) in [("data.npz", "data.npz"), ("data", "data/rewards.npy")] {
+      _ = try folder.write("before", to: changed)
+      let settings = ["--dataset=\(folder.file(data))"]
+      try write(settings: settings)
+      #expect(try isFinished(settings[0]), "\(data)")
+      _ = try folder.write("after", to: changed)
+      #expect(try !isFinished(settings[0]), "\(data)")
+      try FileManager.default.removeItem(atPath: folder.file(data))
+      #expect(try isFinished(settings[0]), "\(data)")
+    }
   }
 
   @Test(arguments: ["--log-interval=7", "--threads=2", "--save-interval=3", "--eval-interval=5"])
