@@ -14,6 +14,8 @@ import Testing
       try #require(result.code == 0, "\(result)")
     }
     let root = URL(fileURLWithPath: runs.folder.path).resolvingSymlinksInPath().path
+    // Marks a directory in which only the name of the best policy is not on the disk.
+    let ofBest = " (best)"
     var unsynced: Set<String> = []
     var checkpoints = 0
     for call in try String(contentsOfFile: calls, encoding: .utf8).split(separator: "\n") {
@@ -23,19 +25,20 @@ import Testing
       let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
       switch words[0] {
       case "write": unsynced.insert(path)
-      case "sync": unsynced.remove(path)
+      case "sync": unsynced.subtract([path, path + ofBest])
       case "mkdir": unsynced.insert(parent)
       // A name that nobody looks for until it is changed needs no sync.
       case "create" where !path.contains(".partial-"): unsynced.insert(parent)
       case "rename":
         if path.contains("/checkpoints/step-") { checkpoints += 1 }
-        // The best policy is written while training goes on, and no checkpoint counts on a name that it does not have yet.
+        // The best policy is written while training goes on, and no checkpoint counts on it or on a name that it does not
+        // have yet.
         let needed = unsynced.filter {
           $0.hasPrefix("\(path).partial-")
-            || path.contains("/checkpoints/step-") && !$0.contains(".partial-")
+            || path.contains("/checkpoints/step-") && !$0.contains(".partial-") && !$0.hasSuffix(ofBest)
         }
         #expect(needed == [], "before \(path)")
-        unsynced.insert(parent)
+        unsynced.insert(path.hasSuffix("/best.safetensors") ? parent + ofBest : parent)
       default: break
       }
     }
