@@ -19,6 +19,7 @@ struct RunData {
   var validationDigest: String? {
     validation?.data.digest ?? (hasValidationData ? nil : CheckpointState.noValidation)
   }
+
   /// What an agent needs to know about the data.
   var spec: DataSpec { training.data.spec }
   /// The most rows of a batch that this rank has.

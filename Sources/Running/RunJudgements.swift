@@ -52,13 +52,10 @@ final class RunJudgements {
     judge = try Judge(validation, spec, configuration.hyperparameters, configuration.fittedQ)
     best = try world.together {
       guard world.rank == 0, isResumed, choosesBest else { return nil }
-      guard let best = try request.directory.bestSoFar(host.logger) else { return nil }
-      // Values of other data, or of other networks, do not compare.
-      let judges = try? best.configuration().fittedQ.settings
-      let comparable =
-        judges == configuration.fittedQ.settings
-        && [nil, validation.data.digest].contains(best.state.validationDigest)
-      return comparable ? best.state.judgedValue : nil
+      guard let best = try request.directory.bestSoFar(host.logger), let before = try? best.configuration()
+      else { return nil }
+      let change = changedMeasure(since: best.state, before, configuration, validation.data.digest)
+      return change == nil ? best.state.judgedValue : nil
     }
     if world.rank == 0, let interval = configuration.fqeInterval {
       host.logger.info(

@@ -53,7 +53,8 @@ final class RunState {
       if request.resumes, let checkpoint = try request.directory.newestCheckpoint(rejected: rejected) {
         try restore(checkpoint, from: request.directory)
         say("continuing \(request.directory.path) after update \(step)", false)
-        if let change = try changedMeasure(since: checkpoint) {
+        let before = try checkpoint.configuration()
+        if let change = changedMeasure(since: checkpoint.state, before, configuration, validationDigest) {
           say("\(change): what is measured before update \(step) and after it does not compare", true)
         }
         return .resumed
@@ -164,17 +165,6 @@ final class RunState {
     step = state.step
   }
 
-  /// What has changed, since a checkpoint of the same run, in how its policies are judged without an environment; nil if
-  /// nothing has.
-  private func changedMeasure(since checkpoint: Checkpoint) throws -> String? {
-    if let now = validationDigest, let before = checkpoint.state.validationDigest, before != now {
-      return "the validation data had digest \(before) and have \(now)"
-    }
-    let before = try checkpoint.configuration()
-    guard before.fqeInterval != nil, configuration.fqeInterval != nil else { return nil }
-    return difference(before.fittedQ.settings, configuration.fittedQ.settings).map { "judged \($0)" }
-  }
-
   // MARK: Checkpoints
 
   /// A copy to be evaluated while the run goes on. This rank may take it alone: the others change the numbers only
@@ -236,6 +226,23 @@ extension Learner {
       on: "the parameters or Adam's moments after update \(update)", digest.value,
       advice: "memory or network is unreliable; continue from the last checkpoint with --resume auto")
   }
+}
+
+/// What has changed, since a checkpoint of the same run, in how its policies are judged without an environment; nil if
+/// nothing has. Values before and after such a change do not compare.
+///
+/// - Parameters:
+///   - before: the configuration of the checkpoint.
+///   - validationDigest: that of the validation data now; nil if they are left out.
+func changedMeasure(
+  since state: CheckpointState, _ before: Configuration, _ configuration: Configuration,
+  _ validationDigest: String?
+) -> String? {
+  if let now = validationDigest, let before = state.validationDigest, before != now {
+    return "the validation data had digest \(before) and have \(now)"
+  }
+  guard before.fqeInterval != nil, configuration.fqeInterval != nil else { return nil }
+  return difference(before.fittedQ.settings, configuration.fittedQ.settings).map { "judged \($0)" }
 }
 
 /// The first setting that is another one than before, in words; nil if all are the same.

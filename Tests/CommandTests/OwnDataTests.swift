@@ -35,6 +35,19 @@ struct OwnDataTests {
     try #require(result.code == 0 && result.errors == "", "\(result)", sourceLocation: location)
   }
 
+  /// Requires that an import gives these rows, in place of what was imported before.
+  @discardableResult
+  private func expectImport(
+    _ source: String, _ options: [String] = [], of expected: String,
+    location: SourceLocation = #_sourceLocation
+  ) throws -> CommandResult {
+    try? FileManager.default.removeItem(atPath: out)
+    let result = try dataset(source, options)
+    try require(result, location: location)
+    try python(Self.steps + expected, location: location)
+    return result
+  }
+
   /// Requires that an import fails so, and that nothing is left of it.
   private func expectRefusal(
     _ source: String, _ options: [String] = [], code: Int32 = 65, saying parts: [String],
@@ -108,11 +121,9 @@ struct OwnDataTests {
                 flags = ["false", "true"][int(terminal[i])], int(timeout[i])
                 print(i, s[i, 0], *a[i], r[i], *s[i, 1:], *flags, sep=",", file=file)
         """)
-    let result = try dataset("data.csv", Self.columns[0], Self.columns[1])
-    try require(result)
+    let result = try expectImport("data.csv", Self.columns, of: Self.expected)
     #expect(result.output.contains("43 rows, 39 transitions in 4 episodes of 9 to 10"), "\(result)")
     #expect(result.output.contains("columns that are not used: time"), "\(result)")
-    try python(Self.steps + Self.expected)
   }
 
   /// Quotes may hold line breaks, also in names, and stand behind a space.
@@ -125,8 +136,7 @@ struct OwnDataTests {
                 cells = map(str, [*s[i], *a[i], r[i], terminal[i], timeout[i]])
                 print(*(f'"{cell}"' for cell in cells), sep=", ", file=file)
         """)
-    try require(dataset("data.csv", Self.columns[0], Self.columns[1]))
-    try python(Self.steps + Self.expected)
+    try expectImport("data.csv", Self.columns, of: Self.expected)
   }
 
   @Test func wrongCSVIsNamedByLineAndColumn() throws {
@@ -224,13 +234,11 @@ struct OwnDataTests {
         """)
     let columns = ["--columns", "observation=o[*],action=u,v,reward=r,episode=episode"]
     for name in ["large.csv", "small.csv", "texts.csv", "returning.csv"] {
-      let result = try dataset(name, columns)
-      try require(result)
+      let result = try expectImport(name, columns, of: Self.cutOff)
       let again = "note: \(folder.file("returning.csv")): line 22: episode a comes again after others"
       #expect(result.output.contains(again) == (name == "returning.csv"), "\(result)")
-      try python(Self.steps + Self.cutOff)
-      try FileManager.default.removeItem(atPath: out)
     }
+    try FileManager.default.removeItem(atPath: out)
     try expectRefusal(
       "unnamed.csv", columns, saying: ["line 22, column 'episode': is nan, and names no episode"])
     try expectRefusal(
@@ -289,10 +297,9 @@ struct OwnDataTests {
     try expectRefusal("none.parquet", columns, saying: ["none.parquet: has no rows"])
     let episodes = ["--columns", "observation=x,action=u,reward=r,episode=episode"]
     for name in ["large", "texts", "categories", "dates"] {
-      try require(dataset(name + ".parquet", episodes))
-      try python(Self.steps + Self.cutOff)
-      try FileManager.default.removeItem(atPath: out)
+      try expectImport(name + ".parquet", episodes, of: Self.cutOff)
     }
+    try FileManager.default.removeItem(atPath: out)
     try expectRefusal("records.parquet", episodes, saying: ["column 'episode': holds struct<day: string>"])
     try expectRefusal("gaps.parquet", episodes, saying: ["row 39, column 'episode': is empty"])
     try expectRefusal("null.parquet", columns, saying: ["row 0, column 'x': is empty"])
@@ -669,8 +676,7 @@ struct OwnDataTests {
         np.savez(folder + "wide-val.npz", observations=a, actions=a, rewards=r, terminals=terminal)
         """)
     try expectRefusal("wide.npz", saying: ["wide-val.npz: has observations of shape (2,)", "(3,)"])
-    try require(dataset("own.npz"))
-    try python(Self.steps + Self.expected)
+    try expectImport("own.npz", of: Self.expected)
     let validation = try run(built("fan-dist"), ["dataset", "info", out + "/validation"])
     #expect(validation.output.contains("33 rows, 30 transitions in 3 episodes"), "\(validation)")
   }

@@ -57,7 +57,7 @@ class Table(Source):
             )
         self.chosen = chosen
         self.require_actions(chosen["actions"])
-        self.require_one_role(columns)
+        self.require_one_role({kind: chosen[kinds[kind]] for kind in columns if kind != "episode"})
         unused = [name for name in self.names if name not in widths]
         super().__init__(
             [size["observations"]],
@@ -95,9 +95,9 @@ class Table(Source):
             raise ValueError(f"{self.path}: two columns are called '{double[0]}'")
         return found
 
-    def require_one_role(self, columns):
+    def require_one_role(self, chosen):
         """Refuses columns that are named twice: an observation that holds the reward, say, tells what comes later."""
-        roles = [(kind, name) for kind, names in columns.items() if kind != "episode" for name in self.find(names)]
+        roles = [(kind, name) for kind, names in chosen.items() for name in names]
         counts = collections.Counter(name for _, name in roles)
         if double := [name for _, name in roles if counts[name] > 1]:
             kinds = [kind for kind, name in roles if name == double[0]]
@@ -107,7 +107,7 @@ class Table(Source):
 
     def steps(self, size):
         chosen = {kind: names for kind, names in self.chosen.items() if kind != "episode"}
-        columns = list(dict.fromkeys(itertools.chain(*chosen.values())))
+        columns = list(itertools.chain(*chosen.values()))
         episodes = Episodes()
         for numbers, ids, rows in self.read(columns, size):
             chunk = {kind: np.concatenate([numbers[name] for name in names], 1) for kind, names in chosen.items()}
@@ -133,12 +133,10 @@ class Episodes:
 
     def first_return(self, ids):
         """Where in the next rows an episode comes again, for the first time in the table; None if nowhere."""
-        if not len(ids):
+        if self.seen is None or not len(ids):
             return None
         begins = np.append(self.last is None or ids[0] != self.last, ids[1:] != ids[:-1])
         self.last = ids[-1]
-        if self.seen is None:
-            return None
         for i in np.flatnonzero(begins):
             if ids[i] in self.seen:
                 self.seen = None
